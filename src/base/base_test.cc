@@ -1,0 +1,70 @@
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "base/blob.h"
+#include "base/file.h"
+#include "base/result.h"
+#include "base/utf8.h"
+
+namespace pie {
+namespace {
+
+Result<int> half(int n) {
+  if (n % 2 != 0) return Error{ErrorCode::kInvalidArgument, "[half] got an odd number"};
+  return n / 2;
+}
+Result<int> quarter(int n) {
+  PIE_TRY_ASSIGN(const int h, half(n));
+  return half(h);
+}
+
+TEST(Result, try_assign_passes_values_and_errors_on) {
+  EXPECT_EQ(*quarter(8), 2);
+  EXPECT_EQ(quarter(6).error().code, ErrorCode::kInvalidArgument);
+}
+
+TEST(Utf8, replaces_each_bad_byte_and_keeps_good_text) {
+  EXPECT_EQ(to_utf8("a\xFFz"), "a\xEF\xBF\xBDz");
+  EXPECT_TRUE(is_utf8("h\xC3\xA9 \xF0\x9F\x98\x80"));
+  EXPECT_FALSE(is_utf8("\xC0\xAF"));          // overlong
+  EXPECT_FALSE(is_utf8("\xED\xA0\x80"));      // surrogate
+  EXPECT_FALSE(is_utf8("\xF4\x90\x80\x80"));  // above U+10FFFF
+}
+
+TEST(Utf8, stream_holds_a_split_character_at_every_cut) {
+  const std::string text = "h\xC3\xA9llo \xF0\x9F\x98\x80 \xE2\x82\xAC";
+  for (size_t cut = 0; cut <= text.size(); ++cut) {
+    Utf8Stream stream;
+    const std::string first = stream.push(std::string_view(text).substr(0, cut));
+    const std::string second = stream.push(std::string_view(text).substr(cut));
+    EXPECT_TRUE(is_utf8(first)) << cut;
+    EXPECT_EQ(first + second + stream.finish(), text) << cut;
+  }
+}
+
+TEST(Utf8, stream_does_not_hold_what_can_never_become_a_character) {
+  Utf8Stream stream;
+  EXPECT_EQ(stream.push("\xE2\x28"), "\xEF\xBF\xBD(");
+  EXPECT_EQ(stream.push("\xE2\x82"), "");
+  EXPECT_EQ(stream.finish(), "\xEF\xBF\xBD\xEF\xBF\xBD");
+}
+
+TEST(File, atomic_write_replaces_and_spooled_blob_reads_pieces_and_cleans_up) {
+  const std::filesystem::path path = testing::TempDir() + "/pie_file_test";
+  ASSERT_TRUE(write_file_atomically(path, "old").ok());
+  ASSERT_TRUE(write_file_atomically(path, "hello world").ok());
+  EXPECT_EQ(*read_file(path), "hello world");
+  {
+    auto blob = make_spooled_blob(path.string());
+    ASSERT_TRUE(blob.ok());
+    EXPECT_EQ((*blob)->size(), 11u);
+    EXPECT_EQ((*blob)->read(6, 100)->size(), 5u);
+    EXPECT_TRUE((*blob)->read(11, 1)->empty());
+    EXPECT_TRUE((*blob)->read(UINT64_MAX, UINT64_MAX)->empty());
+  }
+  EXPECT_EQ(read_file(path).error().code, ErrorCode::kNotFound);
+}
+
+}  // namespace
+}  // namespace pie

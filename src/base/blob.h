@@ -1,0 +1,27 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace pie {
+
+/// Immutable bytes of any size, in memory or in a file, read in pieces. Thread-safe.
+class Blob {
+ public:
+  virtual ~Blob() = default;
+  virtual uint64_t size() const = 0;
+  /// Up to `n` bytes from `offset`; fewer at the end, none past it. Fails when the file is gone.
+  virtual Result<std::vector<uint8_t>> read(uint64_t offset, uint64_t n) const = 0;
+};
+using BlobRef = std::shared_ptr<const Blob>;
+
+/// A blob in memory.
+BlobRef make_memory_blob(std::vector<uint8_t> bytes);
+/// A blob in the file at `path`, which is removed with the last reference.
+Result<BlobRef> make_spooled_blob(std::string path);
+
+}  // namespace pie

@@ -1,0 +1,42 @@
+#pragma once
+#include <fmt/format.h>
+
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace pie::log {
+
+enum class Level { kDebug, kInfo, kWarning, kError };
+
+/// Sets the least level that is written (to stderr). Default: kInfo. Thread-safe.
+void set_level(Level level);
+/// Parses "debug", "info", "warning", "error"; anything else keeps kInfo.
+Level parse_level(std::string_view name);
+/// Writes one line. Thread-safe.
+void write(Level level, std::string_view text);
+/// Whether a line of this level would be written.
+bool enabled(Level level);
+
+template <class... Args>
+void line(Level level, fmt::format_string<Args...> format, Args&&... args) {
+  if (enabled(level)) write(level, fmt::format(format, std::forward<Args>(args)...));
+}
+template <class... Args>
+void debug(fmt::format_string<Args...> f, Args&&... a) {
+  line(Level::kDebug, f, std::forward<Args>(a)...);
+}
+template <class... Args>
+void info(fmt::format_string<Args...> f, Args&&... a) {
+  line(Level::kInfo, f, std::forward<Args>(a)...);
+}
+template <class... Args>
+void warning(fmt::format_string<Args...> f, Args&&... a) {
+  line(Level::kWarning, f, std::forward<Args>(a)...);
+}
+template <class... Args>
+void error(fmt::format_string<Args...> f, Args&&... a) {
+  line(Level::kError, f, std::forward<Args>(a)...);
+}
+
+}  // namespace pie::log

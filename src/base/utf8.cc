@@ -1,0 +1,95 @@
+#include "base/utf8.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+
+namespace pie {
+namespace {
+
+/// What a first byte promises (RFC 3629, section 4): sequence length and the bounds of byte two.
+struct Lead {
+  size_t length = 0;  ///< 0: not a first byte
+  uint8_t low = 0x80, high = 0xBF;
+};
+
+Lead lead_of(uint8_t byte) {
+  if (byte < 0x80) return {1};
+  if (byte < 0xC2) return {};
+  if (byte < 0xE0) return {2};
+  if (byte == 0xE0) return {3, 0xA0, 0xBF};
+  if (byte == 0xED) return {3, 0x80, 0x9F};
+  if (byte < 0xF0) return {3};
+  if (byte == 0xF0) return {4, 0x90, 0xBF};
+  if (byte < 0xF4) return {4};
+  if (byte == 0xF4) return {4, 0x80, 0x8F};
+  return {};
+}
+
+struct Scan {
+  size_t length;  ///< bytes of the sequence that were there and right
+  bool whole;     ///< they make a character
+  bool at_end;    ///< not whole only because the bytes ended
+};
+
+Scan scan_one(std::string_view bytes) {
+  const Lead lead = lead_of(static_cast<uint8_t>(bytes[0]));
+  if (lead.length == 0) return {1, false, false};
+  for (size_t i = 1; i < lead.length; ++i) {
+    if (i == bytes.size()) return {i, false, true};
+    const auto byte = static_cast<uint8_t>(bytes[i]);
+    const bool good = i == 1 ? byte >= lead.low && byte <= lead.high : (byte & 0xC0) == 0x80;
+    if (!good) return {i, false, false};
+  }
+  return {lead.length, true, false};
+}
+
+}  // namespace
+
+bool is_utf8(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const Scan scan = scan_one(bytes);
+    if (!scan.whole) return false;
+    bytes.remove_prefix(scan.length);
+  }
+  return true;
+}
+
+std::string to_utf8(std::string_view bytes) {
+  std::string text;
+  text.reserve(bytes.size());
+  while (!bytes.empty()) {
+    const Scan scan = scan_one(bytes);
+    if (scan.whole) {
+      text.append(bytes.substr(0, scan.length));
+      bytes.remove_prefix(scan.length);
+    } else {
+      text.append("\xEF\xBF\xBD");
+      bytes.remove_prefix(1);
+    }
+  }
+  return text;
+}
+
+size_t utf8_incomplete_suffix(std::string_view bytes) {
+  for (size_t n = 1; n <= std::min<size_t>(3, bytes.size()); ++n) {
+    const std::string_view tail = bytes.substr(bytes.size() - n);
+    if (lead_of(static_cast<uint8_t>(tail[0])).length > 0) {
+      const Scan scan = scan_one(tail);
+      return scan.at_end && scan.length == n ? n : 0;
+    }
+  }
+  return 0;
+}
+
+std::string Utf8Stream::push(std::string_view bytes) {
+  held_.append(bytes);
+  const size_t keep = utf8_incomplete_suffix(held_);
+  std::string ready = to_utf8(std::string_view(held_).substr(0, held_.size() - keep));
+  held_.erase(0, held_.size() - keep);
+  return ready;
+}
+
+std::string Utf8Stream::finish() { return to_utf8(std::exchange(held_, {})); }
+
+}  // namespace pie

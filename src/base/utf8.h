@@ -1,0 +1,29 @@
+#pragma once
+#include <string>
+#include <string_view>
+
+namespace pie {
+
+/// Whether the bytes are well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates).
+bool is_utf8(std::string_view bytes);
+
+/// The text with each byte that is not part of a well-formed sequence replaced by U+FFFD.
+std::string to_utf8(std::string_view bytes);
+
+/// How many bytes at the end begin a sequence that further bytes could complete (0 to 3).
+size_t utf8_incomplete_suffix(std::string_view bytes);
+
+/// Cuts a byte stream into texts that are always valid UTF-8: a character split by a write is held
+/// until it is whole. Not thread-safe.
+class Utf8Stream {
+ public:
+  /// What can be passed on of what came so far.
+  std::string push(std::string_view bytes);
+  /// What is still held, replaced by U+FFFD: nothing more will come.
+  std::string finish();
+
+ private:
+  std::string held_;
+};
+
+}  // namespace pie

@@ -1,0 +1,91 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "base/strong_id.h"
+#include "engine/command.h"
+#include "exec/executor.h"
+#include "model/model.h"
+
+namespace pie::engine {
+
+struct EngineConfig {
+  uint32_t step_tokens_max = 512;  ///< token budget of a step; longer prompts go in chunks
+  double gather_fraction = 0.25;   ///< of the last step's time: the longest wait for programs that
+                                   ///< got a result and may submit again
+  uint64_t seed = 0;               ///< of the samplers; 0 = from the machine's random source
+};
+
+struct InstanceOptions {
+  uint32_t kv_pages_max = 0;  ///< 0 = what the pool holds
+};
+
+struct EngineStats {
+  uint32_t kv_pages_capacity = 0, kv_pages_used = 0;
+  uint32_t embeddings_capacity = 0, embeddings_used = 0;
+  uint32_t instance_count = 0;
+  uint64_t steps = 0, tokens_computed = 0, tokens_generated = 0;
+  double tokens_per_second = 0;  ///< generated, over the last seconds of work
+  double step_ms_mean = 0;
+};
+
+/// One model's step loop on a thread of its own, and the queues in front of it.
+///
+/// Calls come from any thread and return at once; callbacks come on the engine thread. Commands of
+/// one queue take effect in order. What can be wrong with a command is checked by the call, against
+/// the pointers that the instance holds, and is returned as kInvalidArgument ("[call] got X,
+/// expected Y"); the engine thread sees valid commands only.
+///
+/// Pointers are handed out at once; physical pages are bound when a pass needs them. When the pool
+/// is dry, passes wait in line, oldest instance first; when no instance can go on any more, the
+/// youngest that waits gets kResourceExhausted.
+class Engine {
+ public:
+  static Result<std::unique_ptr<Engine>> create(std::shared_ptr<const model::Model> model,
+                                                std::unique_ptr<exec::Executor> executor,
+                                                const EngineConfig& config,
+                                                const Clock& clock = system_clock());
+  /// Stops the loop; callbacks of what is pending get kCancelled.
+  virtual ~Engine() = default;
+
+  virtual const model::Model& model() const = 0;
+  virtual uint32_t page_size() const = 0;
+
+  /// Makes an instance known; a smaller id is older.
+  virtual void open_instance(InstanceId instance, const InstanceOptions& options) = 0;
+  /// Drops its commands and frees what it holds as soon as the step in flight ends; then `closed`
+  /// is called (also for an unknown instance).
+  virtual void close_instance(InstanceId instance, std::function<void()> closed) = 0;
+  /// The instance's program waits for something that is not this engine (a message, a timer): the
+  /// loop need not hold the next step for it. The next command ends that state. Unknown ids are
+  /// ignored.
+  virtual void instance_blocked(InstanceId instance) = 0;
+
+  virtual QueueId create_queue(InstanceId instance) = 0;
+  virtual void set_priority(QueueId queue, Priority priority) = 0;
+
+  /// `count` pointers, smallest free ones first, ascending. kResourceExhausted over the instance's
+  /// limit (message: which, used, allowed); kUnsupported for adapters; kInvalidArgument for an
+  /// unknown type.
+  virtual Result<std::vector<uint32_t>> allocate(QueueId queue, uint32_t resource_type,
+                                                 uint32_t count) = 0;
+  /// Unmaps the pointers now and frees what they hold when the queue gets there.
+  virtual Result<void> deallocate(QueueId queue, uint32_t resource_type,
+                                  std::span<const uint32_t> pointers) = 0;
+
+  /// Appends a pass. `done` is called also when the pass asks for no output.
+  virtual Result<void> submit(QueueId queue, ForwardPass pass, ForwardCallback done) = 0;
+  /// Calls `done` when all earlier commands of the queue are completed (false: cancelled).
+  virtual void synchronize(QueueId queue, std::function<void(bool)> done) = 0;
+
+  /// KV pages that an instance holds now; 0 for an unknown one.
+  virtual uint32_t kv_pages_used(InstanceId instance) const = 0;
+  virtual EngineStats stats() const = 0;
+};
+
+}  // namespace pie::engine

@@ -1,0 +1,75 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "base/strong_id.h"
+
+namespace pie::exec {
+
+/// One row of an attention mask as run lengths over cache slots 0, 1, ...: attend, masked, attend,
+/// ... (the first run may be 0). Slots beyond the runs are masked; runs beyond the row's own slot
+/// are ignored. (inferlet-host.md, section 2.)
+using MaskRuns = std::vector<uint32_t>;
+
+/// One token of a step: a token of the vocabulary, or an embedding of the caller's.
+struct StepToken {
+  TokenId id = 0;                    ///< looked up in the embedding table, unless
+  const float* embedding = nullptr;  ///< ... this is set: f32 [n_embd], alive during the step
+  uint32_t position = 0;             ///< feeds the rotary embedding alone
+};
+
+/// The tokens that one forward pass (or one chunk of it) adds to one sequence.
+/// Token i of the slice is written to slot context_len + i and sees slots <= context_len + i.
+struct StepSlice {
+  std::span<const StepToken> tokens;
+  std::span<const KvPageId> pages;    ///< page table: slot s lives in pages[s / page_size];
+                                      ///< empty = no cache, the slice's tokens see each other only
+  uint32_t context_len = 0;           ///< slots before this slice
+  std::span<const MaskRuns> mask;     ///< empty = causal, else one row per token of the slice
+  std::vector<uint32_t> logit_rows;   ///< token indices within the slice, ascending
+  std::vector<uint32_t> hidden_rows;  ///< likewise, for final hidden states
+};
+
+/// A batch of slices of unrelated sequences, executed as one forward pass of the model.
+struct StepBatch {
+  std::vector<StepSlice> slices;
+};
+
+/// Rows in the order of slices, then of rows within a slice. Valid until the next execute().
+struct StepOutput {
+  std::span<const float> logits;  ///< f32 [sum of logit_rows, n_vocab]
+  std::span<const float> hidden;  ///< f32 [sum of hidden_rows, n_embd], after the final norm
+};
+
+/// Size of the KV pool and of a step.
+struct ExecutorConfig {
+  uint32_t page_count = 0;  ///< pages in the pool
+  uint32_t page_size = 16;  ///< tokens a page
+  uint32_t step_tokens_max = 512;
+  uint32_t thread_count = 0;  ///< 0 = all cores of the process's affinity mask
+};
+
+/// Runs steps of one model over a pool of F16 K/V pages that it owns.
+/// Thread: engine only. The caller keeps slices of one step from writing to one slot twice.
+class Executor {
+ public:
+  virtual ~Executor() = default;
+
+  /// Executes a batch. Errors are ours or the machine's (never a program's: the engine has
+  /// validated ids and bounds); after one the pool's contents of these slices are undefined.
+  virtual Result<StepOutput> execute(const StepBatch& batch) = 0;
+  /// Makes pages read as empty (zero), before they are given to a program.
+  virtual void clear_pages(std::span<const KvPageId> pages) = 0;
+  /// Copies whole pages, from[i] to to[i].
+  virtual void copy_pages(std::span<const KvPageId> from, std::span<const KvPageId> to) = 0;
+
+  virtual const ExecutorConfig& config() const = 0;
+  /// Bytes of K and V that one page holds over all layers.
+  virtual uint64_t page_bytes() const = 0;
+};
+
+}  // namespace pie::exec

@@ -1,0 +1,86 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/blob.h"
+#include "base/result.h"
+#include "base/strong_id.h"
+#include "engine/engine.h"
+#include "host/ports.h"
+
+namespace pie::host {
+
+/// Limits of one instance (inferlet-host.md, section 3).
+struct InstanceLimits {
+  uint64_t memory_bytes_max = 512ULL << 20;  ///< linear memories together
+  uint64_t cpu_ns_max = 0;                   ///< CPU time in all; 0 = unlimited
+  uint32_t handles_max = 100'000;            ///< live host objects
+  uint64_t output_bytes_max = 256ULL << 20;  ///< stdout, stderr, messages and blobs together
+  uint64_t blob_bytes_max = 16ULL << 20;     ///< one blob from the instance
+  uint32_t kv_pages_max = 0;                 ///< 0 = the pool
+};
+
+struct HostConfig {
+  uint32_t worker_count = 2;
+  uint32_t instances_max = 16'384;
+  std::filesystem::path cache_folder;  ///< compiled programs, keyed by hash, engine and CPU
+  std::string server_version;          ///< runtime.get-version
+};
+
+/// A validated, compiled component. Immutable, shared by its instances.
+class Program {
+ public:
+  virtual ~Program() = default;
+  virtual const std::string& hash() const = 0;
+  /// It exports wasi:http/incoming-handler instead of inferlet:core/run.
+  virtual bool is_http_handler() const = 0;
+};
+
+/// A running instance. Thread-safe. Dropping the last reference does not end it.
+class RunningInstance {
+ public:
+  virtual ~RunningInstance() = default;
+  /// Appends to the FIFO that `message.receive` reads.
+  virtual void post_message(std::string text) = 0;
+  virtual void post_blob(BlobRef blob) = 0;
+  /// Ends it, whatever it does, within 100 ms; InstancePorts::on_end follows with this `end`
+  /// (unless it ended by itself first).
+  virtual void terminate(End end) = 0;
+  virtual uint32_t kv_pages_used() const = 0;
+  virtual uint64_t memory_bytes() const = 0;
+};
+
+struct LaunchSpec {
+  InstanceId id;
+  std::string public_id;  ///< what clients and `get-instance-id` see
+  std::string user;
+  std::vector<std::string> arguments;
+  InstanceLimits limits;
+  std::shared_ptr<const Program> program;
+  std::shared_ptr<InstancePorts> ports;
+};
+
+/// Runs programs: compiles components, launches instances on a few worker threads.
+class ProgramHost {
+ public:
+  /// `engines`, `kvs` and `bus` outlive the host; the first engine is the default model's.
+  static Result<std::unique_ptr<ProgramHost>> create(const HostConfig& config,
+                                                     std::vector<engine::Engine*> engines,
+                                                     KvsPort& kvs, BusPort& bus);
+  /// Terminates what runs and waits for it.
+  virtual ~ProgramHost() = default;
+
+  /// Validates and compiles, or loads the compiled form from the cache folder. Takes seconds for
+  /// large programs: not for a thread that serves others. kInvalidArgument says what is wrong with
+  /// the component: not a component, no `inferlet:core/run` export, an import nobody knows.
+  virtual Result<std::shared_ptr<const Program>> compile(std::span<const uint8_t> wasm,
+                                                         const std::string& hash) = 0;
+  /// Starts an instance; its ports hear of everything else. kResourceExhausted at instances_max.
+  virtual Result<std::shared_ptr<RunningInstance>> launch(LaunchSpec spec) = 0;
+};
+
+}  // namespace pie::host

@@ -1,0 +1,42 @@
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace pie::wasm {
+
+/// Readiness that programs wait on: what stands behind every pollable, ours and WASI's alike.
+/// Thread-safe. Level-triggered: fire() makes it ready until reset().
+class Event {
+ public:
+  explicit Event(bool ready = false) : ready_(ready) {}
+  virtual ~Event() = default;
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+
+  bool ready() const { return ready_.load(std::memory_order_acquire); }
+  /// Makes it ready and wakes every waiter. Waiters are called without a lock held.
+  void fire();
+  /// Makes it not ready again (message queues do, when they run empty).
+  void reset() { ready_.store(false, std::memory_order_release); }
+
+  /// Calls `wake` at the next fire(); at once, if ready. Returns a token for remove_waiter.
+  uint64_t add_waiter(std::function<void()> wake);
+  void remove_waiter(uint64_t token);
+
+ private:
+  struct Waiter {
+    uint64_t token;
+    std::function<void()> wake;
+  };
+  std::atomic<bool> ready_;
+  std::mutex mutex_;
+  uint64_t next_token_ = 1;
+  std::vector<Waiter> waiters_;
+};
+using EventRef = std::shared_ptr<Event>;
+
+}  // namespace pie::wasm

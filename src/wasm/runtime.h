@@ -1,0 +1,92 @@
+#pragma once
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "base/result.h"
+#include "wasm/call.h"
+#include "wasm/registry.h"
+
+namespace pie::wasm {
+
+struct RuntimeConfig {
+  uint32_t worker_count = 2;
+  uint32_t instances_max = 16'384;
+  std::filesystem::path cache_folder;  ///< compiled components (*.cwasm)
+};
+
+/// A compiled component, ready to instantiate; its imports are linked.
+class Component {
+ public:
+  virtual ~Component() = default;
+  virtual const std::string& hash() const = 0;
+  /// Whether it exports this interface ("inferlet:core/run", "wasi:http/incoming-handler"), any
+  /// 0.2.x version.
+  virtual bool exports(const std::string& interface) const = 0;
+};
+
+struct Limits {
+  uint64_t memory_bytes_max = 512ULL << 20;
+  uint64_t cpu_ns_max = 0;  ///< 0 = unlimited
+  uint32_t handles_max = 100'000;
+};
+
+/// How the call of `run` ended.
+struct Outcome {
+  enum class Kind {
+    kOk,      ///< run returned ok
+    kErr,     ///< run returned err(text)
+    kTrap,    ///< trap or GuestError; text = message and backtrace with the guest's function names
+    kExit,    ///< wasi:cli/exit; exit_code
+    kKilled,  ///< kill() was called
+    kLimit,   ///< memory, CPU time, handles or a LimitError; text = which, used, allowed
+    kFault,   ///< ours
+  };
+  Kind kind = Kind::kOk;
+  std::string text;
+  int exit_code = 0;
+};
+
+struct InstanceSpec {
+  std::shared_ptr<const Component> component;
+  Limits limits;
+  std::array<std::unique_ptr<InstanceContext>, kContextCount> contexts;
+  /// Called once, on a worker thread, after the store and every handle are gone. The contexts are
+  /// alive until it returns.
+  std::function<void(Outcome)> on_end;
+  /// The fiber went to sleep in a wait; any thread of the pool; must be quick. May be null.
+  std::function<void()> on_blocked;
+};
+
+/// A running instance: a fiber on the runtime's workers. Thread-safe.
+class Instance {
+ public:
+  virtual ~Instance() = default;
+  /// Ends it soon, whatever it does (measured: milliseconds); on_end follows.
+  virtual void kill() = 0;
+  virtual uint64_t memory_bytes() const = 0;
+  virtual uint64_t cpu_ns() const = 0;
+};
+
+/// Compiles components and runs instances as fibers on a few worker threads with a ready queue of
+/// its own. The only user of wasmtime's headers is this layer.
+class Runtime {
+ public:
+  /// `registry` is complete and outlives the runtime.
+  static Result<std::unique_ptr<Runtime>> create(const RuntimeConfig& config,
+                                                 const Registry& registry);
+  virtual ~Runtime() = default;  ///< kills what runs and waits for it
+
+  /// See host::ProgramHost::compile.
+  virtual Result<std::shared_ptr<const Component>> compile(std::span<const uint8_t> wasm,
+                                                           const std::string& hash) = 0;
+  virtual Result<std::shared_ptr<Instance>> launch(InstanceSpec spec) = 0;
+  /// An event that fires after `ns` nanoseconds of monotonic time.
+  virtual EventRef timer(uint64_t ns) = 0;
+};
+
+}  // namespace pie::wasm

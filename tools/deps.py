@@ -1,0 +1,269 @@
+#!/usr/bin/env python3
+"""Fetches, checks, unpacks and builds the pinned dependencies of deps.toml under one cache folder.
+
+    tools/deps.py get llama wasmtime     make them available, print their folders
+    tools/deps.py cmake FILE NAME...     the same, and write FILE with set(PIE_DEP_NAME folder) lines
+    tools/deps.py table                  the dependency table of docs/DEPENDENCIES.md
+
+The cache is ${PIE_CACHE:-~/.cache/pie}. Each dependency has a folder named by its name, version and
+a key over everything it is made from; the folder appears by one rename when it is complete, so an
+interrupted run leaves nothing half-made behind and the next one goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+CACHE = Path(os.environ.get("PIE_CACHE") or Path.home() / ".cache" / "pie")
+PINS: dict[str, dict[str, Any]] = tomllib.loads((ROOT / "tools" / "deps.toml").read_text())
+
+
+class DependencyError(Exception):
+    """A dependency could not be fetched or built; the message says which, and what to do."""
+
+
+def say(text: str) -> None:
+    """Progress goes to stderr: stdout carries the folders that scripts read."""
+    print(f"[deps] {text}", file=sys.stderr, flush=True)
+
+
+def run(command: list[str], what: str, **options: Any) -> None:
+    """Runs `command`; on failure raises with the end of what it printed."""
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, **options
+    )
+    if done.returncode != 0:
+        tail = "\n".join(done.stdout.splitlines()[-25:])
+        raise DependencyError(
+            f"[{what}] `{' '.join(command[:4])} ...` failed with {done.returncode}:\n{tail}"
+        )
+
+
+def sha256_of(path: Path) -> str:
+    """The lower-case hex SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_sum(path: Path, pin: dict[str, Any]) -> None:
+    """Refuses (and removes) a download whose checksum is not the pinned one."""
+    got = sha256_of(path)
+    if got != pin["sha256"]:
+        path.unlink()
+        raise DependencyError(
+            f"[{path.name}] got sha256 {got}, expected {pin['sha256']}; run again to fetch it anew"
+        )
+
+
+def fetch_pypi(pin: dict[str, Any], into: Path) -> Path:
+    """Downloads one wheel or sdist through pip; pip itself also checks the hash."""
+    requirement = into / "requirement.txt"
+    requirement.write_text(f"{pin['name']}=={pin['version']} --hash=sha256:{pin['sha256']}\n")
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
+    if pin.get("sdist"):
+        command += ["--no-binary", pin["name"]]
+    else:
+        command += ["--only-binary=:all:", "--platform", pin["platform"]]
+    files = into / "files"
+    run([*command, "-d", str(files), "-r", str(requirement)], pin["name"])
+    return next(files.iterdir())
+
+
+def fetch_crate(pin: dict[str, Any], into: Path) -> Path:
+    """Downloads one crate's sources (`cargo info` fetches that crate alone)."""
+    env = dict(os.environ, CARGO_HOME=str(into / "cargo"))
+    run(["cargo", "info", "-q", f"{pin['name']}@{pin['version']}"], pin["name"], env=env)
+    name = f"{pin['name']}-{pin['version']}.crate"
+    found = list((into / "cargo" / "registry" / "cache").glob(f"*/{name}"))
+    if not found:
+        raise DependencyError(f"[{pin['name']}] cargo left no {name}; expected one in its cache")
+    return found[0]
+
+
+def fetch_deb(pin: dict[str, Any], into: Path) -> Path:
+    """Downloads one Debian package without installing it."""
+    files = into / "files"
+    files.mkdir()
+    package = f"{pin['name']}={pin['version']}"
+    run(["apt-get", "-o", "APT::Sandbox::User=root", "download", package], package, cwd=files)
+    return next(files.iterdir())
+
+
+def unpack(archive: Path, into: Path) -> None:
+    """Unpacks a wheel, sdist, crate or Debian package."""
+    into.mkdir(parents=True, exist_ok=True)
+    if archive.suffix == ".whl":
+        with zipfile.ZipFile(archive) as wheel:
+            wheel.extractall(into)
+    elif archive.suffix == ".deb":
+        run(["dpkg-deb", "-x", str(archive), str(into)], archive.name)
+    else:
+        with tarfile.open(archive) as tar:
+            tar.extractall(into, filter="data")
+
+
+def make_llama(unpacked: Path, out: Path) -> None:
+    """Keeps llama.cpp's sources (the benchmark builds its tools) and builds the libraries."""
+    source = out / "source"
+    shutil.move(next(unpacked.glob("*/vendor/llama.cpp")), source)
+    build = out / "build"
+    launcher = shutil.which("ccache")
+    env = dict(os.environ, CCACHE_DIR=str(CACHE / "ccache"), CCACHE_BASEDIR=str(out), CCACHE_NOHASHDIR="1")
+    command = ["cmake", "-G", "Ninja", "-S", str(ROOT / "cmake" / "llama"), "-B", str(build)]
+    command += [f"-DLLAMA_SOURCE={source}", f"-DCMAKE_INSTALL_PREFIX={out}"]
+    command += ["-DCMAKE_BUILD_TYPE=Release"]
+    if launcher:
+        command += [f"-DCMAKE_{lang}_COMPILER_LAUNCHER={launcher}" for lang in ("C", "CXX")]
+    run(command, "llama", env=env)
+    run(["cmake", "--build", str(build)], "llama", env=env)
+    run(["cmake", "--install", str(build)], "llama", env=env)
+    shutil.rmtree(build)
+
+
+def make_wasmtime(unpacked: Path, out: Path) -> None:
+    """lib/libwasmtime.so from the wheel."""
+    (out / "lib").mkdir(parents=True)
+    library = next(unpacked.glob("wasmtime/linux-x86_64/_libwasmtime.so"))
+    shutil.copy(library, out / "lib" / "libwasmtime.so")
+
+
+def make_wasmtime_headers(unpacked: Path, out: Path) -> None:
+    """include/ as the crate's own install script lays it out."""
+    source = next(unpacked.iterdir())
+    script = source / "cmake" / "install-headers.cmake"
+    run(["cmake", f"-DCMAKE_INSTALL_PREFIX={out}", "-P", str(script)], "wasmtime-headers")
+
+
+def make_plain(unpacked: Path, out: Path) -> None:
+    """The unpacked files as they are; a single top folder is stripped."""
+    entries = list(unpacked.iterdir())
+    source = entries[0] if len(entries) == 1 else unpacked
+    shutil.copytree(source, out, dirs_exist_ok=True, symlinks=True)
+
+
+MAKERS = {
+    "llama": make_llama,
+    "wasmtime": make_wasmtime,
+    "wasmtime-headers": make_wasmtime_headers,
+}
+FETCHERS = {"pypi": fetch_pypi, "crate": fetch_crate, "deb": fetch_deb}
+
+
+def make_cargo_install(pin: dict[str, Any], out: Path, work: Path) -> None:
+    """Builds a Rust program with the Cargo.lock it was published with."""
+    command = ["cargo", "install", pin["name"], "--version", pin["version"], "--locked"]
+    command += ["--no-default-features", "--features", ",".join(pin["features"])]
+    env = dict(os.environ, CARGO_HOME=str(CACHE / "cargo"), CARGO_TARGET_DIR=str(work / "target"))
+    run([*command, "--root", str(out)], pin["name"], env=env)
+
+
+def folder_of(name: str) -> Path:
+    """Where a dependency lives; the key changes with anything that it is made from."""
+    pin = PINS[name]
+    key = hashlib.sha256(repr(sorted(pin.items())).encode())
+    if name == "llama":
+        key.update((ROOT / "cmake" / "llama" / "CMakeLists.txt").read_bytes())
+        key.update(cpu_flags().encode())
+    return CACHE / "deps" / f"{name}-{pin['version']}-{key.hexdigest()[:10]}"
+
+
+def cpu_flags() -> str:
+    """ggml is built for the processor at hand, so its folder is keyed by the processor's features."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("flags"):
+            return " ".join(sorted(line.split(":", 1)[1].split()))
+    return ""
+
+
+@contextlib.contextmanager
+def locked(name: str) -> Iterator[None]:
+    """One process at a time makes a dependency; the others wait for it."""
+    (CACHE / "deps").mkdir(parents=True, exist_ok=True)
+    with (CACHE / "deps" / f".{name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def get(name: str) -> Path:
+    """The folder of a dependency, made first where it is missing."""
+    if name not in PINS:
+        raise DependencyError(f"[deps] got {name!r}, expected one of {', '.join(PINS)}")
+    folder = folder_of(name)
+    if folder.exists():
+        return folder
+    with locked(name):
+        if not folder.exists():
+            make(name, folder)
+    return folder
+
+
+def make(name: str, folder: Path) -> None:
+    """Fetches and builds into a temporary neighbour, then renames it into place."""
+    pin = PINS[name]
+    say(f"{name} {pin['version']}: fetching{' and building (minutes)' if name in SLOW else ''} ...")
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(dir=CACHE / "deps", prefix=f".{name}-") as temporary:
+        work = Path(temporary)
+        out = work / "out"
+        out.mkdir()
+        if pin["kind"] == "cargo-install":
+            make_cargo_install(pin, out, work)
+        else:
+            archive = FETCHERS[pin["kind"]](pin, work)
+            check_sum(archive, pin)
+            unpack(archive, work / "unpacked")
+            MAKERS.get(name, make_plain)(work / "unpacked", out)
+        out.rename(folder)
+    say(f"{name} {pin['version']}: done in {time.monotonic() - started:.0f} s")
+
+
+SLOW = {"llama", "wasm-tools"}
+
+
+def table() -> str:
+    """The dependency table in Markdown."""
+    lines = ["| what | version | licence | why this one |", "|---|---|---|---|"]
+    for key, pin in PINS.items():
+        name = pin["name"] if pin["name"] == key else f"{key} (`{pin['name']}`)"
+        lines.append(f"| {name} | {pin['version']} | {pin['licence']} | {pin['why']} |")
+    return "\n".join(lines)
+
+
+def main(arguments: list[str]) -> int:
+    """Command line; exit code 1 with a reason when something could not be made."""
+    try:
+        match arguments:
+            case ["get", *names] if names:
+                for name in names:
+                    print(get(name))
+            case ["cmake", file, *names] if names:
+                lines = [f'set(PIE_DEP_{n.upper().replace("-", "_")} "{get(n)}")' for n in names]
+                Path(file).write_text("\n".join(lines) + "\n")
+            case ["table"]:
+                print(table())
+            case _:
+                print(__doc__)
+                return 2
+    except (DependencyError, OSError) as error:
+        say(str(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
