@@ -1,0 +1,39 @@
+# Each target does its own set-up; `make help` lists them.
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test bench lint format sanitize clean
+
+PROMPT ?= What is the capital of France? Answer in one sentence.
+export PROMPT
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: ## install missing Debian packages
+	@tools/setup
+
+build: setup ## build/bin/pie, build/venv, build/inferlets
+	@tools/build
+
+demo: build ## run text-completion on a fresh server: make demo PROMPT="..."
+	@build/venv/bin/python tools/demo.py
+
+test: setup ## build and run every test; ends with "N passed, N failed"
+	@tools/build --tests
+	@build/venv/bin/python tools/run_tests.py $(ARGS)
+
+sanitize: setup ## the sanitizer presets alone
+	@tools/build --tests
+	@build/venv/bin/python tools/run_tests.py --only sanitizers
+
+bench: build ## beside llama.cpp in the same run; writes build/bench.json
+	@build/venv/bin/python bench/run.py $(ARGS)
+
+lint: setup ## formatting, ruff, mypy
+	@tools/build --tests
+	@build/venv/bin/python tools/run_tests.py --only lint
+
+format: ## clang-format on every C++ file
+	@git ls-files -co --exclude-standard '*.h' '*.cc' '*.cpp' | xargs clang-format-22 -i
+
+clean: ## remove build/ (the download cache stays)
+	@rm -rf build

@@ -1,0 +1,225 @@
+#!/usr/bin/env python3
+"""Runs every test of Pie and ends in one line: N passed, N failed.
+
+    tools/run_tests.py                    everything
+    tools/run_tests.py --only unit        one suite: unit, e2e, lint, sanitizers
+    tools/run_tests.py --filter TEXT      only tests whose name has TEXT (unit and e2e)
+
+Exit code 0 when nothing failed and something passed. `make test` builds what this needs first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build"
+VENV = BUILD / "venv" / "bin"
+UNIT_TIMEOUT_S = 900
+# Test programs whose code can run under a sanitizer: no wasm fibers (ASan and TSan do not follow
+# wasmtime's stack switches) and no ggml-bound numerics (uninstrumented, and minutes long).
+SANITIZED = {
+    "asan-ubsan": ["base_test", "kv_test", "sched_test", "sample_test", "crypto_test",
+                   "protocol_test", "store_test", "instance_test", "engine_test"],
+    "tsan": ["base_test", "sched_test", "instance_test", "engine_test"],
+}  # fmt: skip
+
+
+@dataclasses.dataclass
+class Tally:
+    """Counts of one suite, and the names of what failed."""
+
+    passed: int = 0
+    failed: list[str] = dataclasses.field(default_factory=list)
+
+    def add(self, other: Tally) -> None:
+        self.passed += other.passed
+        self.failed += other.failed
+
+
+def model_path() -> str:
+    """The default model, as `make build` installed it."""
+    return str(next((BUILD / "share" / "pie" / "models").glob("*.gguf")))
+
+
+def environment() -> dict[str, str]:
+    """What every test program finds in its environment."""
+    return dict(
+        os.environ,
+        PIE_TEST_MODEL=model_path(),
+        PIE_SHARE=str(BUILD / "share" / "pie"),
+        PIE_BUILD=str(BUILD),
+        ASAN_OPTIONS="detect_leaks=1:abort_on_error=0",
+        UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1",
+        TSAN_OPTIONS="halt_on_error=1",
+    )
+
+
+def run_gtest(program: Path, label: str, name_filter: str) -> Tally:
+    """One GoogleTest program; a crash counts as one failure besides what it had printed."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.json"
+        command = [str(program), f"--gtest_output=json:{report}", "--gtest_brief=1"]
+        if name_filter:
+            command.append(f"--gtest_filter=*{name_filter}*")
+        started = time.monotonic()
+        try:
+            done = subprocess.run(command, env=environment(), cwd=folder, text=True, check=False,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                  errors="replace", timeout=UNIT_TIMEOUT_S)  # fmt: skip
+            output, code = done.stdout, done.returncode
+        except subprocess.TimeoutExpired as late:
+            output = (late.stdout or b"").decode(errors="replace")
+            code = -1
+        tally = Tally()
+        if report.exists():
+            for suite in json.loads(report.read_text())["testsuites"]:
+                for test in suite["testsuite"]:
+                    name = f"{label}: {suite['name']}.{test['name']}"
+                    if test.get("failures"):
+                        tally.failed.append(name)
+                    elif test["status"] == "RUN":
+                        tally.passed += 1
+        if code != 0 and not tally.failed:
+            tally.failed.append(f"{label}: ended with {code}")
+        if tally.failed:
+            print(output[-20000:])
+        print(f"  {label}: {tally.passed} passed, {len(tally.failed)} failed"
+              f" ({time.monotonic() - started:.0f} s)", flush=True)  # fmt: skip
+        return tally
+
+
+def unit(name_filter: str) -> Tally:
+    """Every GoogleTest program of the release build."""
+    tally = Tally()
+    programs = sorted((BUILD / "cmake" / "release" / "tests").glob("*_test"))
+    if not programs:
+        tally.failed.append("unit: no test programs; run `make test`")
+    for program in programs:
+        tally.add(run_gtest(program, program.name, name_filter))
+    return tally
+
+
+def run_pytest(folder: Path, name_filter: str) -> Tally:
+    """pytest over one folder, counted from its JUnit report."""
+    with tempfile.TemporaryDirectory() as temporary:
+        report = Path(temporary) / "report.xml"
+        command = [str(VENV / "python"), "-m", "pytest", "-q", "-p", "no:cacheprovider",
+                   f"--junitxml={report}", str(folder)]  # fmt: skip
+        if name_filter:
+            command += ["-k", name_filter]
+        started = time.monotonic()
+        done = subprocess.run(command, env=environment(), cwd=ROOT, check=False)
+        tally = Tally()
+        if report.exists():
+            for case in ET.parse(report).getroot().iter("testcase"):
+                name = f"{case.get('classname')}.{case.get('name')}"
+                if case.find("failure") is not None or case.find("error") is not None:
+                    tally.failed.append(name)
+                elif case.find("skipped") is None:
+                    tally.passed += 1
+        if done.returncode not in (0, 5) and not tally.failed:
+            tally.failed.append(f"{folder.name}: pytest ended with {done.returncode}")
+        print(f"  {folder.relative_to(ROOT)}: {tally.passed} passed, {len(tally.failed)} failed"
+              f" ({time.monotonic() - started:.0f} s)", flush=True)  # fmt: skip
+        return tally
+
+
+def e2e(name_filter: str) -> Tally:
+    """The Python package's own tests and the tests against the real server."""
+    tally = Tally()
+    for folder in (ROOT / "python" / "tests", ROOT / "tests"):
+        tally.add(run_pytest(folder, name_filter))
+    return tally
+
+
+def check(name: str, command: list[str]) -> Tally:
+    """One lint command: passes when it exits with 0."""
+    done = subprocess.run(command, cwd=ROOT, text=True, check=False, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT)  # fmt: skip
+    print(f"  {name}: {'ok' if done.returncode == 0 else 'failed'}", flush=True)
+    if done.returncode == 0:
+        return Tally(passed=1)
+    print(done.stdout[-8000:])
+    return Tally(failed=[f"lint: {name}"])
+
+
+def tracked(*patterns: str) -> list[str]:
+    """Files of the repository, the ones not yet committed included."""
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", *patterns], cwd=ROOT,
+                            text=True, check=True, stdout=subprocess.PIPE).stdout  # fmt: skip
+    return [line for line in listed.splitlines() if (ROOT / line).exists()]
+
+
+def lint(_: str) -> Tally:
+    """Formatting, and the Python linters."""
+    python = ["python", "tools", "tests", "bench"]
+    tally = check("clang-format", ["clang-format-22", "--dry-run", "-Werror",
+                                   *tracked("*.h", "*.cc", "*.cpp")])  # fmt: skip
+    tally.add(check("ruff check", [str(VENV / "ruff"), "check", *python]))
+    tally.add(check("mypy", [str(VENV / "mypy"), "--config-file", "python/pyproject.toml",
+                             "python/pie"]))  # fmt: skip
+    return tally
+
+
+def sanitizers(name_filter: str) -> Tally:
+    """Builds and runs the test programs that can bear them under ASan+UBSan and TSan."""
+    tally = Tally()
+    env = dict(environment())
+    env.setdefault("CCACHE_DIR", str(Path(os.environ.get("PIE_CACHE") or
+                                          Path.home() / ".cache" / "pie") / "ccache"))  # fmt: skip
+    env.update(CCACHE_BASEDIR=str(ROOT), CCACHE_NOHASHDIR="1")
+    for preset, programs in SANITIZED.items():
+        folder = BUILD / "cmake" / preset
+        for command in (
+            ["cmake", "--preset", preset, "-DPIE_BUILD_TESTS=ON"],
+            ["cmake", "--build", str(folder), "--target", *programs],
+        ):
+            done = subprocess.run(command, cwd=ROOT, env=env, text=True, check=False,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
+            if done.returncode != 0:
+                print(done.stdout[-8000:])
+                tally.failed.append(f"{preset}: `{' '.join(command[:3])}` failed")
+                break
+        else:
+            for program in programs:
+                tally.add(run_gtest(folder / "tests" / program, f"{preset} {program}", name_filter))
+    return tally
+
+
+SUITES: dict[str, Callable[[str], Tally]] = {
+    "unit": unit, "e2e": e2e, "sanitizers": sanitizers, "lint": lint,
+}  # fmt: skip
+
+
+def main() -> int:
+    """Runs the suites that were asked for and prints the sum."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", choices=SUITES)
+    parser.add_argument("--filter", default="")
+    options = parser.parse_args()
+    total = Tally()
+    for name, suite in SUITES.items():
+        if options.only in (None, name):
+            print(f"[{name}]", flush=True)
+            total.add(suite(options.filter))
+    for name in total.failed:
+        print(f"FAILED {name}")
+    print(f"{total.passed} passed, {len(total.failed)} failed")
+    return 0 if total.passed and not total.failed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
