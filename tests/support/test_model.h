@@ -1,0 +1,13 @@
+#pragma once
+#include <cstdlib>
+#include <filesystem>
+
+namespace pie::test {
+
+/// The default model file: $PIE_TEST_MODEL, or what the build was configured with.
+inline std::filesystem::path model_path() {
+  const char* from_environment = std::getenv("PIE_TEST_MODEL");
+  return from_environment != nullptr ? from_environment : PIE_TEST_MODEL;
+}
+
+}  // namespace pie::test
