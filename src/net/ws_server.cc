@@ -1,0 +1,365 @@
+#include "net/ws_server.h"
+
+#include <algorithm>
+#include <atomic>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/core/tcp_stream.hpp>
+#include <boost/beast/websocket.hpp>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <list>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "base/log.h"
+
+namespace pie::net {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace websocket = beast::websocket;
+using boost::system::error_code;
+using std::chrono::milliseconds;
+
+constexpr size_t kCloseReasonBytesMax = 123;  // RFC 6455, section 5.5
+
+/// Counts live connections, so that stop() can wait for them.
+class LiveCount {
+ public:
+  void enter() {
+    const std::lock_guard lock(mutex_);
+    ++count_;
+  }
+  void leave() {
+    const std::lock_guard lock(mutex_);
+    --count_;
+    changed_.notify_all();
+  }
+  uint32_t count() {
+    const std::lock_guard lock(mutex_);
+    return count_;
+  }
+  bool wait_for_none(uint64_t ms) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, milliseconds(ms), [this] { return count_ == 0; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  uint32_t count_ = 0;
+};
+
+class Connection final : public WsConnection, public std::enable_shared_from_this<Connection> {
+ public:
+  Connection(asio::ip::tcp::socket socket, const WsServerConfig& config,
+             std::shared_ptr<WsHandler> handler)
+      : config_(config),
+        stream_(std::move(socket)),
+        wake_(stream_.get_executor(), asio::steady_timer::time_point::max()),
+        handler_(std::move(handler)) {}
+
+  static asio::awaitable<void> run(std::shared_ptr<Connection> self) {
+    error_code failed;
+    self->configure();
+    co_await self->stream_.async_accept(asio::redirect_error(asio::use_awaitable, failed));
+    if (failed) co_return;
+    self->open_ = true;
+    asio::co_spawn(self->stream_.get_executor(), write_loop(self), asio::detached);
+    self->handler_->on_open(self);
+    while (self->open_) {
+      beast::flat_buffer buffer;
+      co_await self->stream_.async_read(buffer, asio::redirect_error(asio::use_awaitable, failed));
+      if (failed) break;
+      if (self->closing_) continue;
+      if (!self->stream_.got_binary()) {
+        self->handler_->on_text();
+        continue;
+      }
+      const auto data = buffer.cdata();
+      self->handler_->on_message({static_cast<const char*>(data.data()), data.size()});
+    }
+    self->finish();
+  }
+
+  void send(std::string frame) override {
+    if (closing_) return;
+    outbox_bytes_ += frame.size();
+    push({Item::Kind::kFrame, std::move(frame), 0});
+  }
+  void ping(std::string payload) override {
+    if (!closing_) push({Item::Kind::kPing, std::move(payload), 0});
+  }
+  void close(uint16_t code, std::string reason) override {
+    if (closing_) return;
+    closing_ = true;
+    reason.resize(std::min(reason.size(), kCloseReasonBytesMax));
+    push({Item::Kind::kClose, std::move(reason), code});
+  }
+  void abort() override {
+    closing_ = true;
+    error_code ignored;
+    beast::get_lowest_layer(stream_).socket().close(ignored);
+    wake_.cancel();
+  }
+  uint64_t outbox_bytes() const override { return outbox_bytes_; }
+
+  void post(std::function<void()> task) override {
+    asio::post(stream_.get_executor(), [self = shared_from_this(), run_task = std::move(task)] {
+      if (!self->finished_) run_task();
+    });
+  }
+  void post_after(uint64_t delay_ms, std::function<void()> task) override {
+    auto timer =
+        std::make_shared<asio::steady_timer>(stream_.get_executor(), milliseconds(delay_ms));
+    auto weak = weak_from_this();
+    timer->async_wait([timer, weak, run_task = std::move(task)](error_code failed) {
+      const auto self = weak.lock();
+      if (!failed && self && !self->finished_) run_task();
+    });
+  }
+  auto executor() { return stream_.get_executor(); }
+  /// The read loop died of an exception (a handler's): what run() does at its end.
+  void fail() {
+    abort();
+    finish();
+  }
+  /// Any thread.
+  void shut_down() {
+    asio::post(stream_.get_executor(),
+               [self = shared_from_this()] { self->close(1001, "the server is stopping"); });
+  }
+  void drop() {
+    asio::post(stream_.get_executor(), [self = shared_from_this()] { self->abort(); });
+  }
+
+ private:
+  struct Item {
+    enum class Kind { kFrame, kPing, kClose } kind;
+    std::string bytes;  ///< the message, the ping's payload or the reason
+    uint16_t code;
+  };
+
+  void configure() {
+    websocket::stream_base::timeout timeout{};
+    timeout.handshake_timeout = milliseconds(config_.handshake_ms_max);
+    timeout.idle_timeout = websocket::stream_base::none();
+    timeout.keep_alive_pings = false;
+    stream_.set_option(timeout);
+    stream_.read_message_max(config_.frame_bytes_max);
+    stream_.auto_fragment(false);
+    stream_.binary(true);
+    error_code ignored;
+    beast::get_lowest_layer(stream_).socket().set_option(asio::ip::tcp::no_delay(true), ignored);
+    stream_.control_callback([this](websocket::frame_type kind, beast::string_view payload) {
+      if (kind == websocket::frame_type::pong && !finished_)
+        handler_->on_pong({payload.data(), payload.size()});
+    });
+  }
+
+  void push(Item item) {
+    outbox_.push_back(std::move(item));
+    wake_.cancel();
+  }
+
+  static asio::awaitable<void> write_loop(std::shared_ptr<Connection> self) {
+    error_code failed;
+    while (!failed && self->open_) {
+      if (self->outbox_.empty()) {
+        self->wake_.expires_at(asio::steady_timer::time_point::max());
+        co_await self->wake_.async_wait(asio::redirect_error(asio::use_awaitable, failed));
+        failed = {};
+        continue;
+      }
+      const Item item = std::move(self->outbox_.front());
+      self->outbox_.pop_front();
+      co_await write_item(self, item, failed);
+      if (item.kind != Item::Kind::kFrame) continue;
+      const bool was_full = self->outbox_bytes_ >= self->config_.outbox_low_bytes;
+      self->outbox_bytes_ -= item.bytes.size();
+      if (was_full && self->outbox_bytes_ < self->config_.outbox_low_bytes && !self->finished_)
+        self->handler_->on_drained();
+    }
+    if (failed) self->abort();
+  }
+
+  static asio::awaitable<void> write_item(std::shared_ptr<Connection> self, const Item& item,
+                                          error_code& failed) {
+    if (item.kind == Item::Kind::kFrame) {
+      co_await self->stream_.async_write(asio::buffer(item.bytes),
+                                         asio::redirect_error(asio::use_awaitable, failed));
+    } else if (item.kind == Item::Kind::kPing) {
+      co_await self->stream_.async_ping(websocket::ping_data(item.bytes.data(), item.bytes.size()),
+                                        asio::redirect_error(asio::use_awaitable, failed));
+    } else {
+      const websocket::close_reason reason(
+          static_cast<websocket::close_code>(item.code),
+          beast::string_view(item.bytes.data(), item.bytes.size()));
+      co_await self->stream_.async_close(reason, asio::redirect_error(asio::use_awaitable, failed));
+      failed = asio::error::operation_aborted;
+    }
+  }
+
+  void finish() {
+    open_ = false;
+    closing_ = true;
+    wake_.cancel();
+    if (!finished_) {
+      finished_ = true;
+      handler_->on_closed();
+    }
+    handler_.reset();
+  }
+
+  const WsServerConfig& config_;
+  websocket::stream<beast::tcp_stream> stream_;
+  asio::steady_timer wake_;  ///< cancelled when the outbox gets something
+  std::shared_ptr<WsHandler> handler_;
+  std::deque<Item> outbox_;
+  uint64_t outbox_bytes_ = 0;
+  bool open_ = false;
+  bool closing_ = false;
+  bool finished_ = false;
+};
+
+class Server final : public WsServer {
+ public:
+  Server(const WsServerConfig& config, Accept accept)
+      : config_(config), accept_(std::move(accept)), acceptor_(asio::make_strand(io_)) {}
+  ~Server() override { stop(0); }
+
+  Result<void> bind() {
+    error_code failed;
+    asio::ip::tcp::resolver resolver(io_);
+    const auto found = resolver.resolve(config_.host, std::to_string(config_.port), failed);
+    if (failed || found.empty()) return refused(failed);
+    const asio::ip::tcp::endpoint endpoint = found.begin()->endpoint();
+    acceptor_.open(endpoint.protocol(), failed);
+    if (!failed) acceptor_.set_option(asio::socket_base::reuse_address(true), failed);
+    if (!failed) acceptor_.bind(endpoint, failed);
+    if (!failed) acceptor_.listen(asio::socket_base::max_listen_connections, failed);
+    if (failed) return refused(failed);
+    port_ = acceptor_.local_endpoint().port();
+    return {};
+  }
+
+  void start() {
+    asio::co_spawn(acceptor_.get_executor(), accept_loop(*this), asio::detached);
+    for (uint32_t i = 0; i < std::max(1U, config_.thread_count); ++i)
+      threads_.emplace_back([this] { io_.run(); });
+  }
+
+  uint16_t port() const override { return port_; }
+
+  void post_after(uint64_t delay_ms, std::function<void()> task) override {
+    auto timer = std::make_shared<asio::steady_timer>(io_, milliseconds(delay_ms));
+    timer->async_wait([timer, run_task = std::move(task)](error_code failed) {
+      if (!failed) run_task();
+    });
+  }
+
+  void stop(uint64_t drain_ms_max) override {
+    if (stopped_.exchange(true)) return;
+    asio::post(acceptor_.get_executor(), [this] {
+      error_code ignored;
+      acceptor_.close(ignored);
+    });
+    for_each_live([](Connection& one) { one.shut_down(); });
+    if (!live_.wait_for_none(drain_ms_max)) {
+      for_each_live([](Connection& one) { one.drop(); });
+      live_.wait_for_none(1'000);
+    }
+    io_.stop();
+    for (auto& thread : threads_) thread.join();
+  }
+
+ private:
+  Error refused(const error_code& failed) const {
+    return {ErrorCode::kUnavailable,
+            "[listen on " + config_.host + ":" + std::to_string(config_.port) +
+                "] got: " + failed.message() + "; choose another --host or --port"};
+  }
+
+  static asio::awaitable<void> accept_loop(Server& self) {
+    while (!self.stopped_) {
+      error_code failed;
+      if (self.live_.count() >= self.config_.connections_max) {
+        asio::steady_timer pause(self.acceptor_.get_executor(), milliseconds(50));
+        co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, failed));
+        continue;
+      }
+      auto socket = co_await self.acceptor_.async_accept(
+          asio::make_strand(self.io_), asio::redirect_error(asio::use_awaitable, failed));
+      if (self.stopped_) co_return;
+      if (failed) {  // out of descriptors, or a client that left at once
+        log::warning("accept: {}", failed.message());
+        asio::steady_timer pause(self.acceptor_.get_executor(), milliseconds(50));
+        co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, failed));
+        continue;
+      }
+      auto connection =
+          std::make_shared<Connection>(std::move(socket), self.config_, self.accept_());
+      self.adopt(connection);
+      self.spawn(std::move(connection));
+    }
+  }
+
+  void spawn(std::shared_ptr<Connection> connection) {
+    auto& raw = *connection;
+    asio::co_spawn(raw.executor(), Connection::run(connection),
+                   [this, connection](std::exception_ptr failure) {
+                     if (failure) connection->fail();
+                     live_.leave();
+                   });
+  }
+
+  void adopt(const std::shared_ptr<Connection>& connection) {
+    live_.enter();
+    const std::lock_guard lock(mutex_);
+    connections_.remove_if([](const auto& one) { return one.expired(); });
+    connections_.push_back(connection);
+  }
+
+  template <class Function>
+  void for_each_live(Function function) {
+    const std::lock_guard lock(mutex_);
+    for (auto& weak : connections_)
+      if (const auto one = weak.lock()) function(*one);
+  }
+
+  const WsServerConfig config_;
+  const Accept accept_;
+  asio::io_context io_;
+  asio::ip::tcp::acceptor acceptor_;
+  uint16_t port_ = 0;
+  std::atomic<bool> stopped_ = false;
+  LiveCount live_;
+  std::mutex mutex_;
+  std::list<std::weak_ptr<Connection>> connections_;
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<WsServer>> WsServer::listen(const WsServerConfig& config, Accept accept) {
+  auto server = std::make_unique<Server>(config, std::move(accept));
+  PIE_TRY(server->bind());
+  server->start();
+  return std::unique_ptr<WsServer>(std::move(server));
+}
+
+}  // namespace pie::net

@@ -1,0 +1,75 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace pie::net {
+
+/// The server's end of one WebSocket. All calls but post() and post_after() are made on the
+/// connection's strand, that is from a WsHandler's function or from a posted one.
+class WsConnection {
+ public:
+  virtual ~WsConnection() = default;
+  /// Queues a binary message. Order is kept among messages, pings and the closing.
+  virtual void send(std::string frame) = 0;
+  /// Queues a WebSocket ping; the peer's pong brings `payload` (at most 125 bytes) back.
+  virtual void ping(std::string payload) = 0;
+  /// Closes after what is queued has been written; what comes in from now on is ignored.
+  virtual void close(uint16_t code, std::string reason) = 0;
+  /// Drops the connection at once.
+  virtual void abort() = 0;
+  /// Bytes that are queued and not yet handed to the kernel.
+  virtual uint64_t outbox_bytes() const = 0;
+  /// Runs `task` on the strand; any thread. Dropped when the connection is gone.
+  virtual void post(std::function<void()> task) = 0;
+  virtual void post_after(uint64_t delay_ms, std::function<void()> task) = 0;
+};
+
+/// What hears of one connection. Called on its strand, never concurrently.
+class WsHandler {
+ public:
+  virtual ~WsHandler() = default;
+  virtual void on_open(std::shared_ptr<WsConnection> connection) = 0;
+  virtual void on_message(std::string_view frame) = 0;
+  /// A text frame, which the protocol does not have.
+  virtual void on_text() = 0;
+  virtual void on_pong(std::string_view payload) = 0;
+  /// The outbox fell below WsServerConfig::outbox_low_bytes.
+  virtual void on_drained() = 0;
+  /// The last call. `connection` takes nothing more.
+  virtual void on_closed() = 0;
+};
+
+struct WsServerConfig {
+  std::string host = "127.0.0.1";
+  uint16_t port = 0;  ///< 0 = a free one
+  uint32_t thread_count = 1;
+  uint64_t frame_bytes_max = 16ULL << 20;  ///< a longer message closes with 1009
+  uint64_t outbox_low_bytes = 256ULL << 10;
+  uint32_t connections_max = 4'096;  ///< more wait in the kernel's queue
+  uint64_t handshake_ms_max = 10'000;
+};
+
+/// Accepts WebSocket connections and runs each on a strand of its own threads.
+class WsServer {
+ public:
+  using Accept = std::function<std::shared_ptr<WsHandler>()>;  ///< any thread; one per connection
+  /// Binds and listens, and starts serving. kUnavailable with the system's reason when the address
+  /// is taken or not ours.
+  static Result<std::unique_ptr<WsServer>> listen(const WsServerConfig& config, Accept accept);
+  /// As stop().
+  virtual ~WsServer() = default;
+
+  virtual uint16_t port() const = 0;
+  /// Runs `task` on a serving thread after a while, unless the server stops before.
+  virtual void post_after(uint64_t delay_ms, std::function<void()> task) = 0;
+  /// Stops accepting, closes each connection with 1001 after what it has queued (waiting for at
+  /// most `drain_ms_max`), calls every on_closed() and joins the threads.
+  virtual void stop(uint64_t drain_ms_max) = 0;
+};
+
+}  // namespace pie::net

@@ -1,0 +1,252 @@
+#include "protocol/server_session.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace pie::protocol {
+namespace {
+
+constexpr std::string_view kInternalUser = "internal";
+constexpr size_t kUsernameBytesMax = 256;
+
+/// Compares without telling by its time where the texts differ.
+bool equal_in_constant_time(std::string_view a, std::string_view b) {
+  unsigned difference = a.size() == b.size() ? 0U : 1U;
+  for (size_t i = 0; i < std::min(a.size(), b.size()); ++i)
+    difference |= static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b[i]);
+  return difference == 0;
+}
+
+bool is_username(std::string_view name) {
+  return !name.empty() && name.size() <= kUsernameBytesMax && name != kInternalUser &&
+         std::none_of(name.begin(), name.end(),
+                      [](unsigned char c) { return c < 0x20 || c == 0x7F; });
+}
+
+/// A refusal in the form that the request's sender waits for.
+ServerMessage refusal(const SessionRequest& request, uint32_t corr_id, std::string text) {
+  if (std::holds_alternative<LaunchInstance>(request) ||
+      std::holds_alternative<LaunchInstanceFromRegistry>(request))
+    return InstanceLaunchResult{corr_id, false, std::move(text)};
+  if (std::holds_alternative<AttachInstance>(request))
+    return InstanceAttachResult{corr_id, false, std::move(text)};
+  return Response{corr_id, false, std::move(text)};
+}
+
+}  // namespace
+
+ServerSession::ServerSession(ServerSessionConfig config, UploadSpools& spools, uint64_t now_ns)
+    : config_(std::move(config)), spools_(spools), heard_ns_(now_ns), pinged_ns_(now_ns) {}
+
+std::vector<SessionAction> ServerSession::take_actions() { return std::exchange(actions_, {}); }
+
+void ServerSession::send(const ServerMessage& message) {
+  actions_.push_back(SendFrame{encode(message)});
+}
+
+void ServerSession::respond(uint32_t corr_id, bool successful, std::string text) {
+  send(Response{corr_id, successful, std::move(text)});
+}
+
+void ServerSession::close(uint16_t code, std::string reason) {
+  if (state_ == State::kClosed) return;
+  state_ = State::kClosed;
+  uploads_.clear();
+  actions_.push_back(CloseConnection{code, std::move(reason)});
+}
+
+void ServerSession::on_frame(std::string_view frame, uint64_t now_ns) {
+  if (state_ == State::kClosed) return;
+  heard_ns_ = now_ns;
+  auto decoded = decode_client_message(frame, config_.decode);
+  if (auto* wrong = std::get_if<DecodeError>(&decoded)) {
+    if (wrong->corr_id) respond(*wrong->corr_id, false, wrong->error.message);
+    if (!wrong->corr_id || state_ == State::kNew) close(wrong->close_code, wrong->error.message);
+    return;
+  }
+  on_message(std::get<ClientMessage>(std::move(decoded)));
+}
+
+void ServerSession::on_text_frame() {
+  close(1007, "[frame] got text, expected a binary frame with one MessagePack map");
+}
+
+void ServerSession::on_message(ClientMessage message) {
+  if (state_ == State::kNew) return on_first_message(message);
+  std::visit(
+      [this](auto&& one) {
+        using Message = std::decay_t<decltype(one)>;
+        if constexpr (std::is_same_v<Message, Identification> ||
+                      std::is_same_v<Message, Signature> ||
+                      std::is_same_v<Message, InternalAuthenticate>) {
+          respond(one.corr_id, true, "Already authenticated");
+        } else if constexpr (std::is_same_v<Message, Ping>) {
+          respond(one.corr_id, true, "Pong");
+        } else if constexpr (std::is_same_v<Message, AttachRemoteService>) {
+          respond(one.corr_id, false,
+                  "[attach_remote_service] got a request, expected none: this server runs its "
+                  "models itself and attaches no remote services");
+        } else if constexpr (std::is_same_v<Message, UploadProgram> ||
+                             std::is_same_v<Message, UploadBlob>) {
+          handle(std::move(one));
+        } else {
+          request(std::move(one));
+        }
+      },
+      std::move(message));
+}
+
+void ServerSession::on_first_message(const ClientMessage& message) {
+  if (const auto* user = std::get_if<Identification>(&message)) return identify(*user);
+  if (const auto* token = std::get_if<InternalAuthenticate>(&message)) return check_token(*token);
+  const std::string text = "[first message] got " + std::string(type_of(message)) +
+                           ", expected identification or internal_authenticate";
+  if (const auto corr_id = corr_id_of(message)) respond(*corr_id, false, text);
+  close(1008, text);
+}
+
+void ServerSession::identify(const Identification& message) {
+  if (!is_username(message.username)) {
+    respond(message.corr_id, false, "User '" + message.username + "' is not authorized");
+    return;
+  }
+  user_ = message.username;
+  state_ = State::kAuthenticated;
+  respond(message.corr_id, true, "Authenticated (Engine disabled authentication)");
+}
+
+void ServerSession::check_token(const InternalAuthenticate& message) {
+  if (config_.internal_token.empty() ||
+      !equal_in_constant_time(message.token, config_.internal_token)) {
+    actions_.push_back(SendDelayed{encode(Response{message.corr_id, false, "Invalid token"})});
+    return;
+  }
+  user_ = kInternalUser;
+  state_ = State::kAuthenticated;
+  respond(message.corr_id, true, "Authenticated");
+}
+
+template <class Request>
+void ServerSession::request(Request message) {
+  uint32_t corr_id = 0;
+  bool answerable = true;
+  if constexpr (std::is_same_v<Request, SignalInstance>) {
+    answerable = message.corr_id.has_value();
+    corr_id = message.corr_id.value_or(0);
+  } else {
+    corr_id = message.corr_id;
+  }
+  SessionRequest what(std::move(message));
+  if (requests_pending_ >= config_.requests_pending_max) {
+    const std::string text =
+        "[requests] got more than " + std::to_string(config_.requests_pending_max) +
+        " unanswered ones on this connection, expected fewer; wait for answers";
+    if (answerable) return send(refusal(what, corr_id, text));
+    return close(1008, text);
+  }
+  ++requests_pending_;
+  actions_.push_back(std::move(what));
+}
+
+BlobRef ServerSession::receive_chunk(uint32_t corr_id, const std::string& hash, const Chunk& chunk,
+                                     UploadSpools::Kind kind) {
+  auto found = uploads_.find(corr_id);
+  if (found != uploads_.end() && found->second.chunks.hash() != hash) {
+    uploads_.erase(found);  // given up half-way, its number used again
+    found = uploads_.end();
+  }
+  if (found == uploads_.end()) {
+    if (uploads_.size() >= config_.uploads_max) {
+      close(1008, "[uploads] got more than " + std::to_string(config_.uploads_max) +
+                      " unfinished ones, expected fewer; send the last chunks first");
+      return nullptr;
+    }
+    const uint64_t bytes_max =
+        kind == UploadSpools::Kind::kProgram ? config_.program_bytes_max : config_.blob_bytes_max;
+    found = uploads_.try_emplace(corr_id, hash, bytes_max).first;
+    auto spool = spools_.open(kind);
+    if (spool.ok()) found->second.spool = std::move(spool).value();
+    if (!spool.ok()) found->second.chunks.fail(std::move(spool).error());
+  }
+  Upload& upload = found->second;
+  ChunkReceiver::Step step = upload.chunks.accept(chunk);
+  if (step == ChunkReceiver::Step::kStore || step == ChunkReceiver::Step::kComplete) {
+    if (auto stored = upload.spool->write(chunk.data); !stored.ok()) {
+      upload.chunks.fail(std::move(stored).error());
+      step = step == ChunkReceiver::Step::kComplete ? ChunkReceiver::Step::kFailed
+                                                    : ChunkReceiver::Step::kDiscard;
+    }
+  }
+  switch (step) {
+    case ChunkReceiver::Step::kStore: return nullptr;
+    case ChunkReceiver::Step::kDiscard: upload.spool.reset(); return nullptr;
+    case ChunkReceiver::Step::kFailed:
+      respond(corr_id, false, upload.chunks.error().message);
+      uploads_.erase(found);
+      return nullptr;
+    case ChunkReceiver::Step::kComplete: break;
+  }
+  auto whole = upload.spool->finish();
+  uploads_.erase(found);
+  if (!whole.ok()) respond(corr_id, false, whole.error().message);
+  return whole.ok() ? std::move(whole).value() : nullptr;
+}
+
+void ServerSession::handle(UploadProgram message) {
+  auto wasm = receive_chunk(message.corr_id, message.program_hash, message.chunk,
+                            UploadSpools::Kind::kProgram);
+  if (wasm)
+    request(ProgramUploaded{message.corr_id, std::move(message.program_hash),
+                            std::move(message.manifest), std::move(wasm)});
+}
+
+void ServerSession::handle(UploadBlob message) {
+  auto blob =
+      receive_chunk(message.corr_id, message.blob_hash, message.chunk, UploadSpools::Kind::kBlob);
+  if (blob) request(BlobUploaded{message.corr_id, std::move(message.instance_id), std::move(blob)});
+}
+
+void ServerSession::complete(std::optional<ServerMessage> answer) {
+  if (requests_pending_ > 0) --requests_pending_;
+  if (answer && state_ != State::kClosed) send(*answer);
+}
+
+void ServerSession::send_event(const std::string& instance_id, uint64_t seq,
+                               const std::vector<ServerMessage>& messages, uint64_t now_ns) {
+  if (state_ == State::kClosed) return;
+  uint64_t bytes = 0;
+  for (const auto& message : messages) {
+    auto frame = encode(message);
+    bytes += frame.size();
+    actions_.push_back(SendFrame{std::move(frame)});
+  }
+  delivery_.sent(instance_id, seq, bytes);
+  if (auto ping = delivery_.ping(now_ns)) actions_.push_back(SendPing{std::move(*ping)});
+}
+
+void ServerSession::expedite_delivery(uint64_t now_ns) {
+  delivery_.expedite();
+  if (auto ping = delivery_.ping(now_ns)) actions_.push_back(SendPing{std::move(*ping)});
+}
+
+void ServerSession::on_pong(std::string_view payload, uint64_t now_ns) {
+  heard_ns_ = now_ns;
+  for (auto& one : delivery_.pong(payload)) actions_.push_back(std::move(one));
+  if (auto ping = delivery_.ping(now_ns)) actions_.push_back(SendPing{std::move(*ping)});
+}
+
+void ServerSession::on_tick(uint64_t now_ns) {
+  if (state_ == State::kClosed) return;
+  if (now_ns >= heard_ns_ + config_.ping_interval_ns * config_.ping_misses_max) {
+    state_ = State::kClosed;
+    actions_.push_back(DropConnection{});
+    return;
+  }
+  if (auto ping = delivery_.ping(now_ns)) actions_.push_back(SendPing{std::move(*ping)});
+  if (now_ns >= pinged_ns_ + config_.ping_interval_ns) {
+    pinged_ns_ = now_ns;
+    actions_.push_back(SendPing{"alive"});
+  }
+}
+
+}  // namespace pie::protocol

@@ -1,0 +1,151 @@
+#pragma once
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/blob.h"
+#include "base/result.h"
+#include "protocol/chunks.h"
+#include "protocol/codec.h"
+#include "protocol/delivery.h"
+#include "protocol/messages.h"
+
+namespace pie::protocol {
+
+/// Where the bytes of one upload go until it is whole. Destroyed unfinished when the upload fails.
+class UploadSpool {
+ public:
+  virtual ~UploadSpool() = default;
+  virtual Result<void> write(const Bytes& bytes) = 0;
+  virtual Result<BlobRef> finish() = 0;
+};
+class UploadSpools {
+ public:
+  enum class Kind { kProgram, kBlob };
+  virtual ~UploadSpools() = default;
+  virtual Result<std::unique_ptr<UploadSpool>> open(Kind kind) = 0;
+};
+
+struct ServerSessionConfig {
+  std::string internal_token;  ///< 64 characters; "" = internal_authenticate always fails
+  DecodeLimits decode;
+  uint64_t program_bytes_max = 256ULL << 20;
+  uint64_t blob_bytes_max = 1ULL << 30;
+  uint32_t requests_pending_max = 1'024;  ///< more are refused until answers went out
+  uint32_t uploads_max = 32;              ///< unfinished at once; one more closes the connection
+  uint64_t ping_interval_ns = 20'000'000'000;
+  uint32_t ping_misses_max = 3;  ///< silent for so many intervals = gone
+};
+
+/// A program whose every chunk came and whose hash is right.
+struct ProgramUploaded {
+  uint32_t corr_id = 0;
+  std::string hash;
+  std::optional<std::string> manifest;
+  BlobRef wasm;
+};
+struct BlobUploaded {
+  uint32_t corr_id = 0;
+  std::string instance_id;
+  BlobRef blob;
+};
+
+/// What the session asks of the server; each is answered by one complete().
+using SessionRequest =
+    std::variant<Query, ProgramUploaded, LaunchInstance, LaunchInstanceFromRegistry,
+                 LaunchServerInstance, AttachInstance, SignalInstance, BlobUploaded,
+                 TerminateInstance, ListInstances>;
+
+/// What is to be done, in order.
+struct SendFrame {
+  std::string bytes;
+};
+/// The frame goes out after a random 1 to 3 s (a wrong token).
+struct SendDelayed {
+  std::string bytes;
+};
+struct SendPing {
+  std::string payload;
+};
+struct CloseConnection {
+  uint16_t code = 1000;
+  std::string reason;
+};
+/// The peer is gone: drop the connection.
+struct DropConnection {};
+using SessionAction = std::variant<SendFrame, SendDelayed, SendPing, CloseConnection,
+                                   DropConnection, SessionRequest, Delivered>;
+
+/// One connection's protocol, without socket, clock or threads (protocol.md, sections 1 to 5).
+///
+///   kNew -> identification, internal_authenticate -> kAuthenticated -> kClosed
+///
+/// Every input appends to the actions that take_actions() hands out. Times are monotonic
+/// nanoseconds. Thread: the connection's strand.
+class ServerSession {
+ public:
+  /// `spools` outlives the session.
+  ServerSession(ServerSessionConfig config, UploadSpools& spools, uint64_t now_ns);
+
+  void on_frame(std::string_view frame, uint64_t now_ns);
+  void on_text_frame();
+  void on_pong(std::string_view payload, uint64_t now_ns);
+  /// To be called at least twice per ping interval, and when wake_at_ns() comes.
+  void on_tick(uint64_t now_ns);
+
+  /// The answer to a request; null when there is none to give (a signal without corr_id).
+  void complete(std::optional<ServerMessage> answer);
+  /// An event of an attached instance, `seq` of its log. A blob takes many frames.
+  void send_event(const std::string& instance_id, uint64_t seq,
+                  const std::vector<ServerMessage>& messages, uint64_t now_ns);
+  /// The instance ends with this connection's events: its delivery is asked for at once.
+  void expedite_delivery(uint64_t now_ns);
+  void forget_instance(const std::string& instance_id) { delivery_.forget(instance_id); }
+
+  std::vector<SessionAction> take_actions();
+  bool authenticated() const { return state_ == State::kAuthenticated; }
+  const std::string& user() const { return user_; }
+  /// When on_tick() ought to be called, besides the regular times.
+  std::optional<uint64_t> wake_at_ns() const { return delivery_.wake_at_ns(); }
+
+ private:
+  enum class State { kNew, kAuthenticated, kClosed };
+  struct Upload {
+    explicit Upload(std::string hash, uint64_t bytes_max) : chunks(std::move(hash), bytes_max) {}
+    ChunkReceiver chunks;
+    std::unique_ptr<UploadSpool> spool;
+  };
+
+  void on_message(ClientMessage message);
+  void on_first_message(const ClientMessage& message);
+  void identify(const Identification& message);
+  void check_token(const InternalAuthenticate& message);
+  void handle(UploadProgram message);
+  void handle(UploadBlob message);
+  template <class Request>
+  void request(Request message);
+  /// The whole upload, when this chunk made it so. Failures are answered here.
+  BlobRef receive_chunk(uint32_t corr_id, const std::string& hash, const Chunk& chunk,
+                        UploadSpools::Kind kind);
+  void respond(uint32_t corr_id, bool successful, std::string text);
+  void send(const ServerMessage& message);
+  void close(uint16_t code, std::string reason);
+
+  const ServerSessionConfig config_;
+  UploadSpools& spools_;
+  State state_ = State::kNew;
+  std::string user_;
+  std::map<uint32_t, Upload> uploads_;  ///< by corr_id
+  uint32_t requests_pending_ = 0;
+  Delivery delivery_;
+  uint64_t heard_ns_;
+  uint64_t pinged_ns_;
+  std::vector<SessionAction> actions_;
+};
+
+}  // namespace pie::protocol
