@@ -1,0 +1,274 @@
+#include "net/ws_client.h"
+
+#include <fmt/format.h>
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/beast/core.hpp>
+#include <boost/beast/websocket.hpp>
+#include <deque>
+#include <optional>
+
+namespace pie::net {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace websocket = beast::websocket;
+using boost::system::error_code;
+
+Error unavailable(std::string message) {
+  return Error{ErrorCode::kUnavailable, std::move(message)};
+}
+
+}  // namespace
+
+Result<WsUrl> parse_ws_url(std::string_view text) {
+  const auto wrong = [&](std::string_view why) {
+    return Error{ErrorCode::kInvalidArgument,
+                 fmt::format("[server address] got '{}', expected ws://HOST:PORT: {}", text, why)};
+  };
+  WsUrl url;
+  std::string_view rest = text;
+  if (rest.starts_with("ws://")) {
+    rest.remove_prefix(5);
+  } else if (rest.starts_with("wss://")) {
+    rest.remove_prefix(6);
+    url.tls = true;
+  } else {
+    return wrong("it must begin with ws:// or wss://");
+  }
+  if (const size_t slash = rest.find('/'); slash != std::string_view::npos) {
+    url.target = rest.substr(slash);
+    rest = rest.substr(0, slash);
+  }
+  if (rest.starts_with('[')) {
+    const size_t end = rest.find(']');
+    if (end == std::string_view::npos)
+      return wrong("the bracket of its IPv6 address is not closed");
+    url.host = rest.substr(1, end - 1);
+    rest = rest.substr(end + 1);
+  } else {
+    const size_t colon = rest.find(':');
+    url.host = rest.substr(0, colon);
+    rest = colon == std::string_view::npos ? "" : rest.substr(colon);
+  }
+  if (url.host.empty()) return wrong("it names no host");
+  url.port = url.tls ? "443" : "80";
+  if (rest.empty()) return url;
+  rest.remove_prefix(1);
+  if (rest.empty() || rest.size() > 5 ||
+      rest.find_first_not_of("0123456789") != std::string_view::npos ||
+      std::stoul(std::string(rest)) > 65'535) {
+    return wrong("its port is not a number up to 65535");
+  }
+  url.port = rest;
+  return url;
+}
+
+/// Shared with the operations in flight, which outlive the WsClient by their last completion.
+class WsClient::Connection : public std::enable_shared_from_this<Connection> {
+ public:
+  Connection(asio::io_context& io, const WsUrl& url, const Options& options, Handlers handlers)
+      : url_(url),
+        options_(options),
+        handlers_(std::move(handlers)),
+        resolver_(io),
+        socket_(io),
+        timer_(io) {}
+
+  void start() {
+    timer_.expires_after(options_.connect_timeout);
+    timer_.async_wait([self = shared_from_this()](error_code ec) {
+      if (ec) return;
+      self->finish(unavailable(fmt::format("no answer from {} within {} ms", self->peer(),
+                                           self->options_.connect_timeout.count())));
+    });
+    if (url_.tls) {
+      asio::post(socket_.get_executor(), [self = shared_from_this()] {
+        self->finish({ErrorCode::kUnsupported,
+                      "wss:// is not supported yet: this client speaks ws:// only"});
+      });
+      return;
+    }
+    resolver_.async_resolve(url_.host, url_.port,
+                            [self = shared_from_this()](error_code ec, auto endpoints) {
+                              if (self->finished_) return;
+                              if (ec) return self->finish_connect("resolve", ec);
+                              self->connect(endpoints);
+                            });
+  }
+
+  void send(std::string frame) {
+    if (finished_ || closing_) return;
+    queued_bytes_ += frame.size();
+    outbox_.push_back(std::move(frame));
+    if (open_ && !writing_) write_next();
+  }
+
+  size_t queued_bytes() const { return queued_bytes_; }
+
+  void close() {
+    if (finished_ || closing_) return;
+    closing_ = true;
+    if (!open_) return finish(unavailable("the connection was closed"));
+    timer_.expires_after(options_.close_timeout);
+    timer_.async_wait([self = shared_from_this()](error_code ec) {
+      if (!ec) self->finish(unavailable("the connection was closed"));
+    });
+    if (!writing_) send_close();
+  }
+
+  /// The last word: tells on_closed once and lets every operation in flight end.
+  void finish(Error error) {
+    if (finished_) return;
+    auto on_closed = std::move(handlers_.on_closed);
+    abandon();
+    if (on_closed) on_closed(std::move(error));
+  }
+
+  void abandon() {
+    if (std::exchange(finished_, true)) return;
+    handlers_ = {};
+    outbox_.clear();
+    queued_bytes_ = 0;
+    timer_.cancel();
+    resolver_.cancel();
+    beast::get_lowest_layer(socket_).close();
+  }
+
+ private:
+  std::string peer() const { return url_.host + ":" + url_.port; }
+
+  void finish_connect(std::string_view step, error_code ec) {
+    finish(unavailable(fmt::format("cannot {} {}: {}", step, peer(), ec.message())));
+  }
+
+  void finish_io(std::string_view step, error_code ec) {
+    if (ec == websocket::error::closed) {
+      const auto& reason = socket_.reason();
+      const std::string_view text(reason.reason.data(), reason.reason.size());
+      return finish(unavailable(closing_ ? "the connection was closed"
+                                         : fmt::format("the server closed the connection ({}{}{})",
+                                                       static_cast<unsigned>(reason.code),
+                                                       text.empty() ? "" : ": ", text)));
+    }
+    if (ec == beast::error::timeout) {
+      return finish(unavailable(fmt::format("the connection to {} was lost: silent for {} ms",
+                                            peer(), options_.silence_timeout.count())));
+    }
+    finish(unavailable(
+        fmt::format("the connection to {} was lost: {} ({})", peer(), ec.message(), step)));
+  }
+
+  void connect(const asio::ip::tcp::resolver::results_type& endpoints) {
+    beast::get_lowest_layer(socket_).async_connect(
+        endpoints, [self = shared_from_this()](error_code ec, const asio::ip::tcp::endpoint&) {
+          if (self->finished_) return;
+          if (ec) return self->finish_connect("connect to", ec);
+          self->shake_hands();
+        });
+  }
+
+  void shake_hands() {
+    error_code ignored;
+    beast::get_lowest_layer(socket_).socket().set_option(asio::ip::tcp::no_delay(true), ignored);
+    socket_.set_option(
+        websocket::stream_base::timeout{options_.connect_timeout, options_.silence_timeout, true});
+    socket_.read_message_max(options_.frame_bytes_max);
+    socket_.binary(true);
+    socket_.auto_fragment(false);
+    const std::string host = url_.host.find(':') == std::string::npos
+                                 ? peer()
+                                 : fmt::format("[{}]:{}", url_.host, url_.port);
+    socket_.async_handshake(host, url_.target, [self = shared_from_this()](error_code ec) {
+      if (self->finished_) return;
+      if (ec) return self->finish_connect("open a WebSocket on", ec);
+      self->opened();
+    });
+  }
+
+  void opened() {
+    timer_.cancel();
+    open_ = true;
+    read_next();
+    if (handlers_.on_open) {
+      const auto on_open = handlers_.on_open;
+      on_open();
+    }
+    if (!finished_ && !writing_ && !outbox_.empty()) write_next();
+  }
+
+  void read_next() {
+    socket_.async_read(inbox_, [self = shared_from_this()](error_code ec, size_t) {
+      if (self->finished_) return;
+      if (ec) return self->finish_io("reading", ec);
+      const auto bytes = self->inbox_.cdata();
+      const auto on_frame = self->handlers_.on_frame;
+      Result<void> taken =
+          on_frame(std::string_view(static_cast<const char*>(bytes.data()), bytes.size()));
+      if (self->finished_) return;
+      if (!taken.ok()) return self->finish(std::move(taken).error());
+      self->inbox_.consume(self->inbox_.size());
+      self->read_next();
+    });
+  }
+
+  void write_next() {
+    writing_ = true;
+    socket_.async_write(asio::buffer(outbox_.front()),
+                        [self = shared_from_this()](error_code ec, size_t) {
+                          if (self->finished_) return;
+                          if (ec) return self->finish_io("writing", ec);
+                          self->written();
+                        });
+  }
+
+  void written() {
+    const size_t before = queued_bytes_;
+    queued_bytes_ -= outbox_.front().size();
+    outbox_.pop_front();
+    writing_ = false;
+    if (before >= kLowWaterBytes && queued_bytes_ < kLowWaterBytes && handlers_.on_drained) {
+      const auto on_drained = handlers_.on_drained;
+      on_drained();
+    }
+    if (finished_ || writing_) return;
+    if (!outbox_.empty()) return write_next();
+    if (closing_) send_close();
+  }
+
+  void send_close() {
+    socket_.async_close(websocket::close_code::normal, [self = shared_from_this()](error_code) {
+      self->finish(unavailable("the connection was closed"));
+    });
+  }
+
+  const WsUrl url_;
+  const Options options_;
+  Handlers handlers_;
+  asio::ip::tcp::resolver resolver_;
+  websocket::stream<beast::tcp_stream> socket_;
+  asio::steady_timer timer_;
+  beast::flat_buffer inbox_;
+  std::deque<std::string> outbox_;
+  size_t queued_bytes_ = 0;
+  bool open_ = false;
+  bool writing_ = false;
+  bool closing_ = false;
+  bool finished_ = false;
+};
+
+WsClient::WsClient(asio::io_context& io, const WsUrl& url, const Options& options,
+                   Handlers handlers)
+    : connection_(std::make_shared<Connection>(io, url, options, std::move(handlers))) {
+  connection_->start();
+}
+
+WsClient::~WsClient() { connection_->abandon(); }
+
+void WsClient::send(std::string frame) { connection_->send(std::move(frame)); }
+size_t WsClient::queued_bytes() const { return connection_->queued_bytes(); }
+void WsClient::close() { connection_->close(); }
+
+}  // namespace pie::net
