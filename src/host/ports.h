@@ -36,7 +36,8 @@ class InstancePorts {
   virtual uint64_t writable_bytes() = 0;
   /// Calls `wake` once, from any thread, as soon as writable_bytes() is above 0.
   virtual void on_writable(std::function<void()> wake) = 0;
-  /// The last call: the program has ended and what it held in engine and runtime is freed.
+  /// The last call: the program has ended and what it held in engine and runtime is freed. Comes
+  /// on an engine's thread: must be quick and must not call the engine back.
   virtual void on_end(End end) = 0;
 };
 

@@ -22,6 +22,12 @@ struct InstanceLimits {
   uint64_t output_bytes_max = 256ULL << 20;  ///< stdout, stderr, messages and blobs together
   uint64_t blob_bytes_max = 16ULL << 20;     ///< one blob from the instance
   uint32_t kv_pages_max = 0;                 ///< 0 = the pool
+  uint64_t host_bytes_max = 256ULL << 20;    ///< what the host keeps for it: blobs, passes, results
+  uint64_t text_bytes_max = 1ULL << 20;      ///< one message, return value or text to tokenize
+  uint64_t kvs_key_bytes_max = 1024;
+  uint64_t kvs_value_bytes_max = 1ULL << 20;
+  uint32_t queues_max = 16'384;      ///< engine queues, over its life
+  uint32_t subscriptions_max = 256;  ///< live ones
 };
 
 struct HostConfig {
@@ -47,8 +53,11 @@ class RunningInstance {
   /// Appends to the FIFO that `message.receive` reads.
   virtual void post_message(std::string text) = 0;
   virtual void post_blob(BlobRef blob) = 0;
+  /// Bytes of posted messages that the program has not received: what a server looks at before it
+  /// posts more.
+  virtual uint64_t mailbox_bytes() const = 0;
   /// Ends it, whatever it does, within 100 ms; InstancePorts::on_end follows with this `end`
-  /// (unless it ended by itself first).
+  /// (unless it ended by itself first). Later calls change nothing.
   virtual void terminate(End end) = 0;
   virtual uint32_t kv_pages_used() const = 0;
   virtual uint64_t memory_bytes() const = 0;

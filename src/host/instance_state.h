@@ -1,0 +1,53 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/blob.h"
+#include "host/ending.h"
+#include "host/host_memory.h"
+#include "host/mailbox.h"
+#include "host/model_service.h"
+#include "host/output.h"
+#include "host/program_host.h"
+#include "wasm/call.h"
+
+namespace pie::host {
+
+/// What the host's functions keep per instance. Thread: the instance's fiber only, except what is
+/// held by shared_ptr (those say so themselves).
+struct InstanceState final : wasm::InstanceContext {
+  InstanceState(const Services& services_, const LaunchSpec& spec)
+      : services(services_),
+        id(spec.id),
+        public_id(spec.public_id),
+        user(spec.user),
+        arguments(spec.arguments),
+        limits(spec.limits),
+        ending(std::make_shared<Ending>()),
+        output(std::make_shared<Output>(spec.ports, ending, spec.limits.output_bytes_max)),
+        memory(std::make_shared<HostMemory>(spec.limits.host_bytes_max)) {}
+
+  const Services& services;
+  const InstanceId id;
+  const std::string public_id;
+  const std::string user;
+  const std::vector<std::string> arguments;
+  const InstanceLimits limits;
+  const std::shared_ptr<Ending> ending;
+  const std::shared_ptr<Output> output;
+  std::string return_value;
+  uint32_t queue_count = 0;         ///< queues made so far
+  uint32_t subscription_count = 0;  ///< live subscriptions
+  const std::shared_ptr<HostMemory> memory;
+  const std::shared_ptr<Mailbox<std::string>> messages = std::make_shared<Mailbox<std::string>>();
+  const std::shared_ptr<Mailbox<BlobRef>> blobs = std::make_shared<Mailbox<BlobRef>>();
+};
+
+/// The state of the calling instance.
+inline InstanceState& state_of(wasm::Call& call) {
+  return call.context<InstanceState>(wasm::kHostContext);
+}
+
+}  // namespace pie::host

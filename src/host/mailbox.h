@@ -1,0 +1,112 @@
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "base/blob.h"
+#include "wasm/event.h"
+
+namespace pie::host {
+
+inline uint64_t mailbox_bytes_of(const std::string& text) { return text.size(); }
+inline uint64_t mailbox_bytes_of(const BlobRef&) { return sizeof(BlobRef); }  // may lie in a file
+
+/// What clients sent to one instance, first in, first out. Thread-safe.
+///
+/// Nothing is bound to a receiver before it takes it: of the receivers that have not taken, the
+/// k-th oldest is ready as soon as there are more than k messages, and takes the k-th. So a
+/// receiver that is dropped swallows nothing, and those behind it move up.
+template <class T>
+class Mailbox : public std::enable_shared_from_this<Mailbox<T>> {
+ public:
+  /// One `receive` of the program.
+  class Receiver {
+   public:
+    explicit Receiver(std::shared_ptr<Mailbox> mailbox) : mailbox_(std::move(mailbox)) {}
+    ~Receiver() { mailbox_->leave(this); }
+    Receiver(const Receiver&) = delete;
+    Receiver& operator=(const Receiver&) = delete;
+
+    /// Ready when take() gives a message; stays ready afterwards.
+    const wasm::EventRef& event() const { return event_; }
+    /// The message, once; none before it is there and after it was taken.
+    std::optional<T> take() { return mailbox_->take(this); }
+
+   private:
+    std::shared_ptr<Mailbox> mailbox_;
+    wasm::EventRef event_ = std::make_shared<wasm::Event>();
+  };
+
+  void post(T message) {
+    wasm::EventRef wake;
+    {
+      std::lock_guard lock(mutex_);
+      bytes_ += mailbox_bytes_of(message);
+      messages_.push_back(std::move(message));
+      wake = last_ready();
+    }
+    if (wake) wake->fire();
+  }
+
+  std::shared_ptr<Receiver> receive() {
+    auto receiver = std::make_shared<Receiver>(this->shared_from_this());
+    bool ready = false;
+    {
+      std::lock_guard lock(mutex_);
+      ready = messages_.size() > waiting_.size();
+      waiting_.push_back(receiver.get());
+    }
+    if (ready) receiver->event()->fire();
+    return receiver;
+  }
+
+  /// Bytes of what has not been taken.
+  uint64_t bytes() const {
+    std::lock_guard lock(mutex_);
+    return bytes_;
+  }
+
+ private:
+  std::optional<T> take(Receiver* receiver) {
+    std::lock_guard lock(mutex_);
+    auto it = std::find(waiting_.begin(), waiting_.end(), receiver);
+    auto place = it - waiting_.begin();
+    if (it == waiting_.end() || place >= static_cast<std::ptrdiff_t>(messages_.size())) return {};
+    std::optional<T> message = std::move(messages_[place]);
+    messages_.erase(messages_.begin() + place);
+    waiting_.erase(it);
+    bytes_ -= mailbox_bytes_of(*message);
+    return message;
+  }
+
+  void leave(Receiver* receiver) {
+    wasm::EventRef wake;
+    {
+      std::lock_guard lock(mutex_);
+      auto it = std::find(waiting_.begin(), waiting_.end(), receiver);
+      if (it == waiting_.end()) return;
+      waiting_.erase(it);
+      wake = last_ready();
+    }
+    if (wake) wake->fire();
+  }
+
+  /// The event of the youngest receiver that has a message: the only one that a new message, or a
+  /// receiver's leaving, can have made ready. Null when there is none. Needs the lock.
+  wasm::EventRef last_ready() const {
+    if (messages_.empty() || messages_.size() > waiting_.size()) return nullptr;
+    return waiting_[messages_.size() - 1]->event();
+  }
+
+  mutable std::mutex mutex_;
+  std::deque<T> messages_;
+  std::deque<Receiver*> waiting_;  ///< receivers that have not taken, oldest first
+  uint64_t bytes_ = 0;
+};
+
+}  // namespace pie::host

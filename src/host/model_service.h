@@ -1,0 +1,50 @@
+#pragma once
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "host/ports.h"
+#include "wasm/value.h"
+
+namespace pie::host {
+
+/// One served model as programs see it: its engine, and what is built from its files once.
+/// Thread-safe.
+class ModelService {
+ public:
+  ModelService(engine::Engine& engine, uint32_t service_id)
+      : engine_(engine), service_id_(service_id) {}
+
+  engine::Engine& engine() const { return engine_; }
+  const model::Model& model() const { return engine_.model(); }
+  const model::ModelInfo& info() const { return engine_.model().info(); }
+  uint32_t service_id() const { return service_id_; }
+
+  /// tuple<list<u32>, list<list<u8>>>: every token id and its bytes. Built at the first call (tens
+  /// of milliseconds for a vocabulary of 49k), then shared.
+  wasm::Value vocabulary() const;
+  /// The same of special tokens alone.
+  wasm::Value special_tokens() const;
+
+ private:
+  engine::Engine& engine_;
+  const uint32_t service_id_;
+  mutable std::once_flag vocabulary_once_, special_once_;
+  mutable std::optional<wasm::Value> vocabulary_, special_tokens_;
+};
+
+/// What all instances of a host share. Immutable after start.
+struct Services {
+  std::vector<std::unique_ptr<ModelService>> models;  ///< the first is the default one
+  KvsPort& kvs;
+  BusPort& bus;
+  std::string version;
+
+  /// The model of this id; null for an unknown one.
+  const ModelService* find_model(std::string_view id) const;
+};
+
+}  // namespace pie::host

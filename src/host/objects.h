@@ -1,0 +1,56 @@
+#pragma once
+#include <string>
+#include <utility>
+
+#include "base/blob.h"
+#include "base/strong_id.h"
+#include "host/host_memory.h"
+#include "host/model_service.h"
+#include "wasm/call.h"
+
+namespace pie::host {
+
+// Host objects behind the handles of inferlet:core/common that other interfaces take or return.
+
+inline constexpr const char* kBlobResource = "inferlet:core/common/blob";
+inline constexpr const char* kBlobResultResource = "inferlet:core/common/blob-result";
+inline constexpr const char* kModelResource = "inferlet:core/common/model";
+inline constexpr const char* kQueueResource = "inferlet:core/common/queue";
+inline constexpr const char* kDebugQueryResultResource = "inferlet:core/common/debug-query-result";
+
+/// `blob`: made by the program (then its bytes are charged to it) or sent by a client.
+struct BlobObject final : wasm::Object {
+  BlobObject(BlobRef blob_, Charge charge_) : blob(std::move(blob_)), charge(std::move(charge_)) {}
+  const BlobRef blob;
+  const Charge charge;
+};
+
+/// `model`.
+struct ModelObject final : wasm::Object {
+  explicit ModelObject(const ModelService& service_) : service(service_) {}
+  const ModelService& service;
+};
+
+/// `queue`.
+struct QueueObject final : wasm::Object {
+  QueueObject(const ModelService& service_, QueueId id_) : service(service_), id(id_) {}
+  engine::Engine& engine() const { return service.engine(); }
+  const ModelService& service;
+  const QueueId id;
+  engine::Priority priority = engine::Priority::kNormal;
+};
+
+/// `debug-query-result`: the answer is there at once.
+struct DebugQueryObject final : wasm::Object {
+  explicit DebugQueryObject(std::string text_) : text(std::move(text_)) {}
+  const wasm::EventRef event = std::make_shared<wasm::Event>(true);
+  std::string text;  ///< handed over by the first get
+  bool taken = false;
+};
+
+inline wasm::Value debug_query_value(std::string text) {
+  return wasm::Value::handle(kDebugQueryResultResource,
+                             std::make_shared<DebugQueryObject>(std::move(text)));
+}
+
+}  // namespace pie::host
