@@ -46,7 +46,7 @@ struct TextResult {
   Text text;
 };
 
-#define PIE_IMPORT(module, name) extern "C" __attribute__((import_module(module), import_name(name)))
+#define PIE_IMPORT(module, name) __attribute__((import_module(module), import_name(name)))
 
 // wasi:io/poll
 #define PIE_POLL(name) PIE_IMPORT("wasi:io/poll@0.2.4", name)

@@ -1,0 +1,120 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pie/chat.h"
+#include "pie/forward.h"
+#include "pie/kv_pages.h"
+#include "pie/model.h"
+#include "pie/sampler.h"
+#include "pie/stop.h"
+
+namespace inferlet {
+
+/// A sequence of tokens and its KV pages. Tokens that are filled in wait ("pending") until flush()
+/// or the next step computes them; turns of a conversation wait until then to be written by the
+/// model's chat template.
+class Context {
+ public:
+  /// An empty context of the default model (or of the one named), on a queue of its own.
+  static Result<Context> create();
+  static Result<Context> create(std::string_view model_name);
+
+  Context(Context&&) = default;
+  Context& operator=(Context&&) = default;
+
+  const Model& model() const { return shared_->model; }
+  const Tokenizer& tokenizer() const { return shared_->tokenizer; }
+  Queue& queue() { return shared_->pages->queue(); }
+
+  /// Text as it is, special tokens included. While the assistant answers it is part of the answer.
+  Result<void> fill(std::string_view text);
+  Result<void> fill_tokens(std::span<const uint32_t> tokens);
+  /// Turns of a conversation.
+  void fill_system(std::string text) { fill_turn("system", std::move(text)); }
+  void fill_user(std::string text) { fill_turn("user", std::move(text)); }
+  void fill_assistant(std::string text) { fill_turn("assistant", std::move(text)); }
+
+  /// Hands what is pending to the model. Does not wait: later commands come after it.
+  Result<void> flush();
+
+  /// One token: everything pending is computed, the next token chosen, and left pending.
+  Result<uint32_t> decode_step(const Sampler& sampler);
+  /// decode_step in two halves, so that the steps of several contexts run in one batch. Between the
+  /// two the context must not be touched.
+  Result<void> begin_step(const Sampler& sampler);
+  Result<uint32_t> end_step(const Sampler& sampler);
+
+  /// The model's answer, until `stop`. `on_text` gets it piece by piece, in whole characters, while
+  /// the next token is computed; it must not touch the context.
+  using OnText = std::function<void(std::string_view)>;
+  Result<std::string> generate(const Sampler& sampler, const Stop& stop,
+                               const OnText& on_text = {});
+
+  /// A second context that goes on from here. Full pages are shared; the tokens of the last,
+  /// partly filled page are pending in the new one and computed again.
+  Context fork() const;
+
+  /// The number of tokens, pending ones included (turns that wait are not tokens yet).
+  size_t size() const { return slots_.size() + pending_.size(); }
+  std::vector<uint32_t> tokens() const;
+  size_t kv_page_count() const { return pages_.size(); }
+
+  /// Later tokens do not attend to tokens [begin, end) of this context any more (or do again).
+  void mask_token_range(size_t begin, size_t end) { set_masked(begin, end, true); }
+  void unmask_token_range(size_t begin, size_t end) { set_masked(begin, end, false); }
+  /// Gives back the full pages whose tokens are all masked; the tokens go with them, the others
+  /// keep their positions. Returns how many pages went.
+  size_t drop_masked_pages();
+
+ private:
+  struct Slot {
+    uint32_t token;
+    uint32_t position;
+    bool masked;
+  };
+  struct Shared {
+    Model model;
+    Tokenizer tokenizer;
+    std::shared_ptr<KvPages> pages;
+    std::vector<std::string> stop_tokens;
+  };
+  /// The conversation as far as it was written into the context.
+  struct Chat {
+    std::vector<ChatMessage> messages;
+    std::string written;          ///< template output and answers, as text
+    std::vector<uint32_t> reply;  ///< tokens generated since the last turn
+    bool has_new_turns = false;
+    bool is_prompted = false;  ///< the assistant's turn is open
+  };
+
+  static Result<Context> create(Model model);
+  explicit Context(std::shared_ptr<Shared> shared);
+
+  void fill_turn(std::string role, std::string text);
+  Result<void> write_turns(bool add_generation_prompt);
+  void close_reply();
+  void append_pending(std::span<const uint32_t> tokens);
+  std::optional<PassResult> submit(const Sampler* sampler);
+  std::vector<std::vector<uint32_t>> mask_rows() const;
+  void set_masked(size_t begin, size_t end, bool masked);
+
+  std::shared_ptr<Shared> shared_;
+  ForwardPass pass_;
+  std::vector<std::shared_ptr<const KvPage>> pages_;
+  std::vector<uint32_t> page_numbers_;  ///< of pages_, as the host takes them
+  std::vector<Slot> slots_;             ///< computed tokens, one per slot of the pages
+  std::vector<Slot> pending_;
+  uint32_t next_position_ = 0;
+  bool has_masked_ = false;
+  std::optional<PassResult> step_;
+  Chat chat_;
+};
+
+}  // namespace inferlet

@@ -1,0 +1,114 @@
+// Context: conversation turns and generation.
+#include <algorithm>
+#include <utility>
+
+#include "pie/context.h"
+#include "pie/text_stream.h"
+
+namespace inferlet {
+namespace {
+
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kSpace = " \t\r\n";
+  const size_t begin = text.find_first_not_of(kSpace);
+  if (begin == std::string_view::npos) return {};
+  return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
+}
+
+/// The part of a newly rendered conversation that `written` lacks, when the template does not
+/// repeat `written` word for word (it trims answers, say): what follows the last answer, less what
+/// of it is written already, such as the end-of-turn token that the model itself generated.
+std::optional<std::string> after_last_answer(const std::string& rendered, std::string_view written,
+                                             std::string_view answer) {
+  answer = trimmed(answer);
+  size_t begin = answer.empty() ? std::string::npos : rendered.rfind(answer);
+  if (begin == std::string::npos) return std::nullopt;
+  begin += answer.size();
+  const std::string_view rest = std::string_view(rendered).substr(begin);
+  size_t overlap = std::min(rest.size(), written.size());
+  while (overlap > 0 && !written.ends_with(rest.substr(0, overlap))) --overlap;
+  return std::string(rest.substr(overlap));
+}
+
+}  // namespace
+
+void Context::fill_turn(std::string role, std::string text) {
+  close_reply();
+  chat_.messages.push_back({std::move(role), std::move(text)});
+  chat_.has_new_turns = true;
+  chat_.is_prompted = false;
+}
+
+/// What was generated since the last turn becomes the assistant's message.
+void Context::close_reply() {
+  if (chat_.reply.empty()) return;
+  std::string text = tokenizer().detokenize(chat_.reply);
+  chat_.written += text;
+  for (const std::string& stop : shared_->stop_tokens) {
+    if (!stop.empty() && text.ends_with(stop)) {
+      text.resize(text.size() - stop.size());
+      break;
+    }
+  }
+  chat_.messages.push_back({"assistant", std::move(text)});
+  chat_.reply.clear();
+}
+
+Result<void> Context::write_turns(bool add_generation_prompt) {
+  const bool prompt_missing =
+      add_generation_prompt && !chat_.is_prompted && !chat_.messages.empty();
+  if (!chat_.has_new_turns && !prompt_missing) return {};
+  const Result<std::string> rendered = render_chat(model(), chat_.messages, add_generation_prompt);
+  if (!rendered) return fail(rendered.error());
+  std::optional<std::string> missing;
+  if (rendered->starts_with(chat_.written)) {
+    missing = rendered->substr(chat_.written.size());
+  } else {
+    const auto answer =
+        std::find_if(chat_.messages.rbegin(), chat_.messages.rend(),
+                     [](const auto& message) { return message.role == "assistant"; });
+    if (answer != chat_.messages.rend()) {
+      missing = after_last_answer(*rendered, chat_.written, answer->content);
+    }
+  }
+  if (!missing) {
+    return fail(
+        "[chat template] the new turns change what the template wrote before; fill all turns "
+        "in before generating, or use render_chat and fill");
+  }
+  append_pending(tokenizer().tokenize(*missing));
+  chat_.written += *missing;
+  chat_.has_new_turns = false;
+  chat_.is_prompted = add_generation_prompt;
+  return {};
+}
+
+Result<std::string> Context::generate(const Sampler& sampler, const Stop& stop,
+                                      const OnText& on_text) {
+  std::vector<uint32_t> tokens;
+  std::string answer;
+  TextStream stream(tokenizer());
+  size_t shown = 0;
+  const auto show = [&](const std::string& text) {
+    answer += text;
+    if (on_text && !text.empty()) on_text(text);
+  };
+  Stop::Verdict verdict = stop.check(tokens);
+  if (verdict.stop) return answer;
+  if (auto begun = begin_step(sampler); !begun) return fail(begun.error());
+  while (!verdict.stop) {
+    const Result<uint32_t> token = end_step(sampler);
+    if (!token) return fail(token.error());
+    tokens.push_back(*token);
+    verdict = stop.check(tokens);
+    // The model works on the next token while this one is written out.
+    if (!verdict.stop) {
+      if (auto begun = begin_step(sampler); !begun) return fail(begun.error());
+    }
+    for (; shown + verdict.withheld < tokens.size(); ++shown) show(stream.push(tokens[shown]));
+  }
+  show(stream.finish());
+  return answer;
+}
+
+}  // namespace inferlet
