@@ -1,0 +1,269 @@
+#include <system_error>
+#include <utility>
+
+#include "base/file.h"
+#include "store/database.h"
+#include "store/manifest.h"
+#include "store/store.h"
+
+namespace pie::store {
+namespace {
+
+namespace fs = std::filesystem;
+
+Error program_not_found() { return {ErrorCode::kNotFound, "Program not found"}; }
+
+class FilePrograms final : public Programs {
+ public:
+  FilePrograms(Database& database, fs::path folder)
+      : database_(database), folder_(std::move(folder)) {}
+
+  Result<void> put(const std::string& owner, const std::string& hash, std::string_view wasm,
+                   const std::optional<std::string>& manifest) override {
+    std::optional<ProgramName> name;
+    if (manifest) {
+      PIE_TRY_ASSIGN(Manifest parsed, parse_manifest(*manifest));
+      name = std::move(parsed.name);
+    }
+    PIE_TRY(write_file_atomically(file_of(hash), wasm));
+    return database_.write(Durability::kDisk, [&](Database& db) -> Result<void> {
+      PIE_TRY_ASSIGN(Statement program, db.prepare("INSERT OR REPLACE INTO programs VALUES(?,?)"));
+      PIE_TRY(program.text(hash).integer(static_cast<int64_t>(wasm.size())).run());
+      if (!name) return {};
+      PIE_TRY_ASSIGN(Statement named,
+                     db.prepare("INSERT OR REPLACE INTO names VALUES(?,?,?,?,?,?)"));
+      return named.text(owner)
+          .text(name->ns)
+          .text(name->name)
+          .text(*name->version)
+          .text(hash)
+          .text(*manifest)
+          .run();
+    });
+  }
+
+  Result<bool> has(const std::string& hash) override {
+    bool found = false;
+    auto done = database_.read([&](Database& db) -> Result<void> {
+      PIE_TRY_ASSIGN(Statement rows, db.prepare("SELECT 1 FROM programs WHERE hash=?"));
+      PIE_TRY_ASSIGN(found, rows.text(hash).step());
+      return {};
+    });
+    PIE_TRY(std::move(done));
+    return found;
+  }
+
+  Result<std::string> wasm(const std::string& hash) override {
+    PIE_TRY_ASSIGN(const bool known, has(hash));
+    if (!known) return program_not_found();
+    return read_file(file_of(hash));
+  }
+
+  Result<NamedProgram> find(const std::string& owner, const ProgramName& name) override {
+    std::optional<NamedProgram> best;
+    std::optional<Version> best_version;
+    auto done = database_.read([&](Database& db) -> Result<void> {
+      PIE_TRY_ASSIGN(
+          Statement rows,
+          db.prepare("SELECT version,hash,manifest FROM names WHERE owner=? AND ns=? AND name=?"));
+      rows.text(owner).text(name.ns).text(name.name);
+      for (;;) {
+        PIE_TRY_ASSIGN(const bool more, rows.step());
+        if (!more) return {};
+        auto version = Version::parse(rows.column_text(0));
+        if (!version.ok() || (name.version && version->text() != *name.version)) continue;
+        if (best_version && *version < *best_version) continue;
+        best = NamedProgram{
+            {name.ns, name.name, version->text()}, rows.column_text(1), rows.column_text(2)};
+        best_version = std::move(version).value();
+      }
+    });
+    PIE_TRY(std::move(done));
+    if (!best) return program_not_found();
+    return std::move(*best);
+  }
+
+ private:
+  fs::path file_of(const std::string& hash) const { return folder_ / (hash + ".wasm"); }
+
+  Database& database_;
+  const fs::path folder_;
+};
+
+class FileKvs final : public Kvs {
+ public:
+  explicit FileKvs(Database& database) : database_(database) {}
+
+  Result<std::optional<std::string>> get(const std::string& owner,
+                                         const std::string& key) override {
+    std::optional<std::string> value;
+    auto done = database_.read([&](Database& db) -> Result<void> {
+      PIE_TRY_ASSIGN(Statement rows, db.prepare("SELECT value FROM kvs WHERE owner=? AND key=?"));
+      PIE_TRY_ASSIGN(const bool found, rows.text(owner).text(key).step());
+      if (found) value = rows.column_text(0);
+      return {};
+    });
+    PIE_TRY(std::move(done));
+    return value;
+  }
+  Result<void> set(const std::string& owner, const std::string& key,
+                   const std::string& value) override {
+    return database_.write(Durability::kProcess, [&](Database& db) -> Result<void> {
+      PIE_TRY_ASSIGN(Statement row, db.prepare("INSERT OR REPLACE INTO kvs VALUES(?,?,?)"));
+      return row.text(owner).text(key).blob(value).run();
+    });
+  }
+  Result<void> remove(const std::string& owner, const std::string& key) override {
+    return database_.write(Durability::kProcess, [&](Database& db) -> Result<void> {
+      PIE_TRY_ASSIGN(Statement row, db.prepare("DELETE FROM kvs WHERE owner=? AND key=?"));
+      return row.text(owner).text(key).run();
+    });
+  }
+  Result<bool> exists(const std::string& owner, const std::string& key) override {
+    PIE_TRY_ASSIGN(const auto value, get(owner, key));
+    return value.has_value();
+  }
+  Result<std::vector<std::string>> list_keys(const std::string& owner) override {
+    std::vector<std::string> keys;
+    auto done = database_.read([&](Database& db) -> Result<void> {
+      PIE_TRY_ASSIGN(Statement rows, db.prepare("SELECT key FROM kvs WHERE owner=? ORDER BY key"));
+      rows.text(owner);
+      for (;;) {
+        PIE_TRY_ASSIGN(const bool more, rows.step());
+        if (!more) return {};
+        keys.push_back(rows.column_text(0));
+      }
+    });
+    PIE_TRY(std::move(done));
+    return keys;
+  }
+
+ private:
+  Database& database_;
+};
+
+/// Arguments as "<length>:<bytes>" one after the other: they may hold any byte.
+std::string join_arguments(const std::vector<std::string>& arguments) {
+  std::string joined;
+  for (const auto& one : arguments)
+    joined.append(std::to_string(one.size())).append(":").append(one);
+  return joined;
+}
+
+std::vector<std::string> split_arguments(std::string_view joined) {
+  std::vector<std::string> arguments;
+  while (!joined.empty()) {
+    size_t bytes = 0;
+    size_t at = 0;
+    for (; at < joined.size() && joined[at] >= '0' && joined[at] <= '9'; ++at)
+      bytes = bytes * 10 + static_cast<size_t>(joined[at] - '0');
+    if (at >= joined.size() || bytes > joined.size() - at - 1) break;
+    arguments.emplace_back(joined.substr(at + 1, bytes));
+    joined.remove_prefix(at + 1 + bytes);
+  }
+  return arguments;
+}
+
+class FileInstances final : public Instances {
+ public:
+  FileInstances(Database& database, fs::path folder)
+      : database_(database), folder_(std::move(folder)) {}
+
+  Result<void> add(const InstanceRecord& record) override {
+    return database_.write(Durability::kProcess, [&](Database& db) -> Result<void> {
+      PIE_TRY_ASSIGN(Statement row,
+                     db.prepare("INSERT OR REPLACE INTO instances VALUES(?,?,?,?,?,?,?,NULL)"));
+      return row.text(record.id)
+          .text(record.owner)
+          .text(record.cmd_name)
+          .text(record.program_hash)
+          .blob(join_arguments(record.arguments))
+          .integer(record.detached ? 1 : 0)
+          .integer(static_cast<int64_t>(record.launched_ns))
+          .run();
+    });
+  }
+  Result<void> finished(const std::string& id, uint64_t finished_ns) override {
+    return database_.write(Durability::kProcess, [&](Database& db) -> Result<void> {
+      PIE_TRY_ASSIGN(Statement row, db.prepare("UPDATE instances SET finished_ns=? WHERE id=?"));
+      return row.integer(static_cast<int64_t>(finished_ns)).text(id).run();
+    });
+  }
+  Result<void> remove(const std::string& id) override {
+    std::error_code ignored;
+    fs::remove(log_of(id), ignored);
+    return database_.write(Durability::kProcess, [&](Database& db) -> Result<void> {
+      PIE_TRY_ASSIGN(Statement row, db.prepare("DELETE FROM instances WHERE id=?"));
+      return row.text(id).run();
+    });
+  }
+  Result<std::vector<InstanceRecord>> list() override {
+    std::vector<InstanceRecord> all;
+    auto done = database_.read([&](Database& db) -> Result<void> {
+      PIE_TRY_ASSIGN(Statement rows,
+                     db.prepare("SELECT id,owner,cmd_name,hash,arguments,detached,launched_ns,"
+                                "finished_ns FROM instances ORDER BY launched_ns"));
+      for (;;) {
+        PIE_TRY_ASSIGN(const bool more, rows.step());
+        if (!more) return {};
+        InstanceRecord one{rows.column_text(0),
+                           rows.column_text(1),
+                           rows.column_text(2),
+                           rows.column_text(3),
+                           split_arguments(rows.column_text(4)),
+                           rows.column_integer(5) != 0,
+                           static_cast<uint64_t>(rows.column_integer(6)),
+                           std::nullopt};
+        if (!rows.column_is_null(7))
+          one.finished_ns = static_cast<uint64_t>(rows.column_integer(7));
+        all.push_back(std::move(one));
+      }
+    });
+    PIE_TRY(std::move(done));
+    return all;
+  }
+  Result<std::unique_ptr<InstanceLogFile>> open_log(const std::string& id) override {
+    return InstanceLogFile::open(log_of(id));
+  }
+
+ private:
+  fs::path log_of(const std::string& id) const { return folder_ / (id + ".log"); }
+
+  Database& database_;
+  const fs::path folder_;
+};
+
+class FileStore final : public Store {
+ public:
+  FileStore(std::unique_ptr<Database> database, const fs::path& home)
+      : database_(std::move(database)),
+        programs_(*database_, home / "programs"),
+        kvs_(*database_),
+        instances_(*database_, home / "instances") {}
+  Programs& programs() override { return programs_; }
+  Kvs& kvs() override { return kvs_; }
+  Instances& instances() override { return instances_; }
+
+ private:
+  std::unique_ptr<Database> database_;
+  FilePrograms programs_;
+  FileKvs kvs_;
+  FileInstances instances_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Store>> Store::open(const fs::path& home) {
+  for (const char* folder : {"programs", "instances"}) {
+    std::error_code failed;
+    fs::create_directories(home / folder, failed);
+    if (failed)
+      return Error{ErrorCode::kPermissionDenied, "[store] got " + failed.message() +
+                                                     " for the folder " + (home / folder).string() +
+                                                     ", expected one that can be written"};
+  }
+  PIE_TRY_ASSIGN(auto database, Database::open(home / "pie.db"));
+  return std::unique_ptr<Store>(std::make_unique<FileStore>(std::move(database), home));
+}
+
+}  // namespace pie::store

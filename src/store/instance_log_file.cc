@@ -1,0 +1,175 @@
+#include "store/instance_log_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "base/log.h"
+
+namespace pie::store {
+namespace {
+
+constexpr uint32_t kMagic = 0x31474C50;  // "PLG1"
+constexpr uint8_t kTypeEvent = 1;
+constexpr uint8_t kTypeDelivered = 2;
+constexpr size_t kHeaderBytes = 24;
+constexpr uint64_t kShrinkFromBytes = 1ULL << 20;
+using Header = std::array<uint8_t, kHeaderBytes>;
+
+uint32_t fnv1a(const uint8_t* bytes, size_t count) {
+  uint32_t hash = 2166136261U;
+  for (size_t i = 0; i < count; ++i) hash = (hash ^ bytes[i]) * 16777619U;
+  return hash;
+}
+
+void put(uint8_t* at, uint64_t value, int bytes) {
+  for (int i = 0; i < bytes; ++i) at[i] = static_cast<uint8_t>(value >> (8 * i));
+}
+
+uint64_t get(const uint8_t* at, int bytes) {
+  uint64_t value = 0;
+  for (int i = 0; i < bytes; ++i) value |= static_cast<uint64_t>(at[i]) << (8 * i);
+  return value;
+}
+
+Header encode(uint8_t type, const LogRecord& record, size_t payload_bytes) {
+  Header header{};
+  put(&header[0], kMagic, 4);
+  header[4] = type;
+  header[5] = record.kind;
+  header[6] = record.code;
+  put(&header[8], record.seq, 8);
+  put(&header[16], payload_bytes, 4);
+  put(&header[20], fnv1a(header.data(), 20), 4);
+  return header;
+}
+
+bool is_sound(const Header& header) {
+  return get(&header[0], 4) == kMagic && get(&header[20], 4) == fnv1a(header.data(), 20) &&
+         (header[4] == kTypeEvent || header[4] == kTypeDelivered);
+}
+
+}  // namespace
+
+Error InstanceLogFile::failure(const std::string& what) const {
+  const int number = errno;
+  return {
+      number == ENOSPC || number == EDQUOT ? ErrorCode::kResourceExhausted : ErrorCode::kInternal,
+      "[" + what + " " + path_.string() + "] got: " + std::strerror(number)};
+}
+
+Result<std::unique_ptr<InstanceLogFile>> InstanceLogFile::open(const std::filesystem::path& path) {
+  std::unique_ptr<InstanceLogFile> file(new InstanceLogFile(path));
+  PIE_TRY(file->load());
+  return file;
+}
+
+InstanceLogFile::~InstanceLogFile() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+Result<void> InstanceLogFile::load() {
+  fd_ = ::open(path_.c_str(), O_RDWR | O_CLOEXEC);
+  if (fd_ < 0) return errno == ENOENT ? Result<void>() : Result<void>(failure("open"));
+  struct stat info{};
+  if (::fstat(fd_, &info) != 0) return failure("stat");
+  const auto file_bytes = static_cast<uint64_t>(info.st_size);
+  uint64_t delivered = 0;
+  Header header{};
+  while (size_ + kHeaderBytes <= file_bytes &&
+         ::pread(fd_, header.data(), kHeaderBytes, static_cast<off_t>(size_)) ==
+             static_cast<ssize_t>(kHeaderBytes) &&
+         is_sound(header)) {
+    const uint64_t payload_bytes = get(&header[16], 4);
+    if (size_ + kHeaderBytes + payload_bytes > file_bytes) break;
+    const uint64_t seq = get(&header[8], 8);
+    if (header[4] == kTypeDelivered) delivered = std::max(delivered, seq);
+    if (header[4] == kTypeEvent)
+      records_.push_back(
+          {seq, header[5], header[6], size_ + kHeaderBytes, static_cast<uint32_t>(payload_bytes)});
+    last_seq_ = std::max(last_seq_, seq);
+    size_ += kHeaderBytes + payload_bytes;
+  }
+  if (size_ < file_bytes) {
+    log::warning("{}: dropped {} bytes of an event that a crash cut off", path_.string(),
+                 file_bytes - size_);
+    if (::ftruncate(fd_, static_cast<off_t>(size_)) != 0) return failure("truncate");
+  }
+  std::erase_if(records_, [delivered](const LogRecord& one) { return one.seq <= delivered; });
+  return {};
+}
+
+Result<uint64_t> InstanceLogFile::write(uint8_t type, const LogRecord& record,
+                                        std::string_view payload) {
+  if (fd_ < 0) {
+    fd_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd_ < 0) return failure("create");
+  }
+  Header header = encode(type, record, payload.size());
+  uint64_t at = size_;
+  const auto write_part = [&](const char* bytes, size_t count) {
+    while (count > 0) {
+      const ssize_t n = ::pwrite(fd_, bytes, count, static_cast<off_t>(at));
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return false;
+      bytes += n, at += static_cast<uint64_t>(n), count -= static_cast<size_t>(n);
+    }
+    return true;
+  };
+  const iovec parts[] = {{header.data(), header.size()},
+                         {const_cast<char*>(payload.data()), payload.size()}};
+  const ssize_t n = ::pwritev(fd_, parts, 2, static_cast<off_t>(size_));
+  const auto done = static_cast<size_t>(std::max<ssize_t>(n, 0));
+  at += done;
+  bool whole = n >= 0 || errno == EINTR;
+  if (whole && done < kHeaderBytes)
+    whole = write_part(reinterpret_cast<const char*>(header.data()) + done, kHeaderBytes - done);
+  if (whole) {
+    const size_t rest = std::max(done, kHeaderBytes) - kHeaderBytes;
+    whole = write_part(payload.data() + rest, payload.size() - rest);
+  }
+  if (!whole) return failure("write");
+  const uint64_t payload_offset = size_ + kHeaderBytes;
+  size_ = at;
+  last_seq_ = std::max(last_seq_, record.seq);
+  return payload_offset;
+}
+
+Result<uint64_t> InstanceLogFile::append(LogRecord record, std::string_view payload) {
+  return write(kTypeEvent, record, payload);
+}
+
+Result<std::string> InstanceLogFile::read(uint64_t payload_offset, uint32_t payload_bytes) const {
+  std::string bytes(payload_bytes, '\0');
+  size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t n = ::pread(fd_, bytes.data() + done, bytes.size() - done,
+                              static_cast<off_t>(payload_offset + done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return failure("read");
+    if (n == 0)
+      return Error{ErrorCode::kCorrupt,
+                   "[read " + path_.string() + "] got the end of the file at " +
+                       std::to_string(payload_offset + done) + ", expected an event's bytes"};
+    done += static_cast<size_t>(n);
+  }
+  return bytes;
+}
+
+Result<void> InstanceLogFile::mark_delivered(uint64_t seq) {
+  if (fd_ < 0) return {};
+  if (seq >= last_seq_ && size_ >= kShrinkFromBytes) {
+    if (::ftruncate(fd_, 0) != 0) return failure("truncate");
+    size_ = 0;
+  }
+  PIE_TRY(write(kTypeDelivered, {.seq = seq}, {}));
+  return {};
+}
+
+}  // namespace pie::store

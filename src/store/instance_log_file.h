@@ -1,0 +1,60 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace pie::store {
+
+/// One event in a log file; kind and code are the caller's.
+struct LogRecord {
+  uint64_t seq = 0;
+  uint8_t kind = 0;
+  uint8_t code = 0;
+  uint64_t payload_offset = 0;
+  uint32_t payload_bytes = 0;
+  bool operator==(const LogRecord&) const = default;
+};
+
+/// An append-only file of events. What append() wrote survives the death of the process; a record
+/// that was cut off by it is dropped at the next opening. The file comes into being with the first
+/// event and shrinks to nothing when everything in a large one has been delivered.
+/// Not thread-safe.
+///
+/// Layout, little-endian, one after the other: u32 magic, u8 type (1 event, 2 delivered), u8 kind,
+/// u8 code, u8 0, u64 seq, u32 payload bytes, u32 FNV-1a of the header before it; payload.
+class InstanceLogFile {
+ public:
+  static Result<std::unique_ptr<InstanceLogFile>> open(const std::filesystem::path& path);
+  ~InstanceLogFile();
+  InstanceLogFile(const InstanceLogFile&) = delete;
+  InstanceLogFile& operator=(const InstanceLogFile&) = delete;
+
+  /// What the file held when it was opened: events not marked as delivered, in order.
+  const std::vector<LogRecord>& records() const { return records_; }
+  uint64_t last_seq() const { return last_seq_; }
+
+  /// Returns the payload's offset. kResourceExhausted when the disk is full.
+  Result<uint64_t> append(LogRecord record, std::string_view payload);
+  Result<std::string> read(uint64_t payload_offset, uint32_t payload_bytes) const;
+  /// Events up to `seq` need not be kept.
+  Result<void> mark_delivered(uint64_t seq);
+
+ private:
+  explicit InstanceLogFile(std::filesystem::path path) : path_(std::move(path)) {}
+  Result<void> load();
+  Result<uint64_t> write(uint8_t type, const LogRecord& record, std::string_view payload);
+  Error failure(const std::string& what) const;
+
+  std::filesystem::path path_;
+  int fd_ = -1;
+  uint64_t size_ = 0;
+  uint64_t last_seq_ = 0;
+  std::vector<LogRecord> records_;
+};
+
+}  // namespace pie::store

@@ -1,0 +1,41 @@
+#pragma once
+#include <filesystem>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "store/names.h"
+#include "store/store.h"
+
+namespace pie::store {
+
+/// Folders of programs that everybody may launch: ROOT/ns/name/version.{wasm,toml}. Earlier roots
+/// win. Read-only; files that appear later are seen. Thread-safe.
+class Registry {
+ public:
+  explicit Registry(std::vector<std::filesystem::path> roots) : roots_(std::move(roots)) {}
+
+  /// The program, with the hash of its bytes; the newest version when the name says none.
+  /// kNotFound "Program not found".
+  Result<NamedProgram> find(const ProgramName& name);
+  /// The bytes of a program that find() has given this hash. kNotFound.
+  Result<std::string> wasm(const std::string& hash);
+
+ private:
+  struct Hashed {
+    std::filesystem::file_time_type written;
+    uint64_t bytes = 0;
+    std::string hash;
+  };
+  std::optional<std::filesystem::path> locate(const ProgramName& name) const;
+  Result<std::string> hash_of(const std::filesystem::path& wasm);
+
+  const std::vector<std::filesystem::path> roots_;
+  std::mutex mutex_;
+  std::map<std::filesystem::path, Hashed> hashes_;
+};
+
+}  // namespace pie::store
