@@ -1,0 +1,61 @@
+#pragma once
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/strong_id.h"
+#include "sample/kernels.h"
+#include "sample/sampler_params.h"
+
+namespace pie::sample {
+
+/// Below this temperature a draw is the argmax (inferlet-host.md, section 2).
+constexpr float kGreedyTemperature = 1e-5F;
+
+/// Tokens and their probabilities, best first; equal ones by lower id.
+struct Ranking {
+  std::vector<TokenId> ids;
+  std::vector<float> probabilities;
+};
+
+/// The best token; of equal ones the lowest id. NaN counts as -inf; 0 when nothing is above -inf.
+TokenId argmax(std::span<const float> logits);
+
+/// Draws from rows of logits, f32 [n_vocab]. Any float is fine as input. Results depend on the
+/// arguments alone. Keeps scratch memory: one object per thread.
+class Sampler {
+ public:
+  /// One token: logits -> /T -> softmax -> top_k -> top_p of what is left -> min_p -> draw by
+  /// `uniform` in [0, 1). The best token is always kept.
+  TokenId draw(std::span<const float> logits, const SamplerParams& params, double uniform);
+
+  /// The k best (at most n_vocab) of softmax(logits / T); below kGreedyTemperature of
+  /// softmax(logits).
+  Ranking rank(std::span<const float> logits, float temperature, uint32_t k);
+
+ private:
+  struct Candidate {
+    float logit;
+    TokenId id;
+    bool operator<(const Candidate& other) const {  // the better one first
+      return logit != other.logit ? logit > other.logit : id < other.id;
+    }
+  };
+
+  /// Fills candidates_ with the k best, best first.
+  void select(std::span<const float> logits, uint32_t k);
+  /// How many of candidates_ reach `mass` (at least 1); their count + 1 when all do not.
+  size_t count_to_mass(const Softmax& softmax, double mass) const;
+  /// Fills candidates_ so that the first n are the smallest set that reaches top_p; returns n >= 1.
+  size_t nucleus(std::span<const float> logits, const Softmax& softmax, float top_p);
+  size_t nucleus_of_all(std::span<const float> logits, const Softmax& softmax, double mass);
+  /// Draws among the first `count` candidates that are >= least.
+  TokenId draw_candidate(const Softmax& softmax, size_t count, float least, double uniform) const;
+  TokenId draw_any(std::span<const float> logits, const Softmax& softmax, float least,
+                   double uniform);
+
+  std::vector<Candidate> candidates_;
+  std::vector<double> sums_;
+};
+
+}  // namespace pie::sample
