@@ -1,0 +1,110 @@
+# Programs for the server, compiled to WebAssembly components with the SDK of sdk/.
+#
+#   pie_program(<name> SOURCES files... [MANIFEST file] [REGISTRY])
+#
+# makes <output>/inferlets/<name>.wasm (and .toml, when there is a manifest). With REGISTRY the
+# program is also one that every server knows by name: <output>/share/pie/registry/std/<name>/.
+# Targets: guest_programs (all of them), guest_sdk (<output>/share/pie/sdk, what `pie build` uses).
+# <output> is build/ for the presets, whose folders lie below it, else the build folder itself.
+
+if(CMAKE_BINARY_DIR MATCHES "^${CMAKE_SOURCE_DIR}/build/cmake/")
+  set(PIE_OUTPUT ${CMAKE_SOURCE_DIR}/build CACHE INTERNAL "")
+else()
+  set(PIE_OUTPUT ${CMAKE_BINARY_DIR} CACHE INTERNAL "")
+endif()
+
+find_program(PIE_GUEST_CLANG clang++-22 REQUIRED)
+execute_process(COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tools/deps.py get wasm-tools wasi-adapter
+  OUTPUT_VARIABLE _folders OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+string(REPLACE "\n" ";" _folders "${_folders}")
+list(GET _folders 0 _wasm_tools)
+list(GET _folders 1 _adapter)
+set(PIE_WASM_TOOLS ${_wasm_tools}/bin/wasm-tools CACHE INTERNAL "")
+set(PIE_WASI_ADAPTER ${_adapter}/artefacts/wasi_snapshot_preview1.reactor.wasm CACHE INTERNAL "")
+
+set(PIE_SDK ${CMAKE_SOURCE_DIR}/sdk CACHE INTERNAL "")
+add_custom_target(guest_programs ALL)
+
+# Compiles one source; `out` is set to the object.
+function(_pie_guest_object source out)
+  cmake_path(GET source STEM stem)
+  string(SHA256 key ${source})
+  string(SUBSTRING ${key} 0 8 key)
+  set(object ${CMAKE_BINARY_DIR}/guest/${stem}-${key}.o)
+  add_custom_command(OUTPUT ${object}
+    COMMAND ${CMAKE_CXX_COMPILER_LAUNCHER} ${PIE_GUEST_CLANG} @${PIE_SDK}/compile.flags
+            -I${PIE_SDK}/include -MD -MF ${object}.d -c ${source} -o ${object}
+    DEPENDS ${source} ${PIE_SDK}/compile.flags
+    DEPFILE ${object}.d
+    COMMENT "Compiling ${stem} to WebAssembly" VERBATIM)
+  set(${out} ${object} PARENT_SCOPE)
+endfunction()
+
+file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/guest)
+file(GLOB _sdk_sources CONFIGURE_DEPENDS ${PIE_SDK}/src/*.cc)
+set(PIE_SDK_OBJECTS ${PIE_SDK}/component_type.o)
+foreach(source ${_sdk_sources})
+  _pie_guest_object(${source} object)
+  list(APPEND PIE_SDK_OBJECTS ${object})
+endforeach()
+# Other folders depend on the objects through this target: custom commands are per folder.
+add_custom_target(guest_sdk_objects DEPENDS ${PIE_SDK_OBJECTS})
+set(PIE_SDK_OBJECTS ${PIE_SDK_OBJECTS} CACHE INTERNAL "")
+
+# Copies one file when it is older; `to` is added to the list `list_name`.
+function(_pie_copy from to list_name)
+  add_custom_command(OUTPUT ${to} COMMAND ${CMAKE_COMMAND} -E copy ${from} ${to} DEPENDS ${from} VERBATIM)
+  set(${list_name} ${${list_name}} ${to} PARENT_SCOPE)
+endfunction()
+
+function(pie_program name)
+  cmake_parse_arguments(arg "REGISTRY" "MANIFEST" "SOURCES" ${ARGN})
+  set(objects "")
+  foreach(source ${arg_SOURCES})
+    cmake_path(ABSOLUTE_PATH source NORMALIZE)
+    _pie_guest_object(${source} object)
+    list(APPEND objects ${object})
+  endforeach()
+  set(core ${CMAKE_BINARY_DIR}/guest/${name}.core.wasm)
+  set(component ${PIE_OUTPUT}/inferlets/${name}.wasm)
+  # The component appears by one rename: a running server keeps the file it has open.
+  add_custom_command(OUTPUT ${component}
+    COMMAND ${PIE_GUEST_CLANG} @${PIE_SDK}/compile.flags @${PIE_SDK}/link.flags ${objects} ${PIE_SDK_OBJECTS} -o ${core}
+    COMMAND ${PIE_WASM_TOOLS} component new ${core} --adapt wasi_snapshot_preview1=${PIE_WASI_ADAPTER} -o ${core}.new
+    COMMAND ${CMAKE_COMMAND} -E make_directory ${PIE_OUTPUT}/inferlets
+    COMMAND ${CMAKE_COMMAND} -E rename ${core}.new ${component}
+    DEPENDS ${objects} ${PIE_SDK_OBJECTS} ${PIE_SDK}/link.flags
+    COMMENT "Linking program ${name}" VERBATIM)
+  set(outputs ${component})
+  if(arg_MANIFEST)
+    cmake_path(ABSOLUTE_PATH arg_MANIFEST NORMALIZE)
+    _pie_copy(${arg_MANIFEST} ${PIE_OUTPUT}/inferlets/${name}.toml outputs)
+  endif()
+  if(arg_REGISTRY)
+    file(STRINGS ${arg_MANIFEST} version REGEX "^version *=")
+    string(REGEX REPLACE ".*\"(.*)\".*" "\\1" version "${version}")
+    set(registry ${PIE_OUTPUT}/share/pie/registry/std/${name}/${version})
+    _pie_copy(${component} ${registry}.wasm outputs)
+    _pie_copy(${arg_MANIFEST} ${registry}.toml outputs)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${arg_MANIFEST})
+  endif()
+  add_custom_target(program_${name} DEPENDS ${outputs})
+  add_dependencies(program_${name} guest_sdk_objects)
+  add_dependencies(guest_programs program_${name})
+endfunction()
+
+# What `pie build` needs beside the compiler, in the layout that src/cli/build_command.cc reads.
+set(_sdk ${PIE_OUTPUT}/share/pie/sdk)
+set(_outputs "")
+file(GLOB _headers CONFIGURE_DEPENDS RELATIVE ${PIE_SDK} ${PIE_SDK}/include/pie/*.h)
+foreach(file ${_headers} compile.flags link.flags)
+  _pie_copy(${PIE_SDK}/${file} ${_sdk}/${file} _outputs)
+endforeach()
+foreach(object ${PIE_SDK_OBJECTS})
+  cmake_path(GET object FILENAME name)
+  string(REGEX REPLACE "-[0-9a-f]*\\.o$" ".o" name ${name})
+  _pie_copy(${object} ${_sdk}/lib/${name} _outputs)
+endforeach()
+_pie_copy(${PIE_WASM_TOOLS} ${_sdk}/bin/wasm-tools _outputs)
+_pie_copy(${PIE_WASI_ADAPTER} ${_sdk}/adapter.wasm _outputs)
+add_custom_target(guest_sdk ALL DEPENDS ${_outputs})
