@@ -1,0 +1,48 @@
+#pragma once
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/strong_id.h"
+#include "kv/pointer_table.h"
+
+namespace pie::sched {
+
+/// A command in a queue, as the engine names it.
+using CommandId = StrongId<struct CommandIdTag, uint64_t>;
+
+/// Higher goes first.
+enum class Level : uint8_t { kLow, kNormal, kHigh };
+
+/// What the scheduler needs to know of a forward pass.
+struct PassShape {
+  uint32_t token_count = 0;         ///< at least 1
+  uint32_t context_len = 0;         ///< tokens before this pass
+  std::vector<kv::SlotId> pages;    ///< the whole sequence; empty = no cache, never split
+  bool after_earlier_only = false;  ///< reads or writes something besides pages, so it never shares
+                                    ///< a step with another pass of its queue
+};
+
+/// Tokens [first_token, first_token + token_count) of a pass, to be computed in one step.
+struct Chunk {
+  CommandId pass;
+  InstanceId instance;
+  uint32_t first_token = 0;
+  uint32_t token_count = 0;
+  uint32_t context_len = 0;         ///< slots before this chunk
+  bool last = false;                ///< the pass is complete after it
+  std::span<const KvPageId> pages;  ///< pages 0 ... of the sequence, as far as the chunk reaches;
+                                    ///< valid until the step is finished
+};
+
+/// What one turn of the step loop has to do.
+struct Plan {
+  std::vector<CommandId> completed;  ///< commands without computation that have taken effect
+  std::vector<KvPageId> fresh;       ///< pages to be cleared before the step
+  std::vector<Chunk> chunks;         ///< the step; at most one chunk of a pass
+  bool waiting = false;              ///< there is no step because all that could run wait for pages
+  bool stuck = false;  ///< passes wait for pages and every instance that holds any waits as well:
+                       ///< nothing will ever free enough
+};
+
+}  // namespace pie::sched

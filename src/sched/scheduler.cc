@@ -1,0 +1,172 @@
+#include "sched/scheduler.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace pie::sched {
+
+Scheduler::Scheduler(const SchedulerConfig& config, kv::PageMap& pages)
+    : config_(config), pages_(pages), step_pages_(pages.pool().capacity()) {
+  PIE_CHECK(config.step_tokens_max > 0);
+  PIE_CHECK(config.page_size > 0);
+}
+
+void Scheduler::open_queue(QueueId id, InstanceId instance) {
+  const auto [at, fresh] = queues_.try_emplace(id);
+  PIE_CHECK(fresh);
+  at->second.id = id;
+  at->second.instance = instance;
+  by_instance_[instance].push_back(id);
+}
+
+Scheduler::Queue& Scheduler::queue(QueueId id) {
+  const auto at = queues_.find(id);
+  PIE_CHECK(at != queues_.end());
+  return at->second;
+}
+
+void Scheduler::set_level(QueueId id, Level level) { queue(id).level = level; }
+
+void Scheduler::push(QueueId id, Command command) {
+  Queue& q = queue(id);
+  if (q.commands.empty()) active_[{q.instance, q.id}] = &q;
+  q.commands.push_back(std::move(command));
+  ++pending_;
+}
+
+void Scheduler::push_pass(QueueId id, CommandId command, PassShape shape) {
+  PIE_CHECK(shape.token_count > 0);
+  PIE_CHECK(!shape.pages.empty() || shape.token_count <= config_.step_tokens_max);
+  pages_.pin(shape.pages);
+  Pass pass;
+  pass.shape = std::move(shape);
+  push(id, Command{command, std::move(pass)});
+}
+
+void Scheduler::push_deallocate(QueueId id, CommandId command, std::vector<kv::SlotId> slots) {
+  push(id, Command{command, Deallocate{std::move(slots)}});
+}
+
+void Scheduler::push_marker(QueueId id, CommandId command) { push(id, Command{command, Marker{}}); }
+
+void Scheduler::drain(Queue& q, std::vector<CommandId>& completed) {
+  while (!q.commands.empty() && !std::holds_alternative<Pass>(q.commands.front().what)) {
+    Command& head = q.commands.front();
+    if (const auto* deallocate = std::get_if<Deallocate>(&head.what)) {
+      for (const kv::SlotId slot : deallocate->slots) pages_.release(slot);
+    }
+    completed.push_back(head.id);
+    q.commands.pop_front();
+    --pending_;
+  }
+}
+
+void Scheduler::end_pass(Queue& q, size_t index) {
+  const auto at = q.commands.begin() + static_cast<ptrdiff_t>(index);
+  pages_.unpin(std::get<Pass>(at->what).shape.pages);
+  q.commands.erase(at);
+  --pending_;
+}
+
+Plan Scheduler::plan(Line line) {
+  Plan plan;
+  for (auto at = active_.begin(); at != active_.end();) {
+    Queue& q = *at->second;
+    drain(q, plan.completed);
+    at = q.commands.empty() ? active_.erase(at) : std::next(at);
+  }
+  if (active_.empty()) return plan;
+  step_pages_.begin_step();
+  admit_in_line(plan);
+  choose(plan);
+  if (!plan.chunks.empty() || !plan.completed.empty()) return plan;
+  plan.waiting = true;  // whoever was admitted would be in the step
+  if (line == Line::kMayOvertake) {
+    if (admit_out_of_line(plan)) choose(plan);
+    plan.stuck = plan.chunks.empty() && is_stuck();
+  }
+  return plan;
+}
+
+void Scheduler::finish(const Plan& plan) {
+  for (const Chunk& chunk : plan.chunks) {
+    // A chunk's queue is among the active ones; few commands precede it there.
+    for (const QueueId id : by_instance_.at(chunk.instance)) {
+      Queue& q = queue(id);
+      const auto at = std::find_if(q.commands.begin(), q.commands.end(),
+                                   [&](const Command& c) { return c.id == chunk.pass; });
+      if (at == q.commands.end()) continue;
+      std::get<Pass>(at->what).done_tokens += chunk.token_count;
+      if (chunk.last) end_pass(q, static_cast<size_t>(at - q.commands.begin()));
+      if (q.commands.empty()) active_.erase({q.instance, q.id});
+      break;
+    }
+  }
+}
+
+void Scheduler::drop_pass(CommandId pass) {
+  for (const auto& [age, q] : active_) {
+    for (size_t i = 0; i < q->commands.size(); ++i) {
+      if (q->commands[i].id != pass) continue;
+      end_pass(*q, i);
+      if (q->commands.empty()) active_.erase(Age(age));
+      return;
+    }
+  }
+}
+
+std::optional<CommandId> Scheduler::evict_youngest() {
+  for (auto at = active_.rbegin(); at != active_.rend(); ++at) {
+    Queue& q = *at->second;
+    const auto* pass = std::get_if<Pass>(&q.commands.front().what);
+    if (pass == nullptr || !pass->waits || pages_.held_count(q.instance) == 0) continue;
+    const CommandId id = q.commands.front().id;
+    end_pass(q, 0);
+    if (q.commands.empty()) active_.erase({q.instance, q.id});
+    return id;
+  }
+  return std::nullopt;
+}
+
+std::vector<CommandId> Scheduler::close_instance(InstanceId instance) {
+  std::vector<CommandId> dropped;
+  const auto queues = by_instance_.find(instance);
+  if (queues == by_instance_.end()) return dropped;
+  for (const QueueId id : queues->second) {
+    Queue& q = queue(id);
+    while (!q.commands.empty()) {
+      drain(q, dropped);
+      if (q.commands.empty()) break;
+      dropped.push_back(q.commands.front().id);
+      end_pass(q, 0);
+    }
+    active_.erase({instance, id});
+    queues_.erase(id);
+  }
+  by_instance_.erase(queues);
+  return dropped;
+}
+
+void Scheduler::check_invariants() const {
+  pages_.check_invariants();
+  uint32_t pending = 0;
+  for (const auto& [id, q] : queues_) {
+    pending += static_cast<uint32_t>(q.commands.size());
+    PIE_CHECK(active_.contains({q.instance, id}) == !q.commands.empty());
+    for (const Command& command : q.commands) {
+      const auto* pass = std::get_if<Pass>(&command.what);
+      if (pass == nullptr) continue;
+      PIE_CHECK(pass->done_tokens < pass->shape.token_count);
+      PIE_CHECK(pass->done_tokens == 0 || pass->admitted);
+      if (!pass->admitted) continue;
+      PIE_CHECK(pass->pages.size() == pass->shape.pages.size());
+      for (size_t i = 0; i < pass->pages.size(); ++i) {
+        PIE_CHECK(pages_.page(pass->shape.pages[i]) == pass->pages[i]);
+      }
+    }
+  }
+  PIE_CHECK(pending == pending_);
+}
+
+}  // namespace pie::sched

@@ -1,0 +1,128 @@
+#pragma once
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <span>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "base/strong_id.h"
+#include "kv/page_map.h"
+#include "sched/command.h"
+#include "sched/step_pages.h"
+
+namespace pie::sched {
+
+struct SchedulerConfig {
+  uint32_t step_tokens_max = 512;  ///< token budget of a step
+  uint32_t page_size = 16;
+  uint32_t short_pass_tokens_max = 16;  ///< passes up to this length go before longer ones of their
+                                        ///< level: decodes run beside prefill, not behind it
+  uint32_t starved_steps = 16;  ///< a queue that was passed over this often goes before all others
+};
+
+/// Whether, when nobody in line can go on, the oldest one that the free pages suffice for may.
+enum class Line : uint8_t { kInOrder, kMayOvertake };
+
+/// The command queues of all instances, and which commands make up the next step.
+///
+/// Commands of one queue take effect in order. A step takes passes from the heads of the queues:
+/// level first, then short before long, then oldest instance first; what is left of the token
+/// budget goes to further passes of the same queues. Two passes never share a step when one writes
+/// a page that the other one touches. Passes that need pages get them in line, oldest instance
+/// first.
+///
+/// No threads, no clock: a turn is plan(), execution by the caller, finish(). Commands come between
+/// turns only. The page map outlives the scheduler.
+class Scheduler {
+ public:
+  Scheduler(const SchedulerConfig& config, kv::PageMap& pages);
+
+  void open_queue(QueueId queue, InstanceId instance);
+  void set_level(QueueId queue, Level level);
+
+  /// Appends; the queue is open. Pins the pass's slots until it is done or dropped.
+  void push_pass(QueueId queue, CommandId id, PassShape shape);
+  /// Releases the slots when the queue gets there.
+  void push_deallocate(QueueId queue, CommandId id, std::vector<kv::SlotId> slots);
+  /// Takes effect when everything before it in the queue is done.
+  void push_marker(QueueId queue, CommandId id);
+
+  /// The next step. Nothing in `chunks` and `completed`: nothing to do until a command comes, or,
+  /// when passes wait for pages, until the caller lets them overtake.
+  Plan plan(Line line);
+  /// The step that plan() returned was executed (or failed: its passes are done all the same).
+  void finish(const Plan& plan);
+  /// Ends a pass before its time, e.g. after a failed step; what follows in its queue goes on.
+  void drop_pass(CommandId pass);
+
+  /// When stuck: drops the first pass of the youngest instance that waits and holds pages.
+  std::optional<CommandId> evict_youngest();
+
+  /// Drops all commands and queues of an instance and returns them, oldest first of each queue. Its
+  /// deallocations take effect.
+  std::vector<CommandId> close_instance(InstanceId instance);
+
+  uint32_t pending_count() const { return pending_; }
+
+  /// Ends the process (PIE_CHECK) when queues, pins and pages disagree.
+  void check_invariants() const;
+
+ private:
+  struct Pass {
+    PassShape shape;
+    uint32_t done_tokens = 0;
+    std::vector<KvPageId> pages;  // bound, in the order of shape.pages; filled at admission
+    bool admitted = false;
+    bool waits = false;  // for pages
+  };
+  struct Deallocate {
+    std::vector<kv::SlotId> slots;
+  };
+  struct Marker {};
+  struct Command {
+    CommandId id;
+    std::variant<Pass, Deallocate, Marker> what;
+  };
+  struct Queue {
+    QueueId id;
+    InstanceId instance;
+    Level level = Level::kNormal;
+    uint32_t passed_over = 0;  // steps since its head could have run and did not
+    std::deque<Command> commands;
+  };
+  using Age = std::pair<InstanceId, QueueId>;  // smaller is older
+  struct Candidate {
+    Queue* queue;
+    size_t next = 0;  // index of the command that may still join the step
+  };
+
+  Queue& queue(QueueId id);
+  void push(QueueId queue, Command command);
+  void drain(Queue& queue, std::vector<CommandId>& completed);
+  void end_pass(Queue& queue, size_t index);
+  bool admit(const Queue& queue, Pass& pass, Plan& plan);
+  void admit_in_line(Plan& plan);
+  bool admit_out_of_line(Plan& plan);
+  void choose(Plan& plan);
+  bool add_chunk(Candidate& candidate, uint32_t& budget, Plan& plan);
+  bool is_stuck() const;
+  std::set<InstanceId> waiting_instances() const;
+  bool goes_before(const Queue& a, const Queue& b) const;
+  bool is_short(const Queue& queue) const;
+  bool starved(const Queue& queue) const { return queue.passed_over >= config_.starved_steps; }
+
+  const SchedulerConfig config_;
+  kv::PageMap& pages_;
+  StepPages step_pages_;
+  std::map<QueueId, Queue> queues_;
+  std::map<InstanceId, std::vector<QueueId>> by_instance_;
+  std::map<Age, Queue*> active_;  // queues that have commands, oldest instance first
+  bool line_blocked_ = false;     // somebody waits for pages: nobody younger takes any
+  uint32_t pending_ = 0;
+};
+
+}  // namespace pie::sched
