@@ -12,7 +12,8 @@ namespace pie::wasm {
 using SyncFunction = std::function<void(Call&)>;
 
 /// A host function that waits: it returns the events, the fiber sleeps until one of them is ready,
-/// then `finish` sets the result from the indices that are (it must not throw).
+/// then `finish` sets the result from the indices that are (it must not throw, and its value must
+/// hold no handle).
 struct Wait {
   std::vector<EventRef> events;
   std::function<Value(const std::vector<uint32_t>& ready)> finish;  ///< null: no result
@@ -41,6 +42,8 @@ class Registry {
   void unserved(const std::string& interface_prefix, const std::string& message);
 
   const Function* find(const std::string& interface, const std::string& name) const;
+  /// Whether any function of this interface is here.
+  bool serves(const std::string& interface) const { return functions_.contains(interface); }
   const std::map<std::string, std::string>& unserved_messages() const { return unserved_; }
   const std::vector<std::string>& resources() const { return resources_; }
 

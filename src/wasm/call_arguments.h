@@ -1,0 +1,65 @@
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "wasm/host_call.h"
+
+namespace pie::wasm {
+
+/// Takes every handle among the arguments through wasmtime into state.handle_arguments: owned ones
+/// leave the table, borrows are given back. Throws GuestError for a handle that is not ours.
+void take_handles(InstanceState& state, wasmtime_context_t* context,
+                  const wasmtime_component_val_t* arguments, size_t argument_count);
+
+/// The Call of one host function over wasmtime's values.
+class HostCall final : public Call {
+ public:
+  HostCall(InstanceState& state, wasmtime_context_t* context,
+           const wasmtime_component_val_t* arguments, size_t argument_count,
+           wasmtime_component_val_t* results, size_t result_count)
+      : state_(state),
+        context_(context),
+        arguments_(arguments),
+        argument_count_(argument_count),
+        results_(results),
+        result_count_(result_count) {}
+
+  size_t argument_count() const override { return argument_count_; }
+  bool boolean(size_t i) const override;
+  uint8_t u8(size_t i) const override;
+  uint32_t u32(size_t i) const override;
+  uint64_t u64(size_t i) const override;
+  int64_t s64(size_t i) const override;
+  float f32(size_t i) const override;
+  std::string_view string(size_t i) const override;
+  std::string_view enumeration(size_t i) const override;
+  std::optional<uint32_t> optional_u32(size_t i) const override;
+  bool result_is_ok(size_t i) const override;
+  std::vector<uint8_t> bytes(size_t i) const override;
+  std::vector<uint32_t> u32s(size_t i) const override;
+  std::vector<float> f32s(size_t i) const override;
+  std::vector<std::string> strings(size_t i) const override;
+  std::vector<std::vector<uint32_t>> u32_lists(size_t i) const override;
+  std::vector<std::vector<std::string>> string_records(size_t i) const override;
+  void ret(Value value) override;
+
+ protected:
+  std::shared_ptr<Object> object_at(size_t i) override;
+  std::vector<std::shared_ptr<Object>> objects_at(size_t i) override;
+  InstanceContext& context_at(size_t index) override;
+
+ private:
+  using Val = wasmtime_component_val_t;
+  const Val& argument(size_t i, wasmtime_component_valkind_t kind) const;
+  const wasmtime_component_vallist_t& list(size_t i) const;
+
+  InstanceState& state_;
+  wasmtime_context_t* const context_;
+  const Val* const arguments_;
+  const size_t argument_count_;
+  Val* const results_;
+  const size_t result_count_;
+};
+
+}  // namespace pie::wasm

@@ -1,0 +1,66 @@
+#pragma once
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "wasm/engine.h"
+#include "wasm/registry.h"
+#include "wasm/runtime.h"
+#include "wasm/wasmtime_ptr.h"
+
+namespace pie::wasm {
+
+class LinkedComponent;
+
+/// One function that a component imports; what wasmtime hands back to us at each call.
+struct Import {
+  std::string name;                    ///< "interface#function"
+  const Registry::Function* function;  ///< null: not served
+  std::string unserved_message;  ///< ends the instance that calls it; empty: none was registered
+  bool refusable;                ///< wasi:*: answered by a refusal, if its result type has one
+  const LinkedComponent* component;
+};
+
+/// A compiled component with everything that it imports defined in a linker of its own: the linker
+/// never changes afterwards, so instantiation needs no lock. Each interface is defined once,
+/// under one version, which serves every 0.2.x that the component asks for.
+class LinkedComponent final : public Component {
+ public:
+  /// Reflects over the component's imports and exports. kInvalidArgument names what is wrong.
+  static Result<std::shared_ptr<const LinkedComponent>> link(std::shared_ptr<const Engine> engine,
+                                                             RawComponent component,
+                                                             const std::string& hash,
+                                                             const Registry& registry);
+
+  const std::string& hash() const override { return hash_; }
+  bool exports(const std::string& interface) const override { return exports_.contains(interface); }
+
+  const Engine& engine() const { return *engine_; }
+  const wasmtime_component_t* raw() const { return component_.get(); }
+  const wasmtime_component_linker_t* linker() const { return linker_.get(); }
+  /// The function inferlet:core/run#run; null when it is not exported.
+  const wasmtime_component_export_index_t* run_export() const { return run_.get(); }
+  /// The number of a resource ("interface/name") in the linker; 0 when it is not imported.
+  uint32_t resource_number(const std::string& name) const;
+  /// The name of the resource that a type stands for; empty for the guest's own.
+  std::string resource_name(const wasmtime_component_resource_type_t* type) const;
+
+ private:
+  friend class ComponentLinker;
+  LinkedComponent() = default;
+
+  std::shared_ptr<const Engine> engine_;
+  std::string hash_;
+  std::set<std::string> exports_;
+  std::map<std::string, uint32_t, std::less<>> resources_;
+  std::vector<std::unique_ptr<Import>> imports_;
+  RawComponent component_;
+  Linker linker_;
+  ExportIndex run_;
+};
+
+}  // namespace pie::wasm

@@ -1,0 +1,186 @@
+#include "wasm/fiber.h"
+
+#include <fmt/format.h>
+
+#include <ctime>
+#include <utility>
+
+#include "wasm/trap_text.h"
+
+namespace pie::wasm {
+namespace {
+
+/// Limits of a store against programs that want to hurt the host; above what the largest programs
+/// we know (Python's) need: 60 instances, 35 tables of up to 12,000 elements.
+constexpr int64_t kTableElementsMax = 65'536;
+constexpr int64_t kCoreInstancesMax = 200;
+constexpr int64_t kTablesMax = 100;
+constexpr int64_t kMemoriesMax = 16;
+constexpr int64_t kMemoryByBudget = -1;
+
+uint64_t thread_cpu_ns() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
+}
+
+}  // namespace
+
+Fiber::Fiber(std::shared_ptr<Scheduler> scheduler, InstanceSpec spec,
+             std::function<void(Fiber&)> on_released, std::function<void(Fiber&)> on_gone)
+    : InstanceState(spec.limits.handles_max),
+      scheduler_(std::move(scheduler)),
+      limits_(spec.limits),
+      on_end_(std::move(spec.on_end)),
+      on_blocked_(std::move(spec.on_blocked)),
+      on_released_(std::move(on_released)),
+      on_gone_(std::move(on_gone)),
+      memory_(spec.limits.memory_bytes_max) {
+  component = std::static_pointer_cast<const LinkedComponent>(std::move(spec.component));
+  contexts = std::move(spec.contexts);
+  result_.kind = WASMTIME_COMPONENT_BOOL;
+}
+
+Fiber::~Fiber() = default;
+
+void Fiber::kill() {
+  killed_.store(true);
+  scheduler_->wake_first(shared_from_this());
+}
+
+std::function<void()> Fiber::waker() {
+  return [self = shared_from_this()] {
+    self->event_fired.store(true);
+    self->scheduler_->wake(self);
+  };
+}
+
+Task::Slice Fiber::run_slice() {
+  // Deleting the future ends a blocked or pre-empted call at once; no guest code runs any more.
+  if (killed_.load()) return end({Outcome::Kind::kKilled, "", 0});
+  slice_start_ns_ = thread_cpu_ns();
+  yielded_ = false;
+  resumed_ = true;
+  const bool ended = advance();
+  cpu_ns_.fetch_add(slice_cpu_ns(), std::memory_order_relaxed);
+  if (ended) return end(outcome());
+  if (yielded_) return Slice::kYielded;
+  if (on_blocked_) on_blocked_();
+  return Slice::kBlocked;
+}
+
+void Fiber::make_store() {
+  store_.reset(
+      wasmtime_store_new(component->engine().get(), static_cast<InstanceState*>(this), nullptr));
+  wasmtime_store_limiter(store_.get(), kMemoryByBudget, kTableElementsMax, kCoreInstancesMax,
+                         kTablesMax, kMemoriesMax);
+  // Before instantiation: a start function may spin, and a deadline of 0 has passed already.
+  wasmtime_context_set_epoch_deadline(wasmtime_store_context(store_.get()), 1);
+  wasmtime_store_epoch_deadline_callback(store_.get(), on_epoch, this, nullptr);
+}
+
+bool Fiber::advance() {
+  const MemoryBudget::Scope scope(memory_);
+  if (stage_ == Stage::kNew) {
+    make_store();
+    stage_ = Stage::kInstantiating;
+    future_.reset(wasmtime_component_linker_instantiate_async(
+        component->linker(), wasmtime_store_context(store_.get()), component->raw(), &instance_,
+        &error_));
+  }
+  for (;;) {
+    if (!wasmtime_call_future_poll(future_.get())) return false;
+    future_.reset();
+    if (stage_ == Stage::kRunning || error_) return true;
+    stage_ = Stage::kRunning;
+    if (!start_run()) return true;
+  }
+}
+
+bool Fiber::start_run() {
+  wasmtime_context_t* context = wasmtime_store_context(store_.get());
+  if (!wasmtime_component_instance_get_func(&instance_, context, component->run_export(),
+                                            &function_)) {
+    verdict = Outcome{Outcome::Kind::kFault, "the component's run function is gone", 0};
+    return false;
+  }
+  future_.reset(
+      wasmtime_component_func_call_async(&function_, context, nullptr, 0, &result_, 1, &error_));
+  return true;
+}
+
+wasmtime_error_t* Fiber::on_epoch(wasmtime_context_t*, void* data, uint64_t* delta,
+                                  wasmtime_update_deadline_kind_t* kind) {
+  return static_cast<Fiber*>(data)->at_deadline(delta, kind);
+}
+
+/// At a deadline: yield with delta 0, so that the guest is back here at once when it is resumed;
+/// only then it is given a tick.
+wasmtime_error_t* Fiber::at_deadline(uint64_t* delta, wasmtime_update_deadline_kind_t* kind) {
+  if (killed_.load()) {
+    verdict = Outcome{Outcome::Kind::kKilled, "", 0};
+    return wasmtime_error_new("killed");
+  }
+  if (over_cpu_limit()) {
+    verdict = limit("CPU time", cpu_ns() + slice_cpu_ns(), limits_.cpu_ns_max, "ns");
+    return wasmtime_error_new("the instance's CPU limit");
+  }
+  if (resumed_) {
+    resumed_ = false;
+    *delta = 1;
+    *kind = WASMTIME_UPDATE_DEADLINE_CONTINUE;
+    return nullptr;
+  }
+  yielded_ = true;
+  *delta = 0;
+  *kind = WASMTIME_UPDATE_DEADLINE_YIELD;
+  return nullptr;
+}
+
+uint64_t Fiber::slice_cpu_ns() const { return thread_cpu_ns() - slice_start_ns_; }
+
+bool Fiber::over_cpu_limit() const {
+  return limits_.cpu_ns_max > 0 && cpu_ns() + slice_cpu_ns() > limits_.cpu_ns_max;
+}
+
+Outcome Fiber::limit(const char* what, uint64_t used, uint64_t allowed, const char* unit) const {
+  return {Outcome::Kind::kLimit,
+          fmt::format("{}: used {} {}, allowed {} {}", what, used, unit, allowed, unit), 0};
+}
+
+/// How the call that just ended went.
+Outcome Fiber::outcome() {
+  const WasmError error(std::exchange(error_, nullptr));
+  if (verdict) {
+    if (verdict->kind == Outcome::Kind::kTrap && error) verdict->text += backtrace_of(*error);
+    return std::move(*verdict);
+  }
+  if (error) {
+    if (memory_.refused_bytes() > 0)
+      return limit("memory", memory_.refused_bytes(), memory_.bytes_max(), "bytes");
+    return {Outcome::Kind::kTrap, cause_of(*error) + backtrace_of(*error), 0};
+  }
+  const wasmtime_component_valresult_t& result = result_.of.result;
+  if (result.is_ok) return {};
+  return {Outcome::Kind::kErr, {result.val->of.string.data, result.val->of.string.size}, 0};
+}
+
+Task::Slice Fiber::end(Outcome outcome) {
+  future_.reset();
+  if (error_) wasmtime_error_delete(std::exchange(error_, nullptr));
+  wasmtime_component_val_delete(&result_);
+  result_ = {};
+  store_.reset();
+  handle_arguments.clear();
+  handles.clear();
+  on_released_(*this);
+  if (on_end_) on_end_(std::move(outcome));
+  on_end_ = nullptr;
+  on_blocked_ = nullptr;
+  for (auto& context : contexts) context.reset();
+  component.reset();
+  on_gone_(*this);
+  return Slice::kDone;
+}
+
+}  // namespace pie::wasm

@@ -1,0 +1,78 @@
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "wasm/host_call.h"
+#include "wasm/memory_budget.h"
+#include "wasm/runtime.h"
+#include "wasm/scheduler.h"
+#include "wasm/wasmtime_ptr.h"
+
+namespace pie::wasm {
+
+/// One running instance: a wasmtime store whose call of `run` is polled by the scheduler's
+/// workers. Everything of wasmtime's that belongs to it is made, used and destroyed on them.
+class Fiber final : public Instance,
+                    public Task,
+                    public InstanceState,
+                    public std::enable_shared_from_this<Fiber> {
+ public:
+  /// `on_released` is called once everything is gone but on_end has not been; `on_gone` last.
+  Fiber(std::shared_ptr<Scheduler> scheduler, InstanceSpec spec,
+        std::function<void(Fiber&)> on_released, std::function<void(Fiber&)> on_gone);
+  ~Fiber() override;
+
+  /// Queues it for the first time.
+  void start() { scheduler_->wake(shared_from_this()); }
+
+  void kill() override;
+  uint64_t memory_bytes() const override { return memory_.used_bytes(); }
+  uint64_t cpu_ns() const override { return cpu_ns_.load(std::memory_order_relaxed); }
+
+  Slice run_slice() override;
+  std::function<void()> waker() override;
+
+ private:
+  /// Which call the future stands for.
+  enum class Stage { kNew, kInstantiating, kRunning };
+
+  static wasmtime_error_t* on_epoch(wasmtime_context_t* context, void* data, uint64_t* delta,
+                                    wasmtime_update_deadline_kind_t* kind);
+  wasmtime_error_t* at_deadline(uint64_t* delta, wasmtime_update_deadline_kind_t* kind);
+  void make_store();
+  /// Polls; true when the call has ended (well or not).
+  bool advance();
+  bool start_run();
+  bool over_cpu_limit() const;
+  uint64_t slice_cpu_ns() const;
+  Outcome outcome();
+  Outcome limit(const char* what, uint64_t used, uint64_t allowed, const char* unit) const;
+  Slice end(Outcome outcome);
+
+  const std::shared_ptr<Scheduler> scheduler_;
+  const Limits limits_;
+  std::function<void(Outcome)> on_end_;
+  std::function<void()> on_blocked_;
+  std::function<void(Fiber&)> on_released_, on_gone_;
+
+  MemoryBudget memory_;
+  std::atomic<uint64_t> cpu_ns_{0};
+  uint64_t slice_start_ns_ = 0;
+  std::atomic<bool> killed_{false};
+  /// It was resumed, so at the next deadline it gets a whole tick before it must yield.
+  bool resumed_ = false;
+  bool yielded_ = false;
+  Stage stage_ = Stage::kNew;
+
+  Store store_;
+  wasmtime_component_instance_t instance_{};
+  wasmtime_component_func_t function_{};
+  wasmtime_component_val_t result_{};
+  wasmtime_error_t* error_ = nullptr;
+  CallFuture future_;
+};
+
+}  // namespace pie::wasm

@@ -1,0 +1,46 @@
+#pragma once
+#include <wasmtime.h>
+
+#include <atomic>
+#include <cstdint>
+
+namespace pie::wasm {
+
+/// What the linear memories of one instance use together, and may use. Growth happens on the
+/// thread that runs the instance; figures are read from any thread.
+class MemoryBudget {
+ public:
+  explicit MemoryBudget(uint64_t bytes_max) : bytes_max_(bytes_max) {}
+
+  /// Whether `bytes` more fit; then they are counted, else the refusal is remembered.
+  bool take(uint64_t bytes);
+  void give_back(uint64_t bytes) { used_bytes_.fetch_sub(bytes, std::memory_order_relaxed); }
+
+  uint64_t used_bytes() const { return used_bytes_.load(std::memory_order_relaxed); }
+  uint64_t bytes_max() const { return bytes_max_; }
+  /// What would have been used, had the last refused growth been granted; 0: none was refused.
+  uint64_t refused_bytes() const { return refused_bytes_; }
+
+  /// The budget that memories made on this thread belong to, while the scope lives.
+  class Scope {
+   public:
+    explicit Scope(MemoryBudget& budget);
+    ~Scope();
+    Scope(const Scope&) = delete;
+    Scope& operator=(const Scope&) = delete;
+
+   private:
+    MemoryBudget* const outer_;
+  };
+
+ private:
+  const uint64_t bytes_max_;
+  std::atomic<uint64_t> used_bytes_{0};
+  uint64_t refused_bytes_ = 0;
+};
+
+/// Makes the engine take linear memories from us: reserved whole, committed as they grow, counted
+/// and limited by the budget in scope. (See README.md, "Memory", for why not wasmtime's pool.)
+void set_memory_creator(wasm_config_t* config);
+
+}  // namespace pie::wasm
