@@ -25,7 +25,11 @@ bool ClientSession::replace(uint32_t corr_id, ReplyHandler handler) {
 }
 
 void ClientSession::open(const std::string& instance_id, std::weak_ptr<EventSink> sink) {
-  sinks_[instance_id] = sink;
+  if (lost_) {
+    if (const std::shared_ptr<EventSink> held = sink.lock()) held->on_lost(*lost_);
+    return;
+  }
+  sinks_[instance_id] = std::move(sink);
   const auto found = early_.find(instance_id);
   if (found == early_.end()) return;
   std::vector<Result<ClientEvent>> events = std::move(found->second);

@@ -1,0 +1,115 @@
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "client/mailbox.h"
+#include "client/upload.h"
+#include "crypto/private_key.h"
+#include "protocol/messages.h"
+
+namespace pie::client {
+
+/// Told how a call ended. Runs on the client's own thread (or, when the client is closed already,
+/// on the caller's): it must not block, and must not destroy the client.
+template <class T>
+using Done = std::function<void(Result<T>)>;
+
+/// One call in flight, for Client::cancel().
+using CallId = uint64_t;
+
+using InstanceInfo = protocol::LiveInstance;
+using KeyRef = std::shared_ptr<const crypto::PrivateKey>;
+
+struct ClientOptions {
+  std::string uri;  ///< ws://HOST:PORT
+  std::chrono::milliseconds connect_timeout{10'000};
+  /// A server that does not even answer a WebSocket ping for so long is taken for gone.
+  std::chrono::milliseconds silence_timeout{30'000};
+};
+
+struct LaunchOptions {
+  std::vector<std::string> arguments;
+  /// Goes on when its client leaves, and keeps what it says for the next one that attaches.
+  bool detached = false;
+};
+
+class Core;
+
+/// A program that runs on the server, as its client sees it. Copies are the same instance. Usable
+/// after its Client is gone, as far as its events go.
+class Instance {
+ public:
+  Instance(std::string id, std::shared_ptr<Mailbox> mailbox, std::shared_ptr<Core> core);
+
+  const std::string& id() const { return id_; }
+  /// Where its events are.
+  Mailbox& events() const { return *mailbox_; }
+
+  /// Sends it a message. A program that has ended reads no more: the message is dropped and recv
+  /// tells the end; once that was told, this fails with it.
+  CallId send(std::string message, Done<void> done) const;
+  /// Sends it a blob; `done` gets the hash.
+  CallId upload_blob(UploadSource source, Progress progress, Done<std::string> done) const;
+  /// Ends it. Fine when it has ended by itself.
+  CallId terminate(Done<void> done) const;
+
+ private:
+  std::string id_;
+  std::shared_ptr<Mailbox> mailbox_;
+  std::shared_ptr<Core> core_;
+};
+
+/// A connection to a Pie server. Every call returns at once and ends by exactly one call of its
+/// `done`, unless it is cancelled; when the connection is lost all of them end with kUnavailable.
+/// Thread-safe.
+///
+/// What the server refuses is kPermissionDenied (not or wrongly authenticated), kNotFound, or
+/// kInvalidArgument with the server's text.
+class Client {
+ public:
+  explicit Client(ClientOptions options);
+  /// Closes without a word. Not from a `done`.
+  ~Client();
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  CallId connect(Done<void> done);
+  /// Says goodbye and ends the client's thread; what is in flight ends with kUnavailable. Blocks
+  /// for a second at most. Not from a `done`. Later calls fail at once.
+  void close();
+
+  /// `key` may be null: a server that has authentication off asks for none.
+  CallId authenticate(std::string username, KeyRef key, Done<void> done);
+  CallId internal_authenticate(std::string token, Done<void> done);
+
+  /// `done` gets the program's hash.
+  CallId upload_program(UploadSource source, std::optional<std::string> manifest, Progress progress,
+                        Done<std::string> done);
+  /// `record`: a hash, ns/name@version, or that with #<wasm hash>+<manifest hash>.
+  CallId program_exists(std::string record, Done<bool> done);
+
+  /// `program`: a hash or a name.
+  CallId launch(std::string program, LaunchOptions options, Done<Instance> done);
+  CallId launch_from_registry(std::string name, LaunchOptions options, Done<Instance> done);
+  CallId attach(std::string instance_id, Done<Instance> done);
+  CallId terminate(std::string instance_id, Done<void> done);
+
+  CallId list_instances(Done<std::vector<InstanceInfo>> done);
+  CallId ping(Done<void> done);
+  CallId query(std::string subject, std::string record, Done<std::string> done);
+
+  /// Stops waiting for a call; its `done` is not called any more (unless it is just being called).
+  /// A launch that succeeds all the same is terminated, since nobody knows its instance.
+  void cancel(CallId call);
+
+ private:
+  std::shared_ptr<Core> core_;
+};
+
+}  // namespace pie::client

@@ -1,0 +1,90 @@
+#include "client/mailbox.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace pie::client {
+
+std::optional<Result<Event>> Mailbox::pop_locked() {
+  if (!events_.empty()) {
+    Result<Event> event = std::move(events_.front());
+    events_.pop_front();
+    if (event.ok() && protocol::is_final(event->code)) {
+      ended_ = Error{ErrorCode::kFailedPrecondition,
+                     fmt::format("instance has ended: {}{}{}", protocol::to_string(event->code),
+                                 event->data.empty() ? "" : ": ", event->data)};
+    }
+    return event;
+  }
+  if (ended_) return *ended_;
+  if (lost_) return *lost_;
+  return std::nullopt;
+}
+
+std::optional<Result<Event>> Mailbox::try_pop() {
+  const std::lock_guard lock(mutex_);
+  return pop_locked();
+}
+
+Result<Event> Mailbox::pop(std::optional<std::chrono::milliseconds> timeout) {
+  std::unique_lock lock(mutex_);
+  std::optional<Result<Event>> event;
+  const auto has_event = [&] { return (event = pop_locked()).has_value(); };
+  if (!timeout) {
+    ready_.wait(lock, has_event);
+  } else if (!ready_.wait_for(lock, *timeout, has_event)) {
+    return Error{ErrorCode::kTimeout,
+                 fmt::format("[recv] got no event within {} ms", timeout->count())};
+  }
+  return std::move(*event);
+}
+
+uint64_t Mailbox::when_ready(std::function<void()> wake) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (events_.empty() && !ended_ && !lost_) {
+      waiters_.emplace(next_waiter_, std::move(wake));
+      return next_waiter_++;
+    }
+  }
+  wake();
+  return 0;
+}
+
+void Mailbox::forget(uint64_t waiter) {
+  const std::lock_guard lock(mutex_);
+  waiters_.erase(waiter);
+}
+
+std::optional<Error> Mailbox::end() const {
+  const std::lock_guard lock(mutex_);
+  return ended_;
+}
+
+bool Mailbox::has_final() const {
+  const std::lock_guard lock(mutex_);
+  return has_final_;
+}
+
+void Mailbox::on_event(Result<Event> event) {
+  std::unique_lock lock(mutex_);
+  if (event.ok() && protocol::is_final(event->code)) has_final_ = true;
+  events_.push_back(std::move(event));
+  wake_all(std::move(lock));
+}
+
+void Mailbox::on_lost(const Error& error) {
+  std::unique_lock lock(mutex_);
+  if (!lost_) lost_ = error;
+  wake_all(std::move(lock));
+}
+
+void Mailbox::wake_all(std::unique_lock<std::mutex> lock) {
+  const auto waiters = std::exchange(waiters_, {});
+  ready_.notify_all();
+  lock.unlock();
+  for (const auto& [id, wake] : waiters) wake();
+}
+
+}  // namespace pie::client

@@ -1,0 +1,58 @@
+#pragma once
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "protocol/client_session.h"
+
+namespace pie::client {
+
+using Event = protocol::ClientEvent;
+
+/// The events of one instance on their way from the connection to whoever receives them. Nothing is
+/// handed out but by pop(): a receiver that gives up waiting loses no event. Thread-safe.
+class Mailbox final : public protocol::EventSink {
+ public:
+  /// The next event, nothing when there is none yet, or why there will be none: kFailedPrecondition
+  /// "instance has ended: ..." after the final event, the connection's loss after the last one that
+  /// came.
+  std::optional<Result<Event>> try_pop();
+  /// Waits for it; kTimeout when it does not come in time.
+  Result<Event> pop(std::optional<std::chrono::milliseconds> timeout = std::nullopt);
+
+  /// Calls `wake` once, as soon as try_pop() has something to say: at once on the caller's thread,
+  /// or later on another. The number is for forget().
+  uint64_t when_ready(std::function<void()> wake);
+  /// The waiter is not called any more (unless it is being called just now).
+  void forget(uint64_t waiter);
+
+  /// Once the final event was handed out: the error that pop() gives from then on.
+  std::optional<Error> end() const;
+  /// Whether the final event has come, handed out or not.
+  bool has_final() const;
+
+  void on_event(Result<Event> event) override;
+  void on_lost(const Error& error) override;
+
+ private:
+  std::optional<Result<Event>> pop_locked();
+  void wake_all(std::unique_lock<std::mutex> lock);
+
+  mutable std::mutex mutex_;
+  std::condition_variable ready_;
+  std::deque<Result<Event>> events_;
+  bool has_final_ = false;
+  std::optional<Error> ended_;
+  std::optional<Error> lost_;
+  std::map<uint64_t, std::function<void()>> waiters_;
+  uint64_t next_waiter_ = 1;
+};
+
+}  // namespace pie::client
