@@ -22,7 +22,8 @@ class OutputPorts {
   /// How many bytes are taken now; 0: the program's writes wait. One write may exceed it by less
   /// than kBlockingWriteBytesMax.
   virtual uint64_t writable_bytes() = 0;
-  /// Calls `wake` once, from any thread, as soon as writable_bytes() is above 0 (at once, if it is).
+  /// Calls `wake` once, from any thread, as soon as writable_bytes() is above 0 (at once, if it
+  /// is).
   virtual void on_writable(std::function<void()> wake) = 0;
 };
 

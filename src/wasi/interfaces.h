@@ -1,0 +1,14 @@
+#pragma once
+#include "wasm/registry.h"
+
+namespace pie::wasi {
+
+/// One function per package of WASI; define_wasi() calls them all.
+void define_poll(wasm::Registry& registry);
+void define_streams(wasm::Registry& registry);
+void define_cli(wasm::Registry& registry);
+void define_clocks(wasm::Registry& registry);
+void define_random(wasm::Registry& registry);
+void define_filesystem(wasm::Registry& registry);
+
+}  // namespace pie::wasi

@@ -1,0 +1,42 @@
+#pragma once
+#include <atomic>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "wasi/wasi.h"
+#include "wasm/call.h"
+
+namespace pie::wasi {
+
+/// WASI's state of one instance. Used by the thread that runs it.
+class WasiContext final : public wasm::InstanceContext {
+ public:
+  explicit WasiContext(WasiConfig config) : config_(std::move(config)) {}
+
+  const std::vector<std::string>& arguments() const { return config_.arguments; }
+  OutputPorts& output() { return *config_.output; }
+  wasm::EventRef timer(uint64_t ns) { return config_.timer(ns); }
+
+  /// How much output is taken now. When none is, writable() is not ready until some is.
+  uint64_t writable_bytes();
+  /// Ready while output is taken, as far as writable_bytes() has last seen.
+  const wasm::EventRef& writable() const { return writable_->event; }
+
+ private:
+  /// Shared with the callback that the log keeps while it is full.
+  struct Writable {
+    wasm::EventRef event = std::make_shared<wasm::Event>(true);
+    std::atomic<bool> armed{false};
+  };
+
+  WasiConfig config_;
+  const std::shared_ptr<Writable> writable_ = std::make_shared<Writable>();
+};
+
+inline WasiContext& context_of(wasm::Call& call) {
+  return call.context<WasiContext>(wasm::kWasiContext);
+}
+
+}  // namespace pie::wasi
