@@ -274,6 +274,8 @@ TEST(ModelTest, what_is_not_served_is_named) {
 }
 
 TEST(ModelTest, tensors_that_do_not_fit_are_named) {
+  const auto odd = load_changed([](test::TinyGguf& tiny) { tiny.set("general.alignment", 4); });
+  expect_error(odd, ErrorCode::kUnsupported, "general.alignment");
   const auto too_deep =
       load_changed([](test::TinyGguf& tiny) { tiny.set("llama.block_count", 3); });
   expect_error(too_deep, ErrorCode::kCorrupt, "blk.2.attn_norm.weight");

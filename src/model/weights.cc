@@ -67,6 +67,14 @@ Result<void> check(const GgufTensor& tensor, const Expected& expected) {
                  fmt::format("[{}] got shape [{}], expected [{}]", tensor.name,
                              fmt::join(tensor.shape, ", "), fmt::join(expected.shape, ", "))};
   }
+  // What vector loads of the executors may assume; GGUF aligns to it unless told otherwise.
+  constexpr uintptr_t kAlignment = 32;
+  if (reinterpret_cast<uintptr_t>(tensor.data.data()) % kAlignment != 0) {
+    return Error{ErrorCode::kUnsupported,
+                 fmt::format("[{}] got data at an odd place, expected general.alignment to be a "
+                             "multiple of {}",
+                             tensor.name, kAlignment)};
+  }
   const auto type = static_cast<ggml_type>(tensor.type);
   const bool is_number = type == GGML_TYPE_F32 || type == GGML_TYPE_F16 || type == GGML_TYPE_BF16;
   if (expected.is_vector ? type != GGML_TYPE_F32 : !is_number && !ggml_is_quantized(type)) {

@@ -55,6 +55,8 @@ class Weights {
   const Tensor* find(TensorRole role, uint32_t layer = 0) const;
   /// One that the architecture asks for; its absence is a bug of the caller.
   const Tensor& get(TensorRole role, uint32_t layer = 0) const;
+  /// All of them; a tied output appears under both roles.
+  const std::map<std::pair<TensorRole, uint32_t>, Tensor>& all() const { return tensors_; }
   /// Bytes of all of them, a tied output counted once.
   uint64_t size_bytes() const { return size_bytes_; }
 

@@ -1,0 +1,174 @@
+#include "exec/ggml_executor.h"
+
+#include <fmt/format.h>
+#include <ggml-backend.h>
+#include <ggml-cpp.h>
+#include <ggml-cpu.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "exec/ggml/batch_plan.h"
+#include "exec/ggml/ggml_weights.h"
+#include "exec/ggml/kv_pool.h"
+#include "exec/ggml/step_graph.h"
+#include "model/architecture.h"
+
+namespace pie::exec {
+namespace {
+
+struct ThreadpoolDeleter {
+  void operator()(ggml_threadpool* pool) const { ggml_threadpool_free(pool); }
+};
+
+uint32_t affinity_count() {
+  cpu_set_t mask;
+  CPU_ZERO(&mask);
+  if (sched_getaffinity(0, sizeof mask, &mask) != 0) return 1;
+  return static_cast<uint32_t>(std::max(CPU_COUNT(&mask), 1));
+}
+
+template <class T>
+void fill(ggml_tensor* tensor, const std::vector<T>& values) {
+  // The allocator leaves inputs out that no node reads.
+  if (tensor == nullptr || tensor->data == nullptr) return;
+  PIE_CHECK(ggml_nbytes(tensor) == values.size() * sizeof(T));
+  std::memcpy(tensor->data, values.data(), values.size() * sizeof(T));
+}
+
+class GgmlExecutor final : public Executor {
+ public:
+  GgmlExecutor(std::shared_ptr<const model::Model> model, const ExecutorConfig& config, KvPool pool)
+      : model_(std::move(model)),
+        config_(config),
+        pool_(std::move(pool)),
+        weights_(model_->weights()),
+        graph_(model_->architecture(), weights_, pool_) {}
+
+  Result<void> start();
+  Result<StepOutput> execute(const StepBatch& batch) override;
+  void clear_pages(std::span<const KvPageId> pages) override { pool_.clear(pages); }
+  void copy_pages(std::span<const KvPageId> from, std::span<const KvPageId> to) override {
+    pool_.copy(from, to);
+  }
+  const ExecutorConfig& config() const override { return config_; }
+  uint64_t page_bytes() const override { return pool_.page_bytes(); }
+
+ private:
+  void fill_inputs(const BatchPlan& plan);
+
+  std::shared_ptr<const model::Model> model_;
+  ExecutorConfig config_;
+  KvPool pool_;
+  GgmlWeights weights_;
+  StepGraph graph_;
+  std::unique_ptr<ggml_threadpool, ThreadpoolDeleter> threads_;
+  ggml_backend_ptr backend_;
+  ggml_gallocr_ptr allocator_;
+};
+
+Result<void> GgmlExecutor::start() {
+  // How long a worker spins for the next step before it sleeps (0 to 100): short, because programs
+  // run on the same cores between steps.
+  constexpr uint32_t kPoll = 5;
+  ggml_threadpool_params params =
+      ggml_threadpool_params_default(static_cast<int>(config_.thread_count));
+  params.poll = kPoll;
+  threads_.reset(ggml_threadpool_new(&params));
+  backend_.reset(ggml_backend_cpu_init());
+  if (!threads_ || !backend_) {
+    return Error{ErrorCode::kResourceExhausted,
+                 fmt::format("[ggml] got no backend with {} threads: configure fewer threads",
+                             config_.thread_count)};
+  }
+  ggml_backend_cpu_set_n_threads(backend_.get(), static_cast<int>(config_.thread_count));
+  ggml_backend_cpu_set_threadpool(backend_.get(), threads_.get());
+  allocator_.reset(ggml_gallocr_new(ggml_backend_get_default_buffer_type(backend_.get())));
+  return {};
+}
+
+void GgmlExecutor::fill_inputs(const BatchPlan& plan) {
+  const StepTensors& in = graph_.tensors();
+  fill(in.ids, plan.ids);
+  fill(in.positions, plan.positions);
+  fill(in.slots, plan.slots);
+  fill(in.output_rows, plan.output_rows);
+  fill(in.pages, plan.pages);
+  fill(in.mask, plan.mask);
+  fill(in.embedding_rows, plan.embedding_rows);
+  for (size_t i = 0; i < plan.embeddings.size(); ++i) {
+    std::memcpy(static_cast<std::byte*>(in.embeddings->data) + i * in.embeddings->nb[1],
+                plan.embeddings[i], in.embeddings->nb[1]);
+  }
+}
+
+Result<StepOutput> GgmlExecutor::execute(const StepBatch& batch) {
+  // Gathered K (and as much V) of a group that still stays in a core's share of the caches.
+  constexpr uint32_t kGatherSlotsMax = 4096;
+  const BatchPlan plan = plan_batch(batch, pool_.layout(), kGatherSlotsMax);
+  if (plan.row_count() == 0) return StepOutput{};
+  PIE_CHECK(plan.row_count() <= config_.step_tokens_max);
+  ggml_cgraph* graph = graph_.build(plan);
+  if (!ggml_gallocr_alloc_graph(allocator_.get(), graph)) {
+    return Error{ErrorCode::kResourceExhausted,
+                 fmt::format("[step] got no memory for {} tokens in {} slices: configure a smaller "
+                             "step budget",
+                             plan.row_count(), batch.slices.size())};
+  }
+  fill_inputs(plan);
+  const ggml_status status = ggml_backend_graph_compute(backend_.get(), graph);
+  if (status != GGML_STATUS_SUCCESS) {
+    return Error{ErrorCode::kInternal,
+                 fmt::format("[step] got '{}' from ggml", ggml_status_to_string(status))};
+  }
+  StepOutput output;
+  const StepTensors& out = graph_.tensors();
+  if (out.logits != nullptr) {
+    output.logits = {static_cast<const float*>(out.logits->data),
+                     static_cast<size_t>(ggml_nelements(out.logits))};
+  }
+  if (plan.output_rows.size() > plan.logit_count) {
+    const auto width = static_cast<size_t>(out.normed->ne[0]);
+    output.hidden = {static_cast<const float*>(out.normed->data) + width * plan.logit_count,
+                     width * (plan.output_rows.size() - plan.logit_count)};
+  }
+  return output;
+}
+
+Error unsupported(std::string_view what) {
+  return {ErrorCode::kUnsupported,
+          fmt::format("[ggml executor] got a model with {}, which is not served", what)};
+}
+
+/// What the description can say and these graphs do not compute.
+Result<void> check_architecture(const model::Architecture& a) {
+  if (a.has_qk_norm) return unsupported("normed queries and keys");
+  if (a.has_post_norms) return unsupported("norms after its blocks");
+  if (a.sliding_window != 0) return unsupported("a sliding window");
+  if (a.rope.scaling == model::RopeScaling::kYarn) return unsupported("YaRN positions");
+  if (a.key_size % 2 != 0 || a.value_size % 2 != 0) return unsupported("heads of odd size");
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Executor>> make_ggml_executor(std::shared_ptr<const model::Model> model,
+                                                     const ExecutorConfig& config) {
+  PIE_TRY(check_architecture(model->architecture()));
+  if (config.page_count == 0 || config.page_size == 0 || config.step_tokens_max == 0) {
+    return Error{ErrorCode::kInvalidArgument,
+                 fmt::format("[executor] got {} pages of {} tokens and steps of {}, expected at "
+                             "least one each",
+                             config.page_count, config.page_size, config.step_tokens_max)};
+  }
+  ExecutorConfig used = config;
+  if (used.thread_count == 0) used.thread_count = affinity_count();
+  used.thread_count = std::min<uint32_t>(used.thread_count, GGML_MAX_N_THREADS);
+  PIE_TRY_ASSIGN(KvPool pool, KvPool::create(model->architecture(), used));
+  auto executor = std::make_unique<GgmlExecutor>(std::move(model), used, std::move(pool));
+  PIE_TRY(executor->start());
+  return std::unique_ptr<Executor>(std::move(executor));
+}
+
+}  // namespace pie::exec

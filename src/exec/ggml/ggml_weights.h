@@ -1,0 +1,29 @@
+#pragma once
+#include <ggml-cpp.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "model/model.h"
+#include "model/weights.h"
+
+namespace pie::exec {
+
+/// The model's tensors as ggml sees them, in place in the mapped file.
+class GgmlWeights {
+ public:
+  /// `weights` must outlive this.
+  explicit GgmlWeights(const model::Weights& weights);
+
+  /// nullptr when the model has none.
+  ggml_tensor* find(model::TensorRole role, uint32_t layer = 0) const;
+
+ private:
+  ggml_context_ptr context_;
+  ggml_backend_buffer_ptr file_buffer_;
+  std::map<std::pair<model::TensorRole, uint32_t>, ggml_tensor*> tensors_;
+};
+
+}  // namespace pie::exec

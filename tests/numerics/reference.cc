@@ -1,0 +1,109 @@
+#include "numerics/reference.h"
+
+#include <llama.h>
+
+#include <limits>
+#include <stdexcept>
+
+namespace pie::test {
+
+void Reference::Free::operator()(llama_model* model) const { llama_model_free(model); }
+void Reference::Free::operator()(llama_context* context) const { llama_free(context); }
+
+Reference::Reference(const std::filesystem::path& model, uint32_t context_tokens,
+                     uint32_t thread_count)
+    : batch_max_(context_tokens) {
+  llama_log_set([](ggml_log_level, const char*, void*) {}, nullptr);
+  llama_backend_init();
+  model_.reset(llama_model_load_from_file(model.c_str(), llama_model_default_params()));
+  if (!model_) throw std::runtime_error("reference: cannot load " + model.string());
+  llama_context_params params = llama_context_default_params();
+  params.n_ctx = context_tokens;
+  params.n_batch = context_tokens;
+  params.n_threads = static_cast<int32_t>(thread_count);
+  params.n_threads_batch = static_cast<int32_t>(thread_count);
+  context_.reset(llama_init_from_model(model_.get(), params));
+  if (!context_) throw std::runtime_error("reference: cannot make a context");
+}
+
+Reference::~Reference() = default;
+
+std::vector<int32_t> Reference::tokenize(std::string_view text) const {
+  std::vector<int32_t> tokens(text.size() + 8);
+  const int32_t count = llama_tokenize(llama_model_get_vocab(model_.get()), text.data(),
+                                       static_cast<int32_t>(text.size()), tokens.data(),
+                                       static_cast<int32_t>(tokens.size()), false, true);
+  if (count < 0) throw std::runtime_error("reference: cannot tokenize");
+  tokens.resize(static_cast<size_t>(count));
+  return tokens;
+}
+
+std::vector<float> Reference::prefill(std::span<const int32_t> tokens, uint32_t row_count) {
+  llama_memory_clear(llama_get_memory(context_.get()), true);
+  if (tokens.empty() || tokens.size() > batch_max_) {
+    throw std::runtime_error("reference: prompt does not fit the context");
+  }
+  const auto count = static_cast<int32_t>(tokens.size());
+  llama_batch batch = llama_batch_init(count, 0, 1);
+  batch.n_tokens = count;
+  for (int32_t i = 0; i < count; ++i) {
+    batch.token[i] = tokens[static_cast<size_t>(i)];
+    batch.pos[i] = i;
+    batch.n_seq_id[i] = 1;
+    batch.seq_id[i][0] = 0;
+    batch.logits[i] = i >= count - static_cast<int32_t>(row_count) ? 1 : 0;
+  }
+  const int32_t status = llama_decode(context_.get(), batch);
+  llama_batch_free(batch);
+  if (status != 0) throw std::runtime_error("reference: llama_decode failed");
+  const float* rows = llama_get_logits(context_.get());
+  return {rows, rows + size_t{row_count} * vocab_size()};
+}
+
+std::vector<float> Reference::decode(int32_t token) {
+  if (llama_decode(context_.get(), llama_batch_get_one(&token, 1)) != 0) {
+    throw std::runtime_error("reference: llama_decode failed");
+  }
+  const float* row = llama_get_logits(context_.get());
+  return {row, row + vocab_size()};
+}
+
+std::vector<ReferenceStep> Reference::greedy(std::span<const int32_t> prompt, uint32_t count) {
+  std::vector<ReferenceStep> steps;
+  std::vector<float> logits = prefill(prompt, 1);
+  while (steps.size() < count) {
+    steps.push_back(best_two(logits));
+    if (steps.size() < count) logits = decode(steps.back().token);
+  }
+  return steps;
+}
+
+bool Reference::is_turn_end(int32_t token) const {
+  return llama_vocab_is_eog(llama_model_get_vocab(model_.get()), token);
+}
+
+uint32_t Reference::vocab_size() const {
+  return static_cast<uint32_t>(llama_vocab_n_tokens(llama_model_get_vocab(model_.get())));
+}
+
+ReferenceStep best_two(std::span<const float> logits) {
+  constexpr float kLeast = -std::numeric_limits<float>::infinity();
+  ReferenceStep step;
+  float first = kLeast;
+  float second = kLeast;
+  for (size_t i = 0; i < logits.size(); ++i) {
+    if (logits[i] > first) {
+      second = first;
+      step.runner_up = step.token;
+      first = logits[i];
+      step.token = static_cast<int32_t>(i);
+    } else if (logits[i] > second) {
+      second = logits[i];
+      step.runner_up = static_cast<int32_t>(i);
+    }
+  }
+  step.margin = first - second;
+  return step;
+}
+
+}  // namespace pie::test
