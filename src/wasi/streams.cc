@@ -58,12 +58,7 @@ void check_blocking_size(uint64_t bytes) {
 
 void define_input(Registry& registry) {
   registry.resource(kStreams, "input-stream");
-  for (const char* name : {"read", "skip"})
-    registry.function(kStreams, std::string("[method]input-stream.") + name, [](Call& call) {
-      call.object<InputStream>(0);
-      call.ret(closed());
-    });
-  for (const char* name : {"blocking-read", "blocking-skip"})
+  for (const char* name : {"read", "skip", "blocking-read", "blocking-skip"})
     registry.function(kStreams, std::string("[method]input-stream.") + name, [](Call& call) {
       call.object<InputStream>(0);
       call.ret(closed());

@@ -82,7 +82,7 @@ class RuntimeTest : public testing::Test {
 
   std::shared_ptr<const Component> compile(const std::string& wat) {
     const std::vector<uint8_t> wasm = from_text(wat);
-    auto compiled = runtime_->compile(wasm, "t" + std::to_string(std::hash<std::string>{}(wat)));
+    auto compiled = runtime_->compile(wasm, hash_of(wat));
     EXPECT_TRUE(compiled.ok()) << compiled.error().message;
     return compiled.ok() ? *compiled : nullptr;
   }
@@ -120,9 +120,9 @@ class RuntimeTest : public testing::Test {
 /// $make, $event, $timer, $nop, $refuse, $limit, $exit, $fault, $bad_text, $block, $poll,
 /// $drop_thing and memory 0.
 std::string with_things(const std::string& body, const std::string& version = "@0.2.3") {
-  return R"((component
-  (import "wasi:io/poll)" +
-         version + R"(" (instance $poll
+  return joined({R"((component
+  (import "wasi:io/poll)",
+                 version, R"(" (instance $poll
     (export "pollable" (type $p (sub resource)))
     (export "[method]pollable.ready" (func (param "self" (borrow $p)) (result bool)))
     (export "[method]pollable.block" (func (param "self" (borrow $p))))
@@ -169,8 +169,8 @@ std::string with_things(const std::string& body, const std::string& version = "@
     (import "h" "drop-pollable" (func $drop_pollable (param i32)))
     (import "h" "memory" (memory 1))
     (func $ok (result i32) (i32.store8 (i32.const 256) (i32.const 0)) (i32.const 256))
-    )" + body +
-         R"()
+    )",
+                 body, R"()
   (core instance $i (instantiate $m (with "h" (instance
     (export "make" (func $make)) (export "event" (func $event)) (export "timer" (func $timer))
     (export "nop" (func $nop)) (export "refuse" (func $refuse)) (export "limit" (func $limit))
@@ -181,7 +181,7 @@ std::string with_things(const std::string& body, const std::string& version = "@
     (export "memory" (memory $M "memory"))))))
   (func $run (result (result (error string))) (canon lift (core func $i "run") (memory $M "memory")))
   (instance $inst (export "run" (func $run)))
-  (export "inferlet:core/run" (instance $inst))))";
+  (export "inferlet:core/run" (instance $inst))))"});
 }
 
 TEST_F(RuntimeTest, run_returns_ok) { EXPECT_EQ(run(standalone(kReturnsOk)).kind, Kind::kOk); }
@@ -220,7 +220,7 @@ TEST_F(RuntimeTest, endless_recursion_is_a_trap_with_a_trace) {
 
 TEST_F(RuntimeTest, host_functions_end_the_instance_as_they_say) {
   const auto call = [&](const std::string& what) {
-    return run(with_things("(func (export \"run\") (result i32) " + what + " (call $ok))"));
+    return run(with_things(joined({"(func (export \"run\") (result i32) ", what, " (call $ok))"})));
   };
   const Outcome refused = call("(call $refuse)");
   EXPECT_EQ(refused.kind, Kind::kTrap);

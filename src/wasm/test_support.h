@@ -1,46 +1,50 @@
 #pragma once
 #include <gtest/gtest.h>
-#include <wasmtime.h>
 
 #include <chrono>
 #include <condition_variable>
 #include <filesystem>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
 #include "wasm/runtime.h"
+#include "wasm/text_format.h"
 
 namespace pie::wasm {
 
 /// A component from WebAssembly text.
 inline std::vector<uint8_t> from_text(const std::string& wat) {
-  wasm_byte_vec_t bytes;
-  wasmtime_error_t* error = wasmtime_wat2wasm(wat.data(), wat.size(), &bytes);
-  if (error) {
-    wasm_name_t message;
-    wasmtime_error_message(error, &message);
-    ADD_FAILURE() << std::string(message.data, message.size);
-    wasm_byte_vec_delete(&message);
-    wasmtime_error_delete(error);
-    return {};
-  }
-  std::vector<uint8_t> copy(bytes.data, bytes.data + bytes.size);
-  wasm_byte_vec_delete(&bytes);
-  return copy;
+  auto binary = from_text_format(wat);
+  EXPECT_TRUE(binary.ok()) << binary.error().message;
+  return binary.ok() ? std::move(*binary) : std::vector<uint8_t>();
+}
+
+/// The parts, one after another.
+inline std::string joined(std::initializer_list<std::string_view> parts) {
+  std::string whole;
+  for (const std::string_view part : parts) whole.append(part);
+  return whole;
+}
+
+/// A name for the compile cache, the same for the same text.
+inline std::string hash_of(const std::string& wat) {
+  return std::to_string(std::hash<std::string>{}(wat));
 }
 
 /// A component that exports inferlet:core/run and imports nothing; `body` is the text of its core
 /// module, which exports "memory" and "run" (returns a pointer to a result<_, string>).
 inline std::string standalone(const std::string& body) {
-  return "(component (core module $m " + body +
-         R"() (core instance $i (instantiate $m))
+  return joined({"(component (core module $m ", body,
+                 R"() (core instance $i (instantiate $m))
   (func $run (result (result (error string))) (canon lift (core func $i "run") (memory $i "memory")))
   (instance $inst (export "run" (func $run)))
-  (export "inferlet:core/run" (instance $inst))))";
+  (export "inferlet:core/run" (instance $inst))))"});
 }
 
 /// Polls `condition` until it holds, for a generous time.
