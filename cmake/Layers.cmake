@@ -37,12 +37,13 @@ endfunction()
 function(_pie_include_folder layer)
   set(folder ${CMAKE_BINARY_DIR}/include/${layer})
   file(MAKE_DIRECTORY ${folder})
-  file(CREATE_LINK ${CMAKE_SOURCE_DIR}/src/${layer} ${folder}/${layer} SYMBOLIC)
+  file(CREATE_LINK ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/../src/${layer} ${folder}/${layer} SYMBOLIC)
 endfunction()
 
 # pie_layer(<layer> [DEPS layers...] [THIRD_PARTY names...])
 # Sources: *.cc of the folder (and its subfolders) that are not *_test.cc; the tests become
-# <layer>_test. A layer names every layer whose headers it sees, directly or through a header.
+# <layer>_test. A layer names every layer whose headers it sees, directly or through a header. A build
+# that needs a part only (the Python package) leaves out what PIE_SOURCES_EXCLUDE matches.
 function(pie_layer layer)
   cmake_parse_arguments(arg "" "" "DEPS;THIRD_PARTY" ${ARGN})
   foreach(dep ${arg_DEPS})
@@ -54,6 +55,9 @@ function(pie_layer layer)
   set(tests ${sources})
   list(FILTER sources EXCLUDE REGEX "_test\\.cc$|/main\\.cc$")
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
+  if(PIE_SOURCES_EXCLUDE)
+    list(FILTER sources EXCLUDE REGEX "${PIE_SOURCES_EXCLUDE}")
+  endif()
   _pie_include_folder(${layer})
   if(NOT sources)
     set(sources ${CMAKE_BINARY_DIR}/empty.cc)
