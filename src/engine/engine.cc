@@ -1,0 +1,115 @@
+#include "engine/engine.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <random>
+#include <thread>
+
+#include "base/check.h"
+#include "engine/engine_impl.h"
+#include "engine/front.h"
+#include "engine/step_loop.h"
+
+namespace pie::engine {
+namespace {
+
+class EngineImpl final : public Engine {
+ public:
+  EngineImpl(std::shared_ptr<const model::Model> model, std::unique_ptr<exec::Executor> executor,
+             const EngineLimits& limits, const EngineConfig& config, uint64_t seed,
+             const Clock& clock)
+      : model_(std::move(model)),
+        page_size_(limits.page_size),
+        front_(limits),
+        loop_(front_, std::move(executor), limits, config, seed, clock),
+        thread_([this] { loop_.run(); }) {}
+
+  ~EngineImpl() override {
+    front_.stop();
+    thread_.join();
+  }
+
+  const model::Model& model() const override { return PIE_CHECK(model_ != nullptr), *model_; }
+  uint32_t page_size() const override { return page_size_; }
+  void open_instance(InstanceId instance, const InstanceOptions& options) override {
+    front_.open_instance(instance, options);
+  }
+  void close_instance(InstanceId instance, std::function<void()> closed) override {
+    front_.close_instance(instance, std::move(closed));
+  }
+  void instance_blocked(InstanceId instance) override { front_.instance_blocked(instance); }
+  QueueId create_queue(InstanceId instance) override { return front_.create_queue(instance); }
+  void set_priority(QueueId queue, Priority priority) override {
+    front_.set_priority(queue, priority);
+  }
+  Result<std::vector<uint32_t>> allocate(QueueId queue, uint32_t resource_type,
+                                         uint32_t count) override {
+    return front_.allocate(queue, resource_type, count);
+  }
+  Result<void> deallocate(QueueId queue, uint32_t resource_type,
+                          std::span<const uint32_t> pointers) override {
+    return front_.deallocate(queue, resource_type, pointers);
+  }
+  Result<void> submit(QueueId queue, ForwardPass pass, ForwardCallback done) override {
+    return front_.submit(queue, std::move(pass), std::move(done));
+  }
+  void synchronize(QueueId queue, std::function<void(bool)> done) override {
+    front_.synchronize(queue, std::move(done));
+  }
+  uint32_t kv_pages_used(InstanceId instance) const override {
+    return front_.kv_pages_used(instance);
+  }
+  EngineStats stats() const override { return front_.stats(); }
+
+ private:
+  const std::shared_ptr<const model::Model> model_;
+  const uint32_t page_size_;
+  Front front_;
+  StepLoop loop_;
+  std::thread thread_;  // last: starts when everything it uses is there
+};
+
+uint64_t random_seed() {
+  std::random_device device;
+  return (uint64_t{device()} << 32) | device();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> make_engine(std::shared_ptr<const model::Model> model,
+                                            uint32_t vocab_size, uint32_t embedding_size,
+                                            std::unique_ptr<exec::Executor> executor,
+                                            const EngineConfig& config, const Clock& clock) {
+  const exec::ExecutorConfig& pool = executor->config();
+  EngineLimits limits{.vocab_size = vocab_size,
+                      .embedding_size = embedding_size,
+                      .page_count = pool.page_count,
+                      .page_size = pool.page_size,
+                      .step_tokens_max = std::min(config.step_tokens_max, pool.step_tokens_max)};
+  if (limits.step_tokens_max == 0 || limits.page_count == 0 || limits.page_size == 0) {
+    return Error{ErrorCode::kInvalidArgument,
+                 fmt::format("[engine] got {} tokens a step, {} pages of {} tokens, expected at "
+                             "least 1 of each",
+                             limits.step_tokens_max, limits.page_count, limits.page_size)};
+  }
+  if (!(config.gather_fraction >= 0.0 && config.gather_fraction <= 1.0)) {
+    return Error{
+        ErrorCode::kInvalidArgument,
+        fmt::format("[engine] got gather fraction {}, expected 0 to 1", config.gather_fraction)};
+  }
+  const uint64_t seed = config.seed != 0 ? config.seed : random_seed();
+  return std::unique_ptr<Engine>(std::make_unique<EngineImpl>(std::move(model), std::move(executor),
+                                                              limits, config, seed, clock));
+}
+
+Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const model::Model> model,
+                                               std::unique_ptr<exec::Executor> executor,
+                                               const EngineConfig& config, const Clock& clock) {
+  const uint32_t vocab_size = model->info().vocab_size;
+  const uint32_t embedding_size = model->info().embedding_size;
+  return make_engine(std::move(model), vocab_size, embedding_size, std::move(executor), config,
+                     clock);
+}
+
+}  // namespace pie::engine

@@ -1,0 +1,110 @@
+#pragma once
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/engine.h"
+#include "engine/message.h"
+#include "engine/validate.h"
+#include "kv/pointer_table.h"
+
+namespace pie::engine {
+
+/// Embedding slots of all instances and of one: a program cannot fill the memory through them.
+constexpr uint32_t kEmbeddingsCapacity = 16384;
+constexpr uint32_t kEmbeddingsPerInstance = 1024;
+/// Commands of one instance that wait in queues: a program that never waits for a result meets it.
+constexpr uint32_t kCommandsPendingMax = 4096;
+
+/// What the step loop reports after a turn.
+struct Settlement {
+  std::vector<kv::SlotId> dead_pages;
+  std::vector<kv::SlotId> dead_embeddings;
+  std::map<InstanceId, uint32_t> kv_pages_held;
+  EngineStats stats;
+};
+
+/// The engine as its callers see it: instances, their pointers and limits, the check of every
+/// command, and the inbox of the step loop. Thread-safe; one lock, held for the time of a look-up.
+///
+/// It also knows whom the next step is worth waiting for: an instance is *expected* from the
+/// publication of a result until its next pass or synchronize, until it blocks on something else,
+/// or until it is closed.
+class Front {
+ public:
+  explicit Front(const EngineLimits& limits);
+
+  // From any thread; contracts in engine.h.
+  void open_instance(InstanceId instance, const InstanceOptions& options);
+  void close_instance(InstanceId instance, std::function<void()> closed);
+  void instance_blocked(InstanceId instance);
+  QueueId create_queue(InstanceId instance);
+  void set_priority(QueueId queue, Priority priority);
+  Result<std::vector<uint32_t>> allocate(QueueId queue, uint32_t resource_type, uint32_t count);
+  Result<void> deallocate(QueueId queue, uint32_t resource_type,
+                          std::span<const uint32_t> pointers);
+  Result<void> submit(QueueId queue, ForwardPass pass, ForwardCallback done);
+  void synchronize(QueueId queue, std::function<void(bool)> done);
+  uint32_t kv_pages_used(InstanceId instance) const;
+  EngineStats stats() const;
+  /// The step loop is to end.
+  void stop();
+
+  // From the engine thread.
+  std::vector<Message> receive();
+  bool stopping() const;
+  /// Waits for a message; false when none came in time.
+  bool wait(std::optional<std::chrono::nanoseconds> patience);
+  /// The instances, once per result, are about to get results.
+  void expect(std::span<const InstanceId> instances);
+  /// Waits until nobody is expected any more, at most `patience`; then expects nobody.
+  void gather(std::chrono::nanoseconds patience);
+  void settle(Settlement settlement);
+  /// `count` commands of the instance are done.
+  void retire(InstanceId instance, uint32_t count);
+
+ private:
+  struct Instance {
+    uint32_t kv_pages_max = 0;
+    uint32_t pending_commands = 0;
+    uint64_t pass_count = 0;
+    kv::PointerTable pages;
+    kv::PointerTable embeddings;
+  };
+  struct Owner {
+    InstanceId id;
+    Instance* instance;
+  };
+  Result<Owner> owner(std::string_view call, QueueId queue);
+  Result<void> admit_command(std::string_view call, Owner owner);
+  Result<void> resolve(Instance& instance, const ForwardPass& pass, PendingPass& pending);
+  Result<void> give_temporary_pages(PendingPass& pending);
+  void post(Message message);
+  void forget(InstanceId instance, uint32_t count);
+
+  const EngineLimits limits_;
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;  // of the engine thread, which alone waits
+  enum class Waiting { kNo, kMessage, kGather } waiting_ = Waiting::kNo;
+  bool stop_ = false;
+  std::vector<Message> inbox_;
+  std::unordered_map<InstanceId, Instance> instances_;
+  std::unordered_map<QueueId, InstanceId> queues_;
+  std::unordered_map<InstanceId, uint32_t> expected_;
+  kv::SlotSource page_slots_;
+  kv::SlotSource embedding_slots_;
+  uint32_t last_queue_ = 0;
+  uint64_t last_command_ = 0;
+  std::map<InstanceId, uint32_t> kv_pages_held_;
+  EngineStats stats_;
+};
+
+}  // namespace pie::engine

@@ -1,0 +1,53 @@
+#pragma once
+#include <functional>
+#include <memory>
+#include <variant>
+#include <vector>
+
+#include "base/strong_id.h"
+#include "engine/command.h"
+#include "engine/pending_pass.h"
+
+namespace pie::engine {
+
+// What the front tells the step loop, in the order of the calls.
+
+struct OpenQueue {
+  QueueId queue;
+  InstanceId instance;
+};
+struct ChangePriority {
+  QueueId queue;
+  Priority priority = Priority::kNormal;
+};
+struct Submit {
+  QueueId queue;
+  sched::CommandId id;
+  std::unique_ptr<PendingPass> pass;
+};
+struct Deallocate {
+  QueueId queue;
+  sched::CommandId id;
+  ResourceType type = ResourceType::kKvPage;
+  std::vector<kv::SlotId> slots;
+};
+struct Synchronize {
+  QueueId queue;
+  sched::CommandId id;
+  std::function<void(bool)> done;
+};
+struct CloseInstance {
+  InstanceId instance;
+  std::vector<kv::SlotId> pages;  ///< what is still mapped
+  std::vector<kv::SlotId> embeddings;
+  std::function<void()> closed;
+};
+/// A callback that only has to come from the engine thread.
+struct Notify {
+  std::function<void()> call;
+};
+
+using Message =
+    std::variant<OpenQueue, ChangePriority, Submit, Deallocate, Synchronize, CloseInstance, Notify>;
+
+}  // namespace pie::engine

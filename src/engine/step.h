@@ -1,0 +1,43 @@
+#pragma once
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "engine/embedding_store.h"
+#include "engine/pending_pass.h"
+#include "exec/executor.h"
+#include "sample/sampler.h"
+#include "sched/command.h"
+
+namespace pie::engine {
+
+/// A chunk of the plan with the pass it belongs to.
+struct StepPart {
+  const sched::Chunk* chunk;
+  PendingPass* pass;
+};
+
+/// Builds the executor's batch for a step. Reads embedding slots; the batch refers to the passes,
+/// the plan and the store, none of which may change while it is in use.
+exec::StepBatch build_batch(std::span<const StepPart> parts, const EmbeddingStore& embeddings);
+
+/// Takes what the step gave into the passes: draws tokens, ranks distributions, fills embedding
+/// slots. Returns how many rows of logits were used.
+class OutputCollector {
+ public:
+  OutputCollector(uint64_t seed, uint32_t vocab_size, uint32_t embedding_size)
+      : seed_(seed), vocab_size_(vocab_size), embedding_size_(embedding_size) {}
+
+  uint32_t collect(std::span<const StepPart> parts, const exec::StepOutput& output,
+                   EmbeddingStore& embeddings);
+
+ private:
+  void sample(const StepPart& part, std::span<const uint32_t> rows, const float* logits);
+
+  const uint64_t seed_;
+  const uint32_t vocab_size_;
+  const uint32_t embedding_size_;
+  sample::Sampler sampler_;
+};
+
+}  // namespace pie::engine

@@ -1,0 +1,243 @@
+#include "engine/step_loop.h"
+
+#include <fmt/format.h>
+
+#include "base/log.h"
+
+namespace pie::engine {
+namespace {
+
+using std::chrono::nanoseconds;
+
+/// How long the line for pages stays in order while nobody can go on, and how long nobody may be
+/// able to go on before an instance has to end. In that time the programs that were just woken say
+/// what they do next.
+constexpr nanoseconds kOvertakePatience = std::chrono::milliseconds(1);
+constexpr nanoseconds kEvictPatience = std::chrono::milliseconds(50);
+
+sched::Level level_of(Priority priority) {
+  switch (priority) {
+    case Priority::kLow: return sched::Level::kLow;
+    case Priority::kHigh: return sched::Level::kHigh;
+    case Priority::kNormal: break;
+  }
+  return sched::Level::kNormal;
+}
+
+Error closed_error() {
+  return Error{ErrorCode::kCancelled, "[execute] got an instance that was closed, expected to run"};
+}
+
+}  // namespace
+
+StepLoop::StepLoop(Front& front, std::unique_ptr<exec::Executor> executor,
+                   const EngineLimits& limits, const EngineConfig& config, uint64_t seed,
+                   const Clock& clock)
+    : front_(front),
+      executor_(std::move(executor)),
+      config_(config),
+      clock_(clock),
+      pages_(limits.page_count),
+      scheduler_({.step_tokens_max = limits.step_tokens_max, .page_size = limits.page_size},
+                 pages_),
+      embeddings_(limits.embedding_size),
+      collector_(seed, limits.vocab_size, limits.embedding_size) {
+  stats_.kv_pages_capacity = limits.page_count;
+}
+
+void StepLoop::run() {
+  while (!front_.stopping()) {
+    receive();
+    rest(turn());
+  }
+  cancel_all();
+}
+
+void StepLoop::receive() {
+  for (Message& message : front_.receive()) {
+    line_ = sched::Line::kInOrder;
+    std::visit([this](auto& m) { handle(m); }, message);
+  }
+}
+
+void StepLoop::handle(OpenQueue& message) {
+  scheduler_.open_queue(message.queue, message.instance);
+  queues_[message.queue] = message.instance;
+}
+
+void StepLoop::handle(ChangePriority& message) {
+  scheduler_.set_level(message.queue, level_of(message.priority));
+}
+
+void StepLoop::handle(Submit& message) {
+  PendingPass& pass = *message.pass;
+  embeddings_.pin(pass.embedding_pins);
+  const std::vector<kv::SlotId> temporary =
+      pass.temporary_pages ? pass.shape.pages : std::vector<kv::SlotId>{};
+  scheduler_.push_pass(message.queue, message.id, std::move(pass.shape));
+  for (const kv::SlotId slot : temporary) pages_.release(slot);  // the pass pins them: its alone
+  passes_[message.id] = std::move(message.pass);
+}
+
+void StepLoop::handle(Deallocate& message) {
+  const InstanceId instance = queues_.at(message.queue);
+  if (message.type == ResourceType::kKvPage) {
+    deallocations_[message.id] = {instance, {}};
+    scheduler_.push_deallocate(message.queue, message.id, std::move(message.slots));
+  } else {
+    deallocations_[message.id] = {instance, std::move(message.slots)};
+    scheduler_.push_marker(message.queue, message.id);
+  }
+}
+
+void StepLoop::handle(Synchronize& message) {
+  syncs_[message.id] = {queues_.at(message.queue), std::move(message.done)};
+  scheduler_.push_marker(message.queue, message.id);
+}
+
+void StepLoop::handle(CloseInstance& message) {
+  for (const sched::CommandId command : scheduler_.close_instance(message.instance)) {
+    if (const auto sync = syncs_.extract(command)) {
+      sync.mapped().done(false);
+    } else if (passes_.contains(command)) {
+      fail(command, closed_error());
+    } else {
+      complete(command);
+    }
+  }
+  for (const kv::SlotId slot : message.pages) pages_.release(slot);
+  for (const kv::SlotId slot : message.embeddings) embeddings_.release(slot);
+  std::erase_if(queues_, [&](const auto& queue) { return queue.second == message.instance; });
+  settle();
+  message.closed();
+}
+
+void StepLoop::handle(Notify& message) { message.call(); }
+
+StepLoop::Turn StepLoop::turn() {
+  const uint64_t started_ns = clock_.now_ns();
+  const sched::Plan plan = scheduler_.plan(line_);
+  for (const sched::CommandId command : plan.completed) complete(command);
+  if (!plan.fresh.empty()) executor_->clear_pages(plan.fresh);
+  if (!plan.chunks.empty()) {
+    execute(plan, started_ns);
+    line_ = sched::Line::kInOrder;
+    return Turn::kStep;
+  }
+  settle();
+  if (!plan.completed.empty()) return Turn::kProgress;
+  if (!plan.waiting) return Turn::kIdle;
+  if (line_ == sched::Line::kInOrder) return Turn::kWaiting;
+  return plan.stuck ? Turn::kStuck : Turn::kStalled;
+}
+
+void StepLoop::rest(Turn turn) {
+  switch (turn) {
+    case Turn::kStep:
+    case Turn::kProgress: return;
+    case Turn::kIdle:
+    case Turn::kStalled: front_.wait(std::nullopt); return;
+    case Turn::kWaiting:
+      if (!front_.wait(kOvertakePatience)) line_ = sched::Line::kMayOvertake;
+      return;
+    case Turn::kStuck:
+      if (!front_.wait(kEvictPatience)) evict();
+      return;
+  }
+}
+
+void StepLoop::complete(sched::CommandId command) {
+  if (const auto sync = syncs_.extract(command)) {
+    front_.retire(sync.mapped().instance, 1);
+    sync.mapped().done(true);
+  } else if (const auto deallocation = deallocations_.extract(command)) {
+    for (const kv::SlotId slot : deallocation.mapped().embeddings) embeddings_.release(slot);
+    front_.retire(deallocation.mapped().instance, 1);
+  }
+}
+
+void StepLoop::execute(const sched::Plan& plan, uint64_t started_ns) {
+  std::vector<StepPart> parts;
+  parts.reserve(plan.chunks.size());
+  uint32_t tokens = 0;
+  for (const sched::Chunk& chunk : plan.chunks) {
+    parts.push_back({&chunk, passes_.at(chunk.pass).get()});
+    tokens += chunk.token_count;
+  }
+  const Result<exec::StepOutput> output = executor_->execute(build_batch(parts, embeddings_));
+  generated_ = output.ok() ? collector_.collect(parts, *output, embeddings_) : 0;
+  scheduler_.finish(plan);
+  ++stats_.steps;
+  stats_.tokens_computed += tokens;
+  stats_.tokens_generated += generated_;
+  const uint64_t step_ns = clock_.now_ns() - started_ns;
+  publish(parts, output);
+  front_.gather(
+      nanoseconds(static_cast<int64_t>(static_cast<double>(step_ns) * config_.gather_fraction)));
+  throughput_.add(clock_.now_ns() - started_ns, step_ns, generated_);
+}
+
+void StepLoop::publish(const std::vector<StepPart>& parts, const Result<exec::StepOutput>& output) {
+  std::vector<InstanceId> waiting;
+  for (const StepPart& part : parts) {
+    if (part.chunk->last && part.pass->has_result()) waiting.push_back(part.pass->instance);
+  }
+  if (!output.ok()) log::error("engine: a step failed: {}", output.error().message);
+  settle();
+  front_.expect(waiting);  // before the first of them can answer
+  for (const StepPart& part : parts) {
+    if (!output.ok()) {
+      if (!part.chunk->last) scheduler_.drop_pass(part.chunk->pass);
+      fail(part.chunk->pass, Error(output.error()).within("[execute]"));
+    } else if (part.chunk->last) {
+      std::unique_ptr<PendingPass> pass = std::move(passes_.extract(part.chunk->pass).mapped());
+      ForwardOutput result = std::move(pass->output);
+      end_pass(std::move(pass), std::move(result));
+    }
+  }
+}
+
+void StepLoop::evict() {
+  const std::optional<sched::CommandId> command = scheduler_.evict_youngest();
+  line_ = sched::Line::kInOrder;
+  if (!command) return;
+  fail(*command,
+       Error{ErrorCode::kResourceExhausted,
+             fmt::format("[execute] got a KV pool of {} pages with {} used and every instance that "
+                         "holds any waiting for more, expected enough for this pass: run fewer "
+                         "instances at once or serve with more pages",
+                         pages_.pool().capacity(), pages_.pool().live_count())});
+}
+
+void StepLoop::fail(sched::CommandId command, const Error& error) {
+  end_pass(std::move(passes_.extract(command).mapped()), error);
+}
+
+void StepLoop::end_pass(std::unique_ptr<PendingPass> pass, Result<ForwardOutput> result) {
+  embeddings_.unpin(pass->embedding_pins);
+  front_.retire(pass->instance, 1);
+  if (pass->done) pass->done(std::move(result));
+}
+
+void StepLoop::settle() {
+  Settlement settlement;
+  settlement.dead_pages = pages_.take_dead_slots();
+  settlement.dead_embeddings = embeddings_.take_dead_slots();
+  settlement.kv_pages_held = pages_.holders();
+  stats_.kv_pages_used = pages_.pool().live_count();
+  stats_.tokens_per_second = throughput_.tokens_per_second();
+  stats_.step_ms_mean = throughput_.step_ms_mean();
+  settlement.stats = stats_;
+  front_.settle(std::move(settlement));
+}
+
+void StepLoop::cancel_all() {
+  const Error stopped{ErrorCode::kCancelled, "[execute] got an engine that stops, expected to run"};
+  receive();
+  for (auto& [id, sync] : syncs_) sync.done(false);
+  for (auto& [id, pass] : passes_) {
+    if (pass->done) pass->done(stopped);
+  }
+}
+
+}  // namespace pie::engine

@@ -1,0 +1,83 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "base/clock.h"
+#include "engine/embedding_store.h"
+#include "engine/engine.h"
+#include "engine/front.h"
+#include "engine/message.h"
+#include "engine/step.h"
+#include "engine/throughput.h"
+#include "exec/executor.h"
+#include "kv/page_map.h"
+#include "sched/scheduler.h"
+
+namespace pie::engine {
+
+/// The engine thread: receive -> schedule -> forward -> sample -> publish, and round again. Owns
+/// everything that only this thread touches; speaks to the rest through the front.
+class StepLoop {
+ public:
+  StepLoop(Front& front, std::unique_ptr<exec::Executor> executor, const EngineLimits& limits,
+           const EngineConfig& config, uint64_t seed, const Clock& clock);
+
+  /// Until the front stops; then everything that is pending is cancelled.
+  void run();
+
+ private:
+  /// Why a turn without a step ended, and with it how long to wait for the next message.
+  enum class Turn { kStep, kProgress, kIdle, kWaiting, kStalled, kStuck };
+
+  void receive();
+  void handle(OpenQueue& message);
+  void handle(ChangePriority& message);
+  void handle(Submit& message);
+  void handle(Deallocate& message);
+  void handle(Synchronize& message);
+  void handle(CloseInstance& message);
+  void handle(Notify& message);
+
+  Turn turn();
+  void rest(Turn turn);
+  void complete(sched::CommandId command);
+  void execute(const sched::Plan& plan, uint64_t started_ns);
+  void publish(const std::vector<StepPart>& parts, const Result<exec::StepOutput>& output);
+  void evict();
+  void fail(sched::CommandId command, const Error& error);
+  void end_pass(std::unique_ptr<PendingPass> pass, Result<ForwardOutput> result);
+  void settle();
+  void cancel_all();
+
+  Front& front_;
+  const std::unique_ptr<exec::Executor> executor_;
+  const EngineConfig config_;
+  const Clock& clock_;
+  kv::PageMap pages_;
+  sched::Scheduler scheduler_;
+  EmbeddingStore embeddings_;
+  OutputCollector collector_;
+  Throughput throughput_;
+  EngineStats stats_;
+  sched::Line line_ = sched::Line::kInOrder;
+  uint32_t generated_ = 0;  // by the step in hand
+
+  /// What scheduled commands mean to their programs.
+  std::unordered_map<sched::CommandId, std::unique_ptr<PendingPass>> passes_;
+  struct PendingSync {
+    InstanceId instance;
+    std::function<void(bool)> done;
+  };
+  std::unordered_map<sched::CommandId, PendingSync> syncs_;
+  struct PendingDeallocation {
+    InstanceId instance;
+    std::vector<kv::SlotId> embeddings;
+  };
+  std::unordered_map<sched::CommandId, PendingDeallocation> deallocations_;
+  std::unordered_map<QueueId, InstanceId> queues_;
+};
+
+}  // namespace pie::engine

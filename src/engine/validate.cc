@@ -1,0 +1,119 @@
+#include "engine/validate.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace pie::engine {
+namespace {
+
+Error invalid(std::string message) {
+  return Error{ErrorCode::kInvalidArgument, std::move(message)};
+}
+
+Result<void> validate_cache(const ForwardPass& pass, const EngineLimits& limits) {
+  if (pass.pages.empty()) return {};
+  if (pass.last_page_len == 0 || pass.last_page_len > limits.page_size) {
+    return invalid(fmt::format("[execute] got last-kv-page-len {}, expected 1 to {}",
+                               pass.last_page_len, limits.page_size));
+  }
+  const uint64_t length = (uint64_t{pass.pages.size()} - 1) * limits.page_size + pass.last_page_len;
+  if (length < pass.inputs.size()) {
+    return invalid(fmt::format(
+        "[execute] got {} KV pages that hold {} tokens, expected room for this pass's {} tokens",
+        pass.pages.size(), length, pass.inputs.size()));
+  }
+  if (length > UINT32_MAX) {
+    return invalid(fmt::format("[execute] got a sequence of {} tokens, expected at most {}", length,
+                               UINT32_MAX));
+  }
+  return {};
+}
+
+Result<void> validate_index(uint32_t index, size_t input_count) {
+  if (index < input_count) return {};
+  return invalid(fmt::format("[execute] got output index {}, expected < {} (inputs of this pass)",
+                             index, input_count));
+}
+
+std::vector<uint32_t> unique_rows(std::vector<uint32_t> rows) {
+  std::sort(rows.begin(), rows.end());
+  rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
+  return rows;
+}
+
+}  // namespace
+
+Result<ResourceType> parse_resource_type(std::string_view call, uint32_t resource_type) {
+  switch (resource_type) {
+    case static_cast<uint32_t>(ResourceType::kKvPage): return ResourceType::kKvPage;
+    case static_cast<uint32_t>(ResourceType::kEmbedding): return ResourceType::kEmbedding;
+    case static_cast<uint32_t>(ResourceType::kAdapter):
+      return Error{ErrorCode::kUnsupported,
+                   fmt::format("[{}] got resource type 2 (adapter), expected 0 (KV page) or 1 "
+                               "(embedding slot): adapters are not served",
+                               call)};
+    default:
+      return invalid(
+          fmt::format("[{}] got resource type {}, expected 0 (KV page), 1 (embedding "
+                      "slot) or 2 (adapter)",
+                      call, resource_type));
+  }
+}
+
+Result<void> validate_pass(const ForwardPass& pass, const EngineLimits& limits) {
+  const size_t count = pass.inputs.size();
+  if (count == 0) return invalid("[execute] got no inputs, expected at least one token");
+  if (count > UINT32_MAX) {
+    return invalid(fmt::format("[execute] got {} inputs, expected at most {}", count, UINT32_MAX));
+  }
+  for (const PassInput& input : pass.inputs) {
+    if (input.embedding_slot || input.token < limits.vocab_size) continue;
+    return invalid(
+        fmt::format("[execute] got token id {}, expected < {}", input.token, limits.vocab_size));
+  }
+  PIE_TRY(validate_cache(pass, limits));
+  if (pass.mask && pass.mask->size() != count) {
+    return invalid(fmt::format("[execute] got {} attention mask rows, expected {} (one per input)",
+                               pass.mask->size(), count));
+  }
+  for (const TokenSlot& slot : pass.tokens) PIE_TRY(validate_index(slot.index, count));
+  for (const DistributionSlot& slot : pass.distributions) {
+    PIE_TRY(validate_index(slot.index, count));
+  }
+  for (const EmbeddingOutput& output : pass.embeddings) {
+    PIE_TRY(validate_index(output.index, count));
+  }
+  return {};
+}
+
+std::unique_ptr<PendingPass> take_pass(ForwardPass& pass, ForwardCallback done,
+                                       const EngineLimits& limits) {
+  auto pending = std::make_unique<PendingPass>();
+  pending->shape.token_count = static_cast<uint32_t>(pass.inputs.size());
+  if (!pass.pages.empty()) {
+    const auto length =
+        static_cast<uint32_t>((pass.pages.size() - 1) * limits.page_size + pass.last_page_len);
+    pending->shape.context_len = length - pending->shape.token_count;
+  }
+  pending->tokens.reserve(pass.inputs.size());
+  for (const PassInput& input : pass.inputs) {
+    pending->tokens.push_back({.id = input.token, .position = input.position});
+  }
+  if (pass.mask) pending->mask = std::move(*pass.mask);
+  std::vector<uint32_t> rows;
+  for (const TokenSlot& slot : pass.tokens) rows.push_back(slot.index);
+  for (const DistributionSlot& slot : pass.distributions) rows.push_back(slot.index);
+  pending->logit_rows = unique_rows(std::move(rows));
+  rows = {};
+  for (const EmbeddingOutput& output : pass.embeddings) rows.push_back(output.index);
+  pending->hidden_rows = unique_rows(std::move(rows));
+  pending->output.tokens.resize(pass.tokens.size());
+  pending->output.distributions.resize(pass.distributions.size());
+  pending->token_slots = std::move(pass.tokens);
+  pending->distribution_slots = std::move(pass.distributions);
+  pending->done = std::move(done);
+  return pending;
+}
+
+}  // namespace pie::engine
