@@ -1,2 +1,0 @@
-#include <pie/inferlet.h>
-inferlet::Result<std::string> inferlet_main(const std::vector<std::string>&) { return ""; }
