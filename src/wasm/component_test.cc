@@ -1,0 +1,219 @@
+// Which components are accepted, why others are not, and the cache of compiled ones.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/file.h"
+#include "wasm/runtime.h"
+#include "wasm/test_support.h"
+
+namespace pie::wasm {
+namespace {
+
+const char* const kReturnsOk = R"((memory (export "memory") 1)
+  (func (export "run") (result i32) (i32.store8 (i32.const 256) (i32.const 0)) (i32.const 256)))";
+
+class ComponentTest : public testing::Test {
+ protected:
+  void SetUp() override { start(); }
+
+  void start() {
+    runtime_.reset();
+    auto made = Runtime::create({2, 100, folder_.path()}, registry_);
+    ASSERT_TRUE(made.ok()) << made.error().message;
+    runtime_ = std::move(*made);
+  }
+  std::string refusal_of(const std::vector<uint8_t>& wasm) {
+    const auto compiled = runtime_->compile(wasm, "hash");
+    if (compiled.ok()) return "accepted";
+    EXPECT_EQ(compiled.error().code, ErrorCode::kInvalidArgument);
+    return compiled.error().message;
+  }
+  std::string refusal_of(const std::string& wat) { return refusal_of(from_text(wat)); }
+
+  Outcome run(const std::shared_ptr<const Component>& component) {
+    Ending ending;
+    InstanceSpec spec;
+    spec.component = component;
+    spec.on_end = ending.callback();
+    EXPECT_TRUE(runtime_->launch(std::move(spec)).ok());
+    return ending.wait();
+  }
+  std::vector<std::filesystem::path> cached() const {
+    std::vector<std::filesystem::path> files;
+    for (const auto& entry : std::filesystem::directory_iterator(folder_.path()))
+      files.push_back(entry.path());
+    return files;
+  }
+
+  ScratchFolder folder_;
+  Registry registry_;
+  std::unique_ptr<Runtime> runtime_;
+};
+
+/// A program with one more import.
+std::string importing(const std::string& import) {
+  std::string wat = standalone(kReturnsOk);
+  return wat.insert(std::string("(component").size(), " " + import);
+}
+
+TEST_F(ComponentTest, what_is_no_component_is_refused_with_the_reason) {
+  EXPECT_NE(refusal_of(std::vector<uint8_t>{}).find("got 0 bytes that are not WebAssembly"),
+            std::string::npos);
+  EXPECT_NE(refusal_of(std::vector<uint8_t>(100, 'x')).find("not WebAssembly"), std::string::npos);
+  EXPECT_NE(refusal_of(std::string("(module)")).find("got a core module, expected a component"),
+            std::string::npos);
+  std::vector<uint8_t> cut = from_text(standalone(kReturnsOk));
+  cut.resize(cut.size() / 2);
+  EXPECT_NE(refusal_of(cut).find("does not compile"), std::string::npos);
+}
+
+TEST_F(ComponentTest, program_without_run_is_refused) {
+  EXPECT_NE(refusal_of(std::string("(component)")).find("without the export 'inferlet:core/run'"),
+            std::string::npos);
+}
+
+TEST_F(ComponentTest, run_of_another_shape_is_refused) {
+  const std::string message = refusal_of(std::string(R"((component
+    (core module $m (func (export "run") (result i32) (i32.const 0)))
+    (core instance $i (instantiate $m))
+    (func $run (result u32) (canon lift (core func $i "run")))
+    (instance $inst (export "run" (func $run)))
+    (export "inferlet:core/run" (instance $inst))))"));
+  EXPECT_NE(message.find("expected 'run: func() -> result<_, string>'"), std::string::npos)
+      << message;
+}
+
+TEST_F(ComponentTest, unknown_imports_are_refused_by_name) {
+  for (const char* import : {R"((import "acme:rockets/engine" (instance (export "go" (func)))))",
+                             R"((import "pie:moon/base@1.0.0" (instance (export "go" (func)))))",
+                             R"((import "plain" (func)))"}) {
+    const std::string message = refusal_of(importing(import));
+    EXPECT_NE(message.find("got the import '"), std::string::npos) << message;
+  }
+  EXPECT_NE(refusal_of(importing(R"((import "acme:rockets/engine" (instance)))"))
+                .find("'acme:rockets/engine'"),
+            std::string::npos);
+}
+
+TEST_F(ComponentTest, other_generations_of_wasi_are_refused) {
+  const std::string message =
+      refusal_of(importing(R"((import "wasi:clocks/wall-clock@0.3.0" (instance)))"));
+  EXPECT_NE(message.find("wasi:clocks/wall-clock@0.3.0"), std::string::npos) << message;
+  EXPECT_NE(message.find("expected WASI 0.2.x"), std::string::npos) << message;
+}
+
+TEST_F(ComponentTest, unserved_interfaces_link_and_fail_when_called) {
+  registry_.unserved("inferlet:actor", "inferlet:actor is not served");
+  start();
+  const auto calling = [&](const std::string& interface) {
+    const auto wasm = from_text(joined({R"((component
+      (import ")",
+                                        interface, R"(" (instance $a (export "go" (func))))
+      (core func $go (canon lower (func $a "go")))
+      (core module $m (import "h" "go" (func $go)) (memory (export "memory") 1)
+        (func (export "run") (result i32) (call $go) (i32.const 256)))
+      (core instance $i (instantiate $m (with "h" (instance (export "go" (func $go))))))
+      (func $run (result (result (error string))) (canon lift (core func $i "run") (memory $i "memory")))
+      (instance $inst (export "run" (func $run)))
+      (export "inferlet:core/run" (instance $inst))))"}));
+    auto compiled = runtime_->compile(wasm, hash_of(interface));
+    EXPECT_TRUE(compiled.ok()) << compiled.error().message;
+    return run(*compiled);
+  };
+  EXPECT_EQ(calling("inferlet:actor/common").text.find("inferlet:actor is not served"), 0U);
+  EXPECT_EQ(calling("inferlet:core/later").text.find("inferlet:core/later#go is not served"), 0U);
+  // No result: nothing to refuse, so the call does nothing.
+  EXPECT_EQ(calling("wasi:logging/logging@0.2.0").kind, Outcome::Kind::kOk);
+}
+
+TEST_F(ComponentTest, exports_are_known_by_interface) {
+  const auto compiled = runtime_->compile(from_text(standalone(kReturnsOk)), "hash");
+  ASSERT_TRUE(compiled.ok());
+  EXPECT_TRUE((*compiled)->exports("inferlet:core/run"));
+  EXPECT_FALSE((*compiled)->exports("wasi:http/incoming-handler"));
+  EXPECT_EQ((*compiled)->hash(), "hash");
+}
+
+TEST_F(ComponentTest, http_handler_is_accepted_but_not_run) {
+  const auto compiled = runtime_->compile(from_text(R"((component
+    (core module $m (func (export "handle")))
+    (core instance $i (instantiate $m))
+    (func $handle (canon lift (core func $i "handle")))
+    (instance $inst (export "handle" (func $handle)))
+    (export "wasi:http/incoming-handler@0.2.3" (instance $inst))))"),
+                                          "hash");
+  ASSERT_TRUE(compiled.ok()) << compiled.error().message;
+  EXPECT_TRUE((*compiled)->exports("wasi:http/incoming-handler"));
+  InstanceSpec spec;
+  spec.component = *compiled;
+  EXPECT_FALSE(runtime_->launch(std::move(spec)).ok());
+}
+
+TEST_F(ComponentTest, hash_that_is_a_path_is_refused) {
+  const auto compiled = runtime_->compile(from_text(standalone(kReturnsOk)), "../../etc/passwd");
+  ASSERT_FALSE(compiled.ok());
+  EXPECT_EQ(compiled.error().code, ErrorCode::kInvalidArgument);
+}
+
+TEST_F(ComponentTest, compiled_form_is_kept_and_found_again) {
+  const auto wasm = from_text(standalone(kReturnsOk));
+  ASSERT_TRUE(runtime_->compile(wasm, "abc").ok());
+  ASSERT_EQ(cached().size(), 1U);
+  EXPECT_EQ(cached()[0].filename().string().find("abc-"), 0U);
+  const auto written = std::filesystem::last_write_time(cached()[0]);
+  start();
+  const auto again = runtime_->compile(wasm, "abc");
+  ASSERT_TRUE(again.ok());
+  EXPECT_EQ(run(*again).kind, Outcome::Kind::kOk);
+  EXPECT_EQ(cached().size(), 1U);
+  EXPECT_EQ(std::filesystem::last_write_time(cached()[0]), written);
+}
+
+TEST_F(ComponentTest, damaged_compiled_form_is_made_anew) {
+  const auto wasm = from_text(standalone(kReturnsOk));
+  ASSERT_TRUE(runtime_->compile(wasm, "abc").ok());
+  const std::filesystem::path file = cached().at(0);
+  const std::string whole = *read_file(file);
+  std::vector<std::string> damaged = {"", "rubbish", whole.substr(0, whole.size() / 2),
+                                      whole.substr(0, whole.size() - 1), whole + "x"};
+  for (size_t i = 0; i < 16; ++i) {
+    damaged.push_back(whole);
+    damaged.back()[i * whole.size() / 16 + 7] ^= 0x10;
+  }
+  for (const std::string& bytes : damaged) {
+    std::ofstream(file, std::ios::binary | std::ios::trunc) << bytes;
+    start();
+    const auto compiled = runtime_->compile(wasm, "abc");
+    ASSERT_TRUE(compiled.ok()) << compiled.error().message;
+    EXPECT_EQ(run(*compiled).kind, Outcome::Kind::kOk);
+    EXPECT_EQ(*read_file(file), whole);
+  }
+}
+
+TEST_F(ComponentTest, cache_folder_that_cannot_be_written_is_no_obstacle) {
+  std::ofstream(folder_.path() / "file") << "x";
+  auto made = Runtime::create({1, 10, folder_.path() / "file" / "folder"}, registry_);
+  ASSERT_TRUE(made.ok());
+  EXPECT_TRUE((*made)->compile(from_text(standalone(kReturnsOk)), "abc").ok());
+}
+
+TEST_F(ComponentTest, one_program_asked_for_at_once_is_compiled_once) {
+  const auto wasm = from_text(standalone(kReturnsOk));
+  std::vector<std::shared_ptr<const Component>> all(8);
+  std::vector<std::thread> threads;
+  for (auto& one : all)
+    threads.emplace_back([&] {
+      auto compiled = runtime_->compile(wasm, "abc");
+      if (compiled.ok()) one = *compiled;
+    });
+  for (std::thread& thread : threads) thread.join();
+  for (const auto& one : all) EXPECT_TRUE(one && one == all[0]);
+}
+
+}  // namespace
+}  // namespace pie::wasm
