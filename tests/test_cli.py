@@ -1,0 +1,141 @@
+"""The `pie` command as a user types it: serve, run, submit, list, attach, abort, ping, build."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import PIE, Server
+from tests.wire import Peer
+
+
+def pie(
+    *arguments: str, home: Path | None = None, timeout: float = 170, **options: object
+) -> subprocess.CompletedProcess[str]:
+    """Runs `pie` with a PIE_HOME."""
+    env = dict(os.environ)
+    if home is not None:
+        env["PIE_HOME"] = str(home)
+    return subprocess.run([str(PIE), *arguments], env=env, text=True, check=False,
+                          capture_output=True, timeout=timeout, **options)  # type: ignore  # fmt: skip
+
+
+def test_help_has_examples_and_version_is_printed() -> None:
+    for command in ([], ["serve"], ["run"], ["submit"], ["list"], ["attach"], ["abort"], ["ping"],
+                    ["build"]):  # fmt: skip
+        done = pie(*command, "--help")
+        assert done.returncode == 0 and "pie" in done.stdout
+    assert "xample" in pie("--help").stdout
+    assert re.search(r"\d+\.\d+\.\d+", pie("--version").stdout)
+
+
+def test_run_streams_the_answer_from_a_fresh_home(tmp_path: Path) -> None:
+    done = pie("run", "text-completion", "--", "--prompt",
+               "What is the capital of France? Answer in one sentence.", "--temperature", "0",
+               home=tmp_path / "fresh")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Paris" in done.stdout
+    assert "\x1b[" not in done.stdout + done.stderr  # colours only on a terminal
+
+
+def test_run_of_a_failing_program_exits_non_zero(tmp_path: Path, programs: Path) -> None:
+    done = pie("run", str(programs / "trap.wasm"), home=tmp_path / "fresh")
+    assert done.returncode != 0 and "unreachable" in done.stderr
+    done = pie("run", "no-such-program", home=tmp_path / "fresh")
+    assert done.returncode != 0 and "not found" in done.stderr.lower()
+
+
+def test_run_beside_a_running_server_of_the_same_home_uses_that_server(
+    own_server: Server,
+) -> None:
+    async def main() -> None:
+        process = await asyncio.create_subprocess_exec(
+            str(PIE), "run", "long-running-task", "--", "--seconds", "30", "--every", "0.05",
+            env=dict(os.environ, PIE_HOME=str(own_server.home)),
+            stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert process.stdout is not None
+        assert await asyncio.wait_for(process.stdout.readline(), 60)
+        token = next(p for p in own_server.home.rglob("*token*") if p.is_file()).read_text().strip()
+        async with Peer(own_server.url, username=None) as peer:
+            assert (await peer.call("internal_authenticate", token=token))["successful"]
+            rows = (await peer.call("list_instances"))["instances"]
+            assert len(rows) == 1
+            await peer.call("terminate_instance", instance_id=rows[0]["id"])
+        assert await asyncio.wait_for(process.wait(), 60) != 0
+
+    asyncio.run(main())
+
+
+def test_submit_list_attach_abort_ping(own_server: Server) -> None:
+    home = own_server.home
+    assert pie("ping", home=home).returncode == 0
+    done = pie("submit", "hello", home=home)
+    assert done.returncode == 0 and done.stdout.strip()
+    done = pie("submit", "-d", "long-running-task", "--", "--seconds", "60", home=home)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(pie("list", "--json", home=home).stdout)
+    assert len(rows) == 1 and rows[0]["status"] == "Detached"
+    assert rows[0]["id"][:6] in pie("list", home=home).stdout
+    done = pie("abort", rows[0]["id"][:8], home=home)
+    assert done.returncode == 0, done.stderr
+    done = pie("submit", "-d", "long-running-task", "--", "--seconds", "0.3", home=home)
+    rows = json.loads(pie("list", "--json", home=home).stdout)
+    done = pie("attach", rows[0]["id"][:8], home=home)
+    assert done.stdout.strip(), done.stderr
+
+
+def test_client_commands_say_when_no_server_answers(tmp_path: Path) -> None:
+    done = pie("ping", "--server", "ws://127.0.0.1:1", home=tmp_path)
+    assert done.returncode != 0 and "127.0.0.1:1" in done.stderr
+
+
+def test_serve_refuses_what_it_cannot_do_with_a_reason(tmp_path: Path, own_server: Server) -> None:
+    done = pie("serve", "--port", "0", home=own_server.home)
+    assert done.returncode != 0 and str(own_server.home) in done.stderr  # one server per PIE_HOME
+    done = pie("serve", "--host", "0.0.0.0", "--port", "0", home=tmp_path / "a")
+    assert done.returncode != 0 and "auth" in done.stderr
+    bad = tmp_path / "bad.gguf"
+    bad.write_bytes(b"GGUF" + b"\xff" * 100)
+    done = pie("serve", "--port", "0", "--model", str(bad), home=tmp_path / "b")
+    assert done.returncode != 0 and "bad.gguf" in done.stderr
+
+
+def test_sigterm_ends_it_cleanly_and_a_restart_takes_less_than_a_second_or_so(
+    own_server: Server,
+) -> None:
+    assert own_server.stop() == 0
+    started = time.monotonic()
+    own_server.start()
+    assert time.monotonic() - started < 5.0
+
+
+MY_INFERLET = Path(__file__).resolve().parent / "programs" / "my_inferlet.cpp"
+
+
+def test_build_compiles_a_program_with_one_command_and_it_runs(tmp_path: Path) -> None:
+    source = tmp_path / "my_inferlet.cpp"
+    source.write_text(MY_INFERLET.read_text())
+    done = pie("build", "my_inferlet.cpp", home=tmp_path / "home", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    done = pie("run", str(tmp_path / "my_inferlet.wasm"), "--", "world", home=tmp_path / "home")
+    assert done.returncode == 0 and "world" in done.stdout, done
+
+
+def test_build_shows_the_compilers_errors(tmp_path: Path) -> None:
+    (tmp_path / "bad.cpp").write_text("int main( {\n")
+    done = pie("build", "bad.cpp", home=tmp_path / "home", cwd=tmp_path)
+    assert done.returncode != 0 and "bad.cpp:1" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["my_inferlet.txt", "missing.cpp"])
+def test_build_of_what_is_no_source_says_so(tmp_path: Path, name: str) -> None:
+    done = pie("build", name, home=tmp_path / "home", cwd=tmp_path)
+    assert done.returncode != 0 and name in done.stderr
