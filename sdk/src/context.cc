@@ -89,6 +89,24 @@ Result<uint32_t> Context::end_step(const Sampler& sampler) {
   return token;
 }
 
+Result<void> Context::begin_distribution(float temperature, uint32_t top_k) {
+  return begin_step(Sampler::distribution(temperature, top_k));
+}
+
+Result<Distribution> Context::end_distribution() {
+  if (!step_) return fail("[step] got end_distribution without begin_distribution");
+  step_->wait();
+  std::optional<std::vector<Distribution>> distributions = step_->distributions();
+  step_.reset();
+  if (!distributions || distributions->empty()) return fail("[step] the pass gave no distribution");
+  return std::move(distributions->front());
+}
+
+Result<Distribution> Context::next_distribution(float temperature, uint32_t top_k) {
+  if (auto begun = begin_distribution(temperature, top_k); !begun) return fail(begun.error());
+  return end_distribution();
+}
+
 Result<uint32_t> Context::decode_step(const Sampler& sampler) {
   if (auto begun = begin_step(sampler); !begun) return fail(begun.error());
   return end_step(sampler);

@@ -38,6 +38,10 @@ Sampler Sampler::custom(float temperature, uint32_t top_k, Choose choose) {
   return sampler;
 }
 
+Sampler Sampler::distribution(float temperature, uint32_t top_k) {
+  return custom(temperature, top_k, nullptr);
+}
+
 void Sampler::request(const ForwardPass& pass, uint32_t index) const {
   const abi::Handle handle = pass.handle();
   switch (kind_) {
@@ -54,6 +58,7 @@ void Sampler::request(const ForwardPass& pass, uint32_t index) const {
 
 Result<uint32_t> Sampler::take(const PassResult& result) const {
   if (kind_ == Kind::kCustom) {
+    if (!choose_) return fail("[sampler] got a distribution sampler, expected one that chooses");
     const auto distributions = result.distributions();
     if (!distributions || distributions->empty())
       return fail("[sampler] the pass gave no distribution");

@@ -50,6 +50,11 @@ class Context {
   /// two the context must not be touched.
   Result<void> begin_step(const Sampler& sampler);
   Result<uint32_t> end_step(const Sampler& sampler);
+  /// The distribution over the next token: the `top_k` best of softmax(logits / temperature).
+  /// Appends nothing; go on with fill_tokens. In two halves as well.
+  Result<Distribution> next_distribution(float temperature, uint32_t top_k);
+  Result<void> begin_distribution(float temperature, uint32_t top_k);
+  Result<Distribution> end_distribution();
 
   /// The model's answer, until `stop`. `on_text` gets it piece by piece, in whole characters, while
   /// the next token is computed; it must not touch the context.

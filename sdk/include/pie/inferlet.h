@@ -1,6 +1,7 @@
 #pragma once
 // Everything a program needs. A program defines inferlet_main; see sdk/README.md.
 #include "pie/arguments.h"
+#include "pie/beam.h"
 #include "pie/chat.h"
 #include "pie/context.h"
 #include "pie/forward.h"

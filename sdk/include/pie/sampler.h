@@ -18,6 +18,8 @@ class Sampler {
   /// `choose` gets the `top_k` best tokens of softmax(logits / temperature) and returns an id.
   using Choose = std::function<uint32_t(const Distribution&)>;
   static Sampler custom(float temperature, uint32_t top_k, Choose choose);
+  /// Gives a distribution to whoever asks the result for it, and no token.
+  static Sampler distribution(float temperature, uint32_t top_k);
 
   /// Asks `pass` for what this sampler needs at input token `index`.
   void request(const ForwardPass& pass, uint32_t index) const;

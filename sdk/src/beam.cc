@@ -1,0 +1,78 @@
+#include "pie/beam.h"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <utility>
+
+namespace inferlet {
+namespace {
+
+struct Beam {
+  Context context;
+  std::vector<uint32_t> tokens;
+  double score = 0.0;
+};
+
+struct Candidate {
+  size_t beam;
+  uint32_t token;
+  double score;
+};
+
+/// The best continuations of all beams by one token, best first.
+Result<std::vector<Candidate>> candidates(std::vector<Beam>& beams, size_t width) {
+  for (Beam& beam : beams) {
+    auto begun = beam.context.begin_distribution(1.0F, static_cast<uint32_t>(width));
+    if (!begun) return fail(begun.error());
+  }
+  std::vector<Candidate> all;
+  for (size_t i = 0; i < beams.size(); ++i) {
+    const Result<Distribution> next = beams[i].context.end_distribution();
+    if (!next) return fail(next.error());
+    for (size_t k = 0; k < next->ids.size(); ++k) {
+      if (!(next->probabilities[k] > 0.0F)) continue;
+      const double score = beams[i].score + std::log(static_cast<double>(next->probabilities[k]));
+      all.push_back({i, next->ids[k], score});
+    }
+  }
+  std::ranges::stable_sort(all, std::greater(), &Candidate::score);
+  return all;
+}
+
+}  // namespace
+
+Result<BeamAnswer> beam_search(const Context& start, size_t width, const Stop& stop) {
+  if (width == 0) return fail("[beam search] got width 0, expected at least 1");
+  std::vector<Beam> beams;
+  beams.push_back({start.fork(), {}, 0.0});
+  std::optional<BeamAnswer> best;
+  if (stop.check({}).stop) best = BeamAnswer();
+  while (!best || (!beams.empty() && beams.front().score > best->log_probability)) {
+    const auto next = candidates(beams, width);
+    if (!next) return fail(next.error());
+    std::vector<Beam> kept;
+    for (const Candidate& candidate : *next) {
+      if (kept.size() == width) break;
+      std::vector<uint32_t> tokens = beams[candidate.beam].tokens;
+      tokens.push_back(candidate.token);
+      if (const Stop::Verdict verdict = stop.check(tokens); verdict.stop) {
+        if (best && best->log_probability >= candidate.score) continue;
+        tokens.resize(tokens.size() - verdict.withheld);
+        best = BeamAnswer{"", std::move(tokens), candidate.score};
+        continue;
+      }
+      Beam beam{beams[candidate.beam].context.fork(), std::move(tokens), candidate.score};
+      if (auto filled = beam.context.fill_tokens(std::span(&candidate.token, 1)); !filled) {
+        return fail(filled.error());
+      }
+      kept.push_back(std::move(beam));
+    }
+    if (kept.empty() && !best) return fail("[beam search] the model gave no token to go on with");
+    beams = std::move(kept);
+  }
+  best->text = start.tokenizer().detokenize(best->tokens);
+  return std::move(*best);
+}
+
+}  // namespace inferlet
