@@ -1,0 +1,220 @@
+"""The connection to a Pie server."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from pie import _native
+from pie._link import Link, Progress
+from pie.errors import PieError, ProgramError
+from pie.instance import Instance
+from pie.keys import ParsedPrivateKey
+
+StrPath = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class InstanceInfo:
+    """One line of :meth:`PieClient.list_instances`."""
+
+    id: str
+    cmd_name: str
+    arguments: list[str]
+    status: str
+    """``"Attached"``, ``"Detached"`` or ``"Finished"``."""
+    username: str
+    elapsed_secs: int
+    kv_pages_used: int
+
+
+class PieClient:
+    """A connection to a Pie server, for one asyncio event loop.
+
+    Use it as an async context manager. A connection that is refused or lost is a ConnectionError, and
+    ends every call and every `recv()` that waits; what the server refuses is a PieError. Cancelling
+    a call leaves the client usable.
+    """
+
+    def __init__(
+        self,
+        server_uri: str,
+        *,
+        connect_timeout: float = 10.0,
+        silence_timeout: float = 30.0,
+    ) -> None:
+        """Connects nothing yet.
+
+        `server_uri` is a WebSocket address, ``ws://HOST:PORT``. A server that does not even answer a
+        WebSocket ping for `silence_timeout` seconds is taken for gone.
+        """
+        self._uri = server_uri
+        self._connect_timeout = connect_timeout
+        self._silence_timeout = silence_timeout
+        self._open_link: Link | None = None
+
+    async def __aenter__(self) -> PieClient:
+        """Connects."""
+        await self.connect()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Closes."""
+        await self.close()
+
+    async def connect(self) -> None:
+        """Connects; raises ConnectionError when there is no server, or it does not answer."""
+        if self._open_link is not None:
+            raise PieError("the client is connected already")
+        link = Link(self._uri, self._connect_timeout, self._silence_timeout)
+        self._open_link = link
+        try:
+            await link.call(link.native.connect(), type(None), otherwise=PieError)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Closes the connection; calls that wait end with a ConnectionError. Fine to repeat."""
+        link, self._open_link = self._open_link, None
+        if link is not None:
+            await link.close()
+
+    async def authenticate(
+        self, username: str, private_key: ParsedPrivateKey | None = None
+    ) -> None:
+        """Says who the user is, and proves it if the server asks.
+
+        A server whose authentication is off takes any name and needs no key.
+        """
+        key = None if private_key is None else private_key._native
+        await self._link.call(self._link.native.authenticate(username, key), type(None))
+
+    async def internal_authenticate(self, token: str) -> None:
+        """Authenticates a local tool by the server's own token."""
+        await self._link.call(self._link.native.internal_authenticate(token), type(None))
+
+    async def upload_program(
+        self,
+        wasm_path: StrPath | bytes | bytearray | memoryview,
+        manifest_path: StrPath | None = None,
+        *,
+        progress: Progress | None = None,
+    ) -> str:
+        """Uploads a program, a WebAssembly component, and returns its hash.
+
+        ``upload_program(bytes)`` gives its bytes, ``upload_program(wasm_path, manifest_path)`` the
+        files; with a manifest the program also has a name to launch it by.
+        """
+        if isinstance(wasm_path, bytes | bytearray | memoryview):
+            program = bytes(wasm_path)
+        else:
+            program = Path(wasm_path).expanduser().read_bytes()
+        manifest = None
+        if manifest_path is not None:
+            manifest = Path(manifest_path).expanduser().read_text(encoding="utf-8")
+        token = self._link.native.upload_program(program, manifest)
+        return await self._link.call(token, str, otherwise=ProgramError, progress=progress)
+
+    async def program_exists(
+        self,
+        inferlet: str,
+        wasm_path: StrPath | None = None,
+        manifest_path: StrPath | None = None,
+    ) -> bool:
+        """Whether the server has a program: by hash, or by name (``ns/name@version``).
+
+        With the two files, whether what it has under that name is made of exactly them.
+        """
+        if (wasm_path is None) != (manifest_path is None):
+            raise ValueError("got one of wasm_path and manifest_path, expected both or neither")
+        record = inferlet
+        if wasm_path is not None and manifest_path is not None:
+            hashes = [
+                _native.blake3_hex(Path(path).expanduser().read_bytes())
+                for path in (wasm_path, manifest_path)
+            ]
+            record = f"{inferlet}#{hashes[0]}+{hashes[1]}"
+        return await self._link.call(self._link.native.program_exists(record), bool)
+
+    async def launch_instance(
+        self,
+        program: str,
+        args: Sequence[str] = (),
+        detached: bool = False,
+        *,
+        arguments: Sequence[str] | None = None,
+    ) -> Instance:
+        """Launches a program by its hash or its name.
+
+        A detached instance goes on when its client leaves and keeps what it says for whoever attaches.
+        `arguments` is another name for `args`. When the call is cancelled, the instance that was
+        about to start is terminated.
+        """
+        given = list(args if arguments is None else arguments)
+        token = self._link.native.launch(program, given, detached)
+        return await self._opened(token)
+
+    async def launch_instance_from_registry(
+        self,
+        name: str,
+        args: Sequence[str] = (),
+        detached: bool = False,
+        *,
+        arguments: Sequence[str] | None = None,
+    ) -> Instance:
+        """Launches a program of the server's registry, such as ``"text-completion"``."""
+        given = list(args if arguments is None else arguments)
+        token = self._link.native.launch_from_registry(name, given, detached)
+        return await self._opened(token)
+
+    async def attach_instance(self, instance_id: str) -> Instance:
+        """Attaches to a detached instance: what it said meanwhile comes first, then what it says."""
+        return await self._opened(self._link.native.attach(instance_id))
+
+    async def list_instances(self) -> list[InstanceInfo]:
+        """The user's instances, newest first."""
+        listed = await self._link.call(self._link.native.list_instances(), list)
+        return [
+            InstanceInfo(
+                id=info.id,
+                cmd_name=info.cmd_name,
+                arguments=list(info.arguments),
+                status=info.status,
+                username=info.username,
+                elapsed_secs=info.elapsed_secs,
+                kv_pages_used=info.kv_pages_used,
+            )
+            for info in listed
+        ]
+
+    async def terminate_instance(self, instance_id: str) -> None:
+        """Ends an instance; raises NotFoundError when there is none."""
+        await self._link.call(self._link.native.terminate(instance_id), type(None))
+
+    async def ping(self) -> None:
+        """Asks the server for a sign of life."""
+        await self._link.call(self._link.native.ping(), type(None))
+
+    async def query(self, subject: str, record: str = "") -> str:
+        """Asks the server something; returns the text. PieError when it is refused."""
+        return await self._link.call(self._link.native.query(subject, record), str)
+
+    async def _opened(self, token: int) -> Instance:
+        link = self._link
+        native = await link.call(token, _native.Instance, otherwise=ProgramError)
+        return Instance(native, link)
+
+    @property
+    def _link(self) -> Link:
+        if self._open_link is None:
+            raise ConnectionError("the client is not connected: use `async with` or connect()")
+        return self._open_link
