@@ -6,10 +6,10 @@ import asyncio
 import threading
 from pathlib import Path
 
-import pytest
-
 import pie
+import pytest
 from pie import Event, PieClient, PieError
+
 from tests.conftest import Server
 from tests.wire import blake3_hex
 

@@ -43,6 +43,7 @@ class Tally:
     failed: list[str] = dataclasses.field(default_factory=list)
 
     def add(self, other: Tally) -> None:
+        """Takes in another suite's counts."""
         self.passed += other.passed
         self.failed += other.failed
 
