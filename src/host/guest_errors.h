@@ -8,7 +8,8 @@
 namespace pie::host {
 
 /// Throws what ends the calling instance for this error: LimitError (OutOfResources) for
-/// kResourceExhausted, else GuestError (Exception).
+/// kResourceExhausted, std::runtime_error (ServerError) for faults of ours, else GuestError
+/// (Exception).
 [[noreturn]] void throw_error(const Error& error);
 
 /// The value, or throws as throw_error does.

@@ -1,0 +1,167 @@
+// What programs see of the interfaces, through a real component on the real runtime.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "host/test_host.h"
+#include "model/tokenizer.h"
+
+namespace pie::host::test {
+namespace {
+
+using Texts = std::vector<std::string>;
+
+struct FunctionsTest : HostTest {
+  /// Runs a scenario that completes; what it sent.
+  Texts sent_by(Texts arguments) {
+    Run run;
+    End end = run_to_end(std::move(arguments), &run);
+    EXPECT_EQ(end.kind, EndKind::kCompleted) << end.message;
+    return run.ports->messages();
+  }
+};
+
+TEST_F(FunctionsTest, results_are_taken_once_and_a_pass_can_be_filled_again) {
+  Run run = launch({"forward"});
+  auto first = engine->next_pass();
+  ASSERT_EQ(first.pass.inputs.size(), 3U);
+  EXPECT_EQ(first.pass.inputs[2].token, 5U);
+  EXPECT_EQ(first.pass.inputs[2].position, 2U);
+  EXPECT_EQ(first.pass.pages, std::vector<VirtualPage>{VirtualPage(0)});
+  EXPECT_EQ(first.pass.last_page_len, 3U);
+  EXPECT_FALSE(first.pass.mask.has_value());
+  ASSERT_EQ(first.pass.tokens.size(), 1U);
+  EXPECT_EQ(first.pass.tokens[0].index, 2U);
+  ASSERT_EQ(first.pass.distributions.size(), 1U);
+  EXPECT_EQ(first.pass.distributions[0].top_k, 2U);
+  ASSERT_TRUE(wait_for_messages(run, 1));  // asked before it is ready
+  first.done(engine::ForwardOutput{{42}, {{{42, 7}, {0.75F, 0.25F}}}});
+
+  auto second = engine->next_pass();
+  EXPECT_EQ(second.pass.inputs.size(), 2U);  // nothing left of the first
+  EXPECT_TRUE(second.pass.distributions.empty());
+  second.done(engine::ForwardOutput{{43}, {}});
+
+  auto third = engine->next_pass();
+  EXPECT_TRUE(third.pass.pages.empty());
+  EXPECT_TRUE(third.pass.tokens.empty());
+  third.done(engine::ForwardOutput{});
+
+  EXPECT_EQ(wait_for_end(run).message, "done");
+  EXPECT_EQ(run.ports->messages(),
+            (Texts{"before: none", "tokens: [42]", "again: []", "ids: 42,7", "left: 0",
+                   "second: [43]", "distributions: 0", "nothing asked for"}));
+}
+
+TEST_F(FunctionsTest, messages_are_received_in_order_and_a_dropped_receive_swallows_none) {
+  Run run = launch({"receive", "3"});
+  ASSERT_TRUE(wait_for_messages(run, 1));
+  for (const char* text : {"a", "b", "c"}) run.instance->post_message(text);
+  EXPECT_EQ(wait_for_end(run).kind, EndKind::kCompleted);
+  EXPECT_EQ(run.ports->messages(), (Texts{"ready", "got a", "got b", "got c"}));
+}
+
+TEST_F(FunctionsTest, blobs_are_read_in_pieces_and_sent_back) {
+  Run run = launch({"blob"});
+  ASSERT_TRUE(wait_for_messages(run, 1));
+  run.instance->post_blob(make_memory_blob({'a', 'b', 'c', 'd'}));
+  EXPECT_EQ(wait_for_end(run).kind, EndKind::kCompleted);
+  EXPECT_EQ(run.ports->messages().at(1), "4 bc d 0");
+  EXPECT_EQ(run.ports->blobs(), (std::vector<std::vector<uint8_t>>{{'a', 'b', 'c', 'd'}}));
+}
+
+TEST_F(FunctionsTest, send_waits_while_the_log_is_full) {
+  Run run{std::make_shared<RecordingPorts>(), nullptr};
+  run.ports->set_writable_bytes(0);
+  launch_with(run, {"send", "3", "4"});
+  ASSERT_TRUE(wait_until([&] { return run.ports->waiting_count() == 1; }));
+  EXPECT_TRUE(run.ports->messages().empty());
+  run.ports->set_writable_bytes(100);
+  EXPECT_EQ(wait_for_end(run).kind, EndKind::kCompleted);
+  EXPECT_EQ(run.ports->messages(), (Texts{"xxx", "xxxx"}));
+}
+
+TEST_F(FunctionsTest, output_over_its_limit_ends_with_the_figures) {
+  limits.output_bytes_max = 10;
+  Run run;
+  End end = run_to_end({"send", "6", "5"}, &run);
+  EXPECT_EQ(end.kind, EndKind::kOutOfResources);
+  EXPECT_NE(end.message.find("used 6 bytes and 5 more written, allowed 10"), std::string::npos)
+      << end.message;
+  EXPECT_EQ(run.ports->messages().size(), 1U);
+}
+
+TEST_F(FunctionsTest, slow_subscriber_is_told_what_was_dropped) {
+  EXPECT_EQ(sent_by({"topics", "2"}), (Texts{"0", "1"}));
+  Texts sent = sent_by({"topics", "1030"});
+  ASSERT_EQ(sent.size(), 1025U);
+  EXPECT_EQ(sent[0], "[dropped 6 messages]");
+  EXPECT_EQ(sent[1], "6");
+  EXPECT_EQ(sent.back(), "1029");
+  EXPECT_EQ(bus.count(), 0U);  // dropping the subscription leaves the topic
+}
+
+TEST_F(FunctionsTest, kvs_of_the_user) {
+  EXPECT_EQ(sent_by({"kvs"}), (Texts{"1", "none", "gone", "key a"}));
+  EXPECT_EQ(**kvs.get("alice", "a"), "1");
+}
+
+TEST_F(FunctionsTest, runtime_and_model_say_who_they_are) {
+  EXPECT_EQ(sent_by({"about", "x", "y z"}),
+            (Texts{"1.2.3", "instance-id", engine->model().info().id, "1", "unknown model", "16",
+                   "template", "argument about", "argument x", "argument y z"}));
+}
+
+TEST_F(FunctionsTest, tokenizer_of_the_model_file) {
+  const std::string text = "Hello <|im_end|> \xe4\xbd\xa0\xe5\xa5\xbd";
+  EXPECT_EQ(
+      sent_by({"tokenize", text}),
+      (Texts{text, std::to_string(engine->model().info().vocab_size), "special", "\xef\xbf\xbd"}));
+}
+
+TEST_F(FunctionsTest, chat_template_renders) {
+  EXPECT_EQ(sent_by({"chat"}),
+            (Texts{"ok <|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by "
+                   "Hugging Face<|im_end|>\n<|im_start|>user\nHello<|im_end|>\n<|im_start|>"
+                   "assistant\n"}));
+}
+
+struct Mistake {
+  const char* what;
+  EndKind kind;
+  const char* says;
+};
+struct MistakesTest : FunctionsTest, testing::WithParamInterface<Mistake> {};
+
+TEST_P(MistakesTest, ends_this_instance_and_says_what_was_wrong) {
+  limits.host_bytes_max = 1 << 20;
+  End end = run_to_end({"mistake", GetParam().what});
+  EXPECT_EQ(end.kind, GetParam().kind);
+  EXPECT_NE(end.message.find(GetParam().says), std::string::npos) << end.message;
+}
+
+std::string name_of(const testing::TestParamInfo<Mistake>& info) {
+  std::string name = info.param.what;
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+}
+
+constexpr EndKind kException = EndKind::kException, kLimit = EndKind::kOutOfResources;
+const Mistake kMistakes[] = {
+    {"lengths", kException, "input-tokens: [positions] got 1 for 2 tokens"},
+    {"temperature", kException, "output-tokens: [temperature] got nan"},
+    {"top-p", kException, "output-tokens-top-p: [top-p] got 1.5, expected 0 to 1"},
+    {"engine", kException, "allocate-resources: [allocate] got type 2"},
+    {"exhausted", kLimit, "KV pages: used 0, allowed 1000"},
+    {"value", kException, "store-set: [value] got 2097152 bytes"},
+    {"blobs", kLimit, "host memory"},
+    {"export", kException, "not supported yet: export-resources"},
+    {"adapter", kException, "not supported yet: inferlet:adapter/common#set-adapter"},
+    {"zo", kException, "not supported yet: inferlet:zo/evolve#set-adapter-seed"},
+    {"image", kException, "not supported yet: inferlet:image/image#calculate-embed-size"},
+    {"actor", kException, "inferlet:actor is not served"},
+};
+INSTANTIATE_TEST_SUITE_P(All, MistakesTest, testing::ValuesIn(kMistakes), name_of);
+
+}  // namespace
+}  // namespace pie::host::test

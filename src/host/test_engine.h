@@ -1,0 +1,90 @@
+#pragma once
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "engine/engine.h"
+
+namespace pie::host::test {
+
+/// An engine whose passes the test answers. The model's file is real; nothing is computed.
+class ScriptedEngine final : public engine::Engine {
+ public:
+  struct Submitted {
+    engine::ForwardPass pass;
+    engine::ForwardCallback done;
+  };
+
+  explicit ScriptedEngine(std::shared_ptr<const model::Model> model) : model_(std::move(model)) {}
+
+  const model::Model& model() const override { return *model_; }
+  uint32_t page_size() const override { return 16; }
+  void open_instance(InstanceId, const engine::InstanceOptions&) override { ++open_count; }
+  void close_instance(InstanceId, std::function<void()> closed) override {
+    --open_count;
+    std::unique_lock lock(mutex_);
+    if (hold_closed_) return held_closed_.push_back(std::move(closed));
+    lock.unlock();
+    closed();
+  }
+  void instance_blocked(InstanceId) override { ++blocked_count; }
+
+  QueueId create_queue(InstanceId) override { return QueueId(++last_queue_); }
+  void set_priority(QueueId, engine::Priority) override {}
+  Result<std::vector<uint32_t>> allocate(QueueId, uint32_t type, uint32_t count) override {
+    if (type == 2) return Error{ErrorCode::kUnsupported, "[allocate] got type 2"};
+    if (count > 1000) return Error{ErrorCode::kResourceExhausted, "KV pages: used 0, allowed 1000"};
+    std::vector<uint32_t> pointers(count);
+    for (uint32_t i = 0; i < count; ++i) pointers[i] = i;
+    return pointers;
+  }
+  Result<void> deallocate(QueueId, uint32_t, std::span<const uint32_t>) override { return {}; }
+  Result<void> submit(QueueId, engine::ForwardPass pass, engine::ForwardCallback done) override {
+    std::lock_guard lock(mutex_);
+    passes.push_back({std::move(pass), std::move(done)});
+    arrived_.notify_all();
+    return {};
+  }
+  void synchronize(QueueId, std::function<void(bool)> done) override { done(true); }
+  uint32_t kv_pages_used(InstanceId) const override { return 3; }
+  engine::EngineStats stats() const override { return {}; }
+
+  /// The next pass that a program submits.
+  Submitted next_pass() {
+    std::unique_lock lock(mutex_);
+    arrived_.wait(lock, [this] { return !passes.empty(); });
+    Submitted next = std::move(passes.front());
+    passes.pop_front();
+    return next;
+  }
+  /// Keeps the `closed` callbacks back, as an engine does until its step in flight ends.
+  void hold_closed() {
+    std::lock_guard lock(mutex_);
+    hold_closed_ = true;
+  }
+  void release_closed() {
+    std::vector<std::function<void()>> held;
+    {
+      std::lock_guard lock(mutex_);
+      hold_closed_ = false;
+      held.swap(held_closed_);
+    }
+    for (auto& closed : held) closed();
+  }
+
+  std::atomic<int> open_count{0}, blocked_count{0};
+  std::deque<Submitted> passes;
+
+ private:
+  std::shared_ptr<const model::Model> model_;
+  std::mutex mutex_;
+  std::condition_variable arrived_;
+  std::atomic<uint32_t> last_queue_{0};
+  bool hold_closed_ = false;
+  std::vector<std::function<void()>> held_closed_;
+};
+
+}  // namespace pie::host::test
