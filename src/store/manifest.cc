@@ -8,8 +8,16 @@
 namespace pie::store {
 namespace {
 
-Error wrong(const std::string& what) {
-  return {ErrorCode::kInvalidArgument, "Failed to parse manifest: " + what};
+Error wrong(std::string_view what) {
+  std::string message = "Failed to parse manifest: ";
+  message.append(what);
+  return {ErrorCode::kInvalidArgument, std::move(message)};
+}
+
+Error wrong_field(std::string_view key, std::string_view expected) {
+  std::string message = "[";
+  message.append(key).append("] got something else, expected ").append(expected);
+  return wrong(message);
 }
 
 /// A text field; "" when absent, an error when it is something else.
@@ -17,7 +25,7 @@ Result<std::string> text_field(const toml::table& table, std::string_view key) {
   const toml::node* node = table.get(key);
   if (!node) return std::string();
   if (const auto* text = node->as_string()) return text->get();
-  return wrong("[" + std::string(key) + "] got something else, expected text");
+  return wrong_field(key, "text");
 }
 
 Result<std::vector<std::string>> text_list(const toml::table& table, std::string_view key) {
@@ -27,12 +35,10 @@ Result<std::vector<std::string>> text_list(const toml::table& table, std::string
   const auto* array = node->as_array();
   for (size_t i = 0; array && i < array->size(); ++i) {
     const auto* text = array->get(i)->as_string();
-    if (!text)
-      return wrong("[" + std::string(key) + "] got something else, expected a list of texts");
+    if (!text) return wrong_field(key, "a list of texts");
     all.push_back(text->get());
   }
-  if (!array)
-    return wrong("[" + std::string(key) + "] got something else, expected a list of texts");
+  if (!array) return wrong_field(key, "a list of texts");
   return all;
 }
 
@@ -63,10 +69,10 @@ Result<std::vector<InterfaceField>> fields(const toml::table& interface, std::st
   const toml::node* node = interface.get(key);
   if (!node) return all;
   const auto* array = node->as_array();
-  if (!array) return wrong("[interface." + std::string(key) + "] expected a list of tables");
+  if (!array) return wrong_field(key, "a list of tables");
   for (const auto& item : *array) {
     const auto* table = item.as_table();
-    if (!table) return wrong("[interface." + std::string(key) + "] expected a list of tables");
+    if (!table) return wrong_field(key, "a list of tables");
     InterfaceField field;
     PIE_TRY_ASSIGN(field.name, text_field(*table, "name"));
     PIE_TRY_ASSIGN(field.type, text_field(*table, "type"));

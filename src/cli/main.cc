@@ -1,0 +1,31 @@
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#if __has_include("cli/build_command.h")
+#include "cli/build_command.h"
+#endif
+#if __has_include("cli/client_commands.h")
+#include "cli/client_commands.h"
+#endif
+#include "cli/run_command.h"
+#include "cli/serve_command.h"
+#include "cli/version.h"
+
+int main(int argc, char** argv) {
+  CLI::App app("pie serves programs that drive a language model", "pie");
+  int exit_code = 0;
+  app.set_version_flag("--version", pie::cli::version_text());
+  app.require_subcommand(1);
+  pie::cli::add_serve_command(app, exit_code);
+  pie::cli::add_run_command(app, exit_code);
+  app.footer(
+      "Examples:\n"
+      "  pie serve\n"
+      "  pie run text-completion -- --prompt \"What is the capital of France?\"\n"
+      "  pie build my_inferlet.cpp && pie run ./my_inferlet.wasm\n"
+      "State lives in PIE_HOME (~/.pie). `pie COMMAND --help` says more.\n");
+  CLI11_PARSE(app, argc, argv);
+  return exit_code;
+}

@@ -1,0 +1,29 @@
+#include "cli/server_options.h"
+
+#include "base/log.h"
+
+namespace pie::cli {
+
+void add_server_options(CLI::App& command, ServerOptions& options) {
+  command.add_option("--model", options.model,
+                     "GGUF file, or the name of an installed model [smollm2-135m-instruct]");
+  command.add_option("--threads", options.model_threads, "Threads of the model [all cores]");
+  command.add_option("--workers", options.worker_threads, "Threads that run programs [cores]");
+  command.add_option("--kv-pages", options.kv_pages, "KV pages of the pool [by free memory]");
+  command.add_flag("--verbose", options.verbose, "Write more to stderr");
+}
+
+Result<server::Config> make_config(const ServerOptions& options) {
+  if (options.verbose) log::set_level(log::Level::kDebug);
+  PIE_TRY_ASSIGN(server::Config config, server::load_config(server::default_home()));
+  if (options.host) config.host = *options.host;
+  if (options.port) config.port = *options.port;
+  if (options.model) config.model = *options.model;
+  if (options.model_threads) config.model_threads = *options.model_threads;
+  if (options.worker_threads) config.worker_threads = *options.worker_threads;
+  if (options.kv_pages) config.kv_pages = *options.kv_pages;
+  config.allow_unauthenticated_network = options.allow_network;
+  return config;
+}
+
+}  // namespace pie::cli

@@ -1,0 +1,57 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace pie::server {
+
+/// Bounds of one server; each has a clear error when it is met.
+struct Limits {
+  uint64_t frame_bytes_max = 16ULL << 20;
+  uint64_t program_bytes_max = 256ULL << 20;
+  uint64_t blob_bytes_max = 1ULL << 30;      ///< from a client
+  uint64_t mailbox_bytes_max = 2ULL << 30;   ///< sent to an instance and not yet received
+  uint32_t instances_per_user_max = 8'192;   ///< that run
+  uint32_t requests_pending_max = 1'024;     ///< of one connection
+  uint64_t outbox_bytes_max = 64ULL << 20;   ///< of one connection
+  uint64_t log_bytes_max = 64ULL << 20;      ///< undelivered, of one instance
+  uint64_t memory_bytes_max = 512ULL << 20;  ///< linear memories of one instance
+  uint64_t cpu_ns_max = 0;                   ///< of one instance; 0 = unlimited
+  uint32_t handles_max = 100'000;            ///< live host objects of one instance
+  uint64_t output_bytes_max = 256ULL << 20;  ///< all that one instance says
+  uint32_t kv_pages_max = 0;                 ///< of one instance; 0 = the pool
+  uint64_t grace_s = 600;             ///< an attached launch that lost its client goes on so long
+  uint64_t finished_kept_s = 86'400;  ///< an end that nobody fetched is kept so long
+};
+
+/// Everything that `pie serve` can be told.
+struct Config {
+  std::filesystem::path home;   ///< PIE_HOME: all state
+  std::filesystem::path cache;  ///< compiled programs; empty = home/cache
+  std::filesystem::path share;  ///< the installation's models, registry and SDK
+  std::string host = "127.0.0.1";
+  uint16_t port = 8080;  ///< 0 = a free one
+  std::string model;     ///< a GGUF file, or the name of one in share/models; "" = the default
+  bool allow_unauthenticated_network = false;
+  uint32_t model_threads = 0;   ///< of a step; 0 = all cores
+  uint32_t worker_threads = 0;  ///< of programs; 0 = as many as cores, at most 8
+  uint32_t kv_pages = 0;        ///< of the pool; 0 = by the machine's memory
+  uint32_t step_tokens_max = 512;
+  uint64_t seed = 0;  ///< of the samplers; 0 = from the machine's random source
+  Limits limits;
+};
+
+inline constexpr const char* kDefaultModel = "smollm2-135m-instruct";
+
+/// PIE_HOME, or ~/.pie.
+std::filesystem::path default_home();
+/// PIE_SHARE, or ../share/pie beside the executable's folder.
+std::filesystem::path default_share();
+/// Defaults for this process, then what `home`/config.toml sets. An absent file is fine; a wrong
+/// one is an error that names the key.
+Result<Config> load_config(const std::filesystem::path& home);
+
+}  // namespace pie::server

@@ -1,0 +1,53 @@
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "host/ports.h"
+#include "instance/bus.h"
+#include "store/store.h"
+
+namespace pie::server {
+
+/// The programs' key-value pairs, kept in the store.
+class StoreKvs final : public host::KvsPort {
+ public:
+  explicit StoreKvs(store::Kvs& kvs) : kvs_(kvs) {}
+  Result<std::optional<std::string>> get(const std::string& user, const std::string& key) override {
+    return kvs_.get(user, key);
+  }
+  Result<void> set(const std::string& user, const std::string& key,
+                   const std::string& value) override {
+    return kvs_.set(user, key, value);
+  }
+  Result<void> remove(const std::string& user, const std::string& key) override {
+    return kvs_.remove(user, key);
+  }
+  Result<bool> exists(const std::string& user, const std::string& key) override {
+    return kvs_.exists(user, key);
+  }
+  Result<std::vector<std::string>> list_keys(const std::string& user) override {
+    return kvs_.list_keys(user);
+  }
+
+ private:
+  store::Kvs& kvs_;
+};
+
+/// Topics within this process.
+class LocalBus final : public host::BusPort {
+ public:
+  void broadcast(const std::string& user, const std::string& topic,
+                 const std::string& message) override {
+    bus_.broadcast(user, topic, message);
+  }
+  uint64_t subscribe(const std::string& user, const std::string& topic, Deliver deliver) override {
+    return bus_.subscribe(user, topic, std::move(deliver));
+  }
+  void unsubscribe(uint64_t token) override { bus_.unsubscribe(token); }
+
+ private:
+  instance::Bus bus_;
+};
+
+}  // namespace pie::server

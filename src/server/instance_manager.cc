@@ -1,0 +1,299 @@
+#include "server/instance_manager.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <utility>
+
+#include "base/log.h"
+#include "server/durable_log.h"
+
+namespace pie::server {
+namespace {
+
+constexpr const char* kInternalUser = "internal";
+
+host::InstanceLimits instance_limits(const Limits& limits) {
+  return {.memory_bytes_max = limits.memory_bytes_max,
+          .cpu_ns_max = limits.cpu_ns_max,
+          .handles_max = limits.handles_max,
+          .output_bytes_max = limits.output_bytes_max,
+          .kv_pages_max = limits.kv_pages_max};
+}
+
+instance::LifeTimes life_times(const Limits& limits) {
+  return {.grace_ns = limits.grace_s * 1'000'000'000,
+          .finished_kept_ns = limits.finished_kept_s * 1'000'000'000};
+}
+
+Error not_found() { return {ErrorCode::kNotFound, "Instance not found"}; }
+
+}  // namespace
+
+InstanceManager::InstanceManager(const Limits& limits, host::ProgramHost& host,
+                                 store::Instances& store, WorkPool& bookkeeping, const Clock& clock)
+    : limits_(limits), host_(host), store_(store), bookkeeping_(bookkeeping), clock_(clock) {}
+
+Result<void> InstanceManager::recover() {
+  PIE_TRY_ASSIGN(const auto records, store_.list());
+  for (const auto& record : records) adopt(record);
+  return {};
+}
+
+void InstanceManager::adopt(const store::InstanceRecord& record) {
+  auto log = open_durable_log(store_, record.id, {.undelivered_bytes_max = limits_.log_bytes_max});
+  if (!log.ok()) {
+    log::error("instance {}: {}", record.id, log.error().message);
+    return;
+  }
+  const uint64_t now_ns = clock_.wall_ns();
+  instance::LifeCycle life(instance::LaunchMode::kDetached, life_times(limits_));
+  life.ended(record.finished_ns.value_or(now_ns));
+  if (!(*log)->ended() &&
+      !(record.finished_ns && (*log)->last_seq() > 0 && (*log)->undelivered_bytes() == 0)) {
+    (*log)->end(instance::EndCode::kServerError, "server restarted");
+    if (auto done = store_.finished(record.id, now_ns); !done.ok())
+      log::error("instance {}: {}", record.id, done.error().message);
+  }
+  auto instance = std::make_shared<ManagedInstance>(record, life, std::move(log).value(), nullptr);
+  const bool drained = instance->log().undelivered_bytes() == 0;
+  {
+    const std::lock_guard lock(mutex_);
+    instances_.emplace(record.id, instance);
+  }
+  if (drained) forget(instance);
+}
+
+Result<void> InstanceManager::admit(const std::string& user) const {
+  if (stopping_) return Error{ErrorCode::kUnavailable, "[launch] the server is stopping"};
+  const std::lock_guard lock(mutex_);
+  const auto found = running_per_user_.find(user);
+  if (found != running_per_user_.end() && found->second >= limits_.instances_per_user_max)
+    return Error{ErrorCode::kResourceExhausted,
+                 "[launch] got " + std::to_string(found->second) +
+                     " running instances of this user, expected fewer than " +
+                     std::to_string(limits_.instances_per_user_max) +
+                     "; terminate some, or wait for their ends"};
+  return {};
+}
+
+Result<std::shared_ptr<ManagedInstance>> InstanceManager::launch(Launch launch) {
+  PIE_TRY(admit(launch.user));
+  store::InstanceRecord record{.id = make_instance_id(),
+                               .owner = launch.user,
+                               .cmd_name = launch.program.display_name,
+                               .program_hash = launch.program.program->hash(),
+                               .arguments = launch.arguments,
+                               .detached = launch.mode == instance::LaunchMode::kDetached,
+                               .launched_ns = clock_.wall_ns(),
+                               .finished_ns = std::nullopt};
+  PIE_TRY_ASSIGN(auto log, open_durable_log(store_, record.id,
+                                            {.undelivered_bytes_max = limits_.log_bytes_max}));
+  PIE_TRY(store_.add(record));
+  auto instance = std::make_shared<ManagedInstance>(
+      record, instance::LifeCycle(launch.mode, life_times(limits_)), std::move(log),
+      [this](const InstanceRef& one, host::End end) { ended(one, std::move(end)); });
+  {
+    const std::lock_guard lock(mutex_);
+    instances_.emplace(record.id, instance);
+    ++running_per_user_[launch.user];
+  }
+  auto running = host_.launch({.id = InstanceId(next_id_++),
+                               .public_id = record.id,
+                               .user = launch.user,
+                               .arguments = std::move(launch.arguments),
+                               .limits = instance_limits(limits_),
+                               .program = launch.program.program,
+                               .ports = instance});
+  if (!running.ok()) {
+    {
+      const std::lock_guard lock(mutex_);
+      --running_per_user_[launch.user];
+    }
+    forget(instance);
+    return std::move(running).error();
+  }
+  instance->set_running(std::move(running).value());
+  return instance;
+}
+
+void InstanceManager::ended(const InstanceRef& instance, host::End end) {
+  bookkeeping_.post([this, instance, end = std::move(end)] {
+    const uint64_t now_ns = clock_.wall_ns();
+    {
+      const std::lock_guard lock(mutex_);
+      --running_per_user_[instance->record().owner];
+    }
+    instance->finish(end, now_ns);
+    // Once delivered the record may be gone already; then this changes nothing.
+    if (auto done = store_.finished(instance->id(), now_ns); !done.ok())
+      log::error("instance {}: {}", instance->id(), done.error().message);
+  });
+}
+
+Result<std::shared_ptr<ManagedInstance>> InstanceManager::find(const std::string& user,
+                                                               const std::string& id) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = instances_.find(id);
+  if (found == instances_.end()) return not_found();
+  if (found->second->record().owner != user && user != kInternalUser) return not_found();
+  return found->second;
+}
+
+void InstanceManager::attach(const std::string& user, const std::string& id,
+                             std::shared_ptr<EventSink> sink, Attached done) {
+  if (!is_instance_id(id)) return done(Error{ErrorCode::kInvalidArgument, "Invalid instance_id"});
+  auto found = find(user, id);
+  if (!found.ok()) return done(std::move(found).error());
+  const InstanceRef instance = *found;
+  const auto holder = instance->attach(sink);
+  if (!holder) return done(instance);
+  const Error taken{ErrorCode::kFailedPrecondition, "Instance already attached"};
+  if (holder == sink) return done(taken);
+  holder->probe(
+      [this, instance, holder, sink = std::move(sink), done = std::move(done), taken](bool alive) {
+        if (alive) return done(taken);
+        holder->taken_over(instance->id());
+        instance->client_lost(holder.get(), clock_.wall_ns());
+        if (instance->attach(sink)) return done(taken);  // a third one was faster
+        done(instance);
+      });
+}
+
+void InstanceManager::terminate(const std::string& user, const std::string& id,
+                                std::function<void(Result<void>)> done) {
+  if (!is_instance_id(id)) return done(Error{ErrorCode::kInvalidArgument, "Malformed instance ID"});
+  auto found = find(user, id);
+  if (!found.ok()) return done(std::move(found).error());
+  const InstanceRef instance = *found;
+  if (instance->status() == instance::Status::kFinished) {
+    // Its end is on the way to a client, or nobody is to come for it any more.
+    if (instance->is_listed()) forget(instance);
+    return done({});
+  }
+  instance->when_ended([done = std::move(done)] { done({}); });
+  instance->terminate({host::EndKind::kAborted, "Signal termination"});
+}
+
+Result<void> InstanceManager::signal(const std::string& user, const std::string& id,
+                                     std::string message) {
+  if (!is_instance_id(id)) return Error{ErrorCode::kInvalidArgument, "Invalid instance_id"};
+  PIE_TRY_ASSIGN(const InstanceRef instance, find(user, id));
+  const auto running = instance->running();
+  if (!running) return not_found();
+  if (running->mailbox_bytes() + message.size() > limits_.mailbox_bytes_max)
+    return Error{ErrorCode::kResourceExhausted,
+                 "[signal] got more than " + std::to_string(limits_.mailbox_bytes_max) +
+                     " bytes that the instance has not received, expected fewer; wait for it"};
+  running->post_message(std::move(message));
+  return {};
+}
+
+Result<void> InstanceManager::send_blob(const std::string& user, const std::string& id,
+                                        BlobRef blob) {
+  if (!is_instance_id(id)) return Error{ErrorCode::kInvalidArgument, "Invalid instance_id"};
+  PIE_TRY_ASSIGN(const InstanceRef instance, find(user, id));
+  const auto running = instance->running();
+  if (!running) return not_found();
+  if (running->mailbox_bytes() + blob->size() > limits_.mailbox_bytes_max)
+    return Error{ErrorCode::kResourceExhausted,
+                 "[blob] got more than " + std::to_string(limits_.mailbox_bytes_max) +
+                     " bytes that the instance has not received, expected fewer; wait for it"};
+  running->post_blob(std::move(blob));
+  return {};
+}
+
+std::vector<std::shared_ptr<ManagedInstance>> InstanceManager::all() const {
+  std::vector<InstanceRef> copies;
+  const std::lock_guard lock(mutex_);
+  for (const auto& [id, instance] : instances_) copies.push_back(instance);
+  return copies;
+}
+
+std::vector<protocol::LiveInstance> InstanceManager::list(const std::string& user) const {
+  auto instances = all();
+  std::erase_if(instances, [&](const InstanceRef& one) {
+    return (one->record().owner != user && user != kInternalUser) || !one->is_listed();
+  });
+  std::sort(instances.begin(), instances.end(), [](const InstanceRef& a, const InstanceRef& b) {
+    return a->record().launched_ns > b->record().launched_ns;
+  });
+  std::vector<protocol::LiveInstance> rows;
+  const uint64_t now_ns = clock_.wall_ns();
+  for (const auto& one : instances) {
+    const auto& record = one->record();
+    const auto running = one->running();
+    const uint64_t age_ns = now_ns - std::min(now_ns, record.launched_ns);
+    rows.push_back({.id = record.id,
+                    .cmd_name = record.cmd_name,
+                    .arguments = record.arguments,
+                    .status = std::string(instance::to_string(one->status())),
+                    .username = record.owner,
+                    .elapsed_secs = age_ns / 1'000'000'000,
+                    .kv_pages_used = running ? running->kv_pages_used() : 0});
+  }
+  return rows;
+}
+
+std::map<std::string, uint32_t> InstanceManager::kv_pages(const std::string& user) const {
+  std::map<std::string, uint32_t> pages;
+  for (const auto& one : all()) {
+    if (one->record().owner != user && user != kInternalUser) continue;
+    if (const auto running = one->running()) pages[one->id()] = running->kv_pages_used();
+  }
+  return pages;
+}
+
+size_t InstanceManager::running_count() const {
+  const std::lock_guard lock(mutex_);
+  size_t count = 0;
+  for (const auto& [user, running] : running_per_user_) count += running;
+  return count;
+}
+
+void InstanceManager::forget(const InstanceRef& instance) {
+  {
+    const std::lock_guard lock(mutex_);
+    instances_.erase(instance->id());
+  }
+  bookkeeping_.post([this, id = instance->id()] {
+    if (auto done = store_.remove(id); !done.ok())
+      log::error("instance {}: {}", id, done.error().message);
+  });
+}
+
+void InstanceManager::delivered(const InstanceRef& instance) {
+  if (instance->log().drained()) forget(instance);
+}
+
+void InstanceManager::sweep() {
+  const uint64_t now_ns = clock_.wall_ns();
+  for (const auto& one : all()) {
+    const auto due = one->due(now_ns);
+    if (due == instance::LifeCycle::Due::kRemove) forget(one);
+    if (due != instance::LifeCycle::Due::kAbort) continue;
+    one->terminate({host::EndKind::kAborted,
+                    "the client was away for " + std::to_string(limits_.grace_s) + " s"});
+  }
+}
+
+void InstanceManager::stop() {
+  stopping_ = true;
+  std::vector<InstanceRef> running_ones;
+  for (const auto& one : all())
+    if (one->status() != instance::Status::kFinished) running_ones.push_back(one);
+  std::mutex mutex;
+  std::condition_variable changed;
+  size_t left = running_ones.size();
+  for (const auto& one : running_ones) {
+    one->when_ended([&] {
+      const std::lock_guard lock(mutex);
+      --left;
+      changed.notify_all();
+    });
+    one->terminate({host::EndKind::kServerError, "server stopped"});
+  }
+  std::unique_lock lock(mutex);
+  changed.wait(lock, [&] { return left == 0; });
+}
+
+}  // namespace pie::server

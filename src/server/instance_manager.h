@@ -1,0 +1,93 @@
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "host/program_host.h"
+#include "protocol/messages.h"
+#include "server/config.h"
+#include "server/managed_instance.h"
+#include "server/program_library.h"
+#include "server/work_pool.h"
+#include "store/store.h"
+
+namespace pie::server {
+
+/// All instances of a server: who may do what with them, and their way from launch to oblivion
+/// (protocol.md, section 7). Thread-safe. Somebody else's instance answers as if it did not exist;
+/// the user `internal` sees everyone's.
+class InstanceManager {
+ public:
+  struct Launch {
+    std::string user;
+    LaunchableProgram program;
+    std::vector<std::string> arguments;
+    instance::LaunchMode mode = instance::LaunchMode::kAttached;
+  };
+  using Attached = std::function<void(Result<std::shared_ptr<ManagedInstance>>)>;
+
+  /// `bookkeeping` runs what touches the disk when instances end.
+  InstanceManager(const Limits& limits, host::ProgramHost& host, store::Instances& store,
+                  WorkPool& bookkeeping, const Clock& clock);
+
+  /// Takes over what an earlier process left: what ran is Finished with ServerError.
+  Result<void> recover();
+
+  /// Starts an instance. Launched attached, it waits for attach() by the same connection.
+  Result<std::shared_ptr<ManagedInstance>> launch(Launch launch);
+  /// Makes `sink` the one that hears the instance. A holder that no longer answers loses it.
+  /// `done` comes once, from any thread.
+  void attach(const std::string& user, const std::string& id, std::shared_ptr<EventSink> sink,
+              Attached done);
+  /// Ends the instance, or forgets one that has finished; `done` when its pages are free.
+  void terminate(const std::string& user, const std::string& id,
+                 std::function<void(Result<void>)> done);
+  Result<void> signal(const std::string& user, const std::string& id, std::string message);
+  Result<void> send_blob(const std::string& user, const std::string& id, BlobRef blob);
+  /// Own instances, newest first.
+  std::vector<protocol::LiveInstance> list(const std::string& user) const;
+  /// Pages of each own instance that runs, by id.
+  std::map<std::string, uint32_t> kv_pages(const std::string& user) const;
+  size_t running_count() const;
+
+  /// Everything was delivered: forgets the instance, if it has ended.
+  void delivered(const std::shared_ptr<ManagedInstance>& instance);
+  /// Aborts and forgets what is due. To be called every few seconds.
+  void sweep();
+  /// Ends all instances with ServerError("server stopped"); their logs stay for the next start.
+  /// Returns when they have ended.
+  void stop();
+
+ private:
+  using InstanceRef = std::shared_ptr<ManagedInstance>;
+  Result<InstanceRef> find(const std::string& user, const std::string& id) const;
+  Result<void> admit(const std::string& user) const;
+  void adopt(const store::InstanceRecord& record);
+  void ended(const InstanceRef& instance, host::End end);
+  void forget(const InstanceRef& instance);
+  std::vector<InstanceRef> all() const;
+
+  const Limits limits_;
+  host::ProgramHost& host_;
+  store::Instances& store_;
+  WorkPool& bookkeeping_;
+  const Clock& clock_;
+  std::atomic<uint64_t> next_id_ = 1;
+  std::atomic<bool> stopping_ = false;
+  mutable std::mutex mutex_;
+  std::map<std::string, InstanceRef> instances_;
+  std::map<std::string, uint32_t> running_per_user_;
+};
+
+/// A random version 4 UUID (RFC 9562, section 5.4): what clients know an instance by.
+std::string make_instance_id();
+bool is_instance_id(std::string_view text);
+
+}  // namespace pie::server

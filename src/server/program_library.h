@@ -1,0 +1,73 @@
+#pragma once
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "host/program_host.h"
+#include "protocol/messages.h"
+#include "store/registry.h"
+#include "store/store.h"
+
+namespace pie::server {
+
+/// A program ready to launch.
+struct LaunchableProgram {
+  std::shared_ptr<const host::Program> program;
+  std::string display_name;  ///< "ns/name@version", or the hash
+};
+
+/// Which program a name or hash stands for, and its compiled form (protocol.md, section 6).
+/// Thread-safe; calls that compile take seconds.
+class ProgramLibrary {
+ public:
+  enum class From { kAnywhere, kRegistryFirst };
+
+  ProgramLibrary(store::Programs& programs, store::Registry& registry, host::ProgramHost& host)
+      : programs_(programs), registry_(registry), host_(host) {}
+
+  /// Compiles it, so that a bad one is refused here, and keeps it for the user.
+  Result<void> upload(const std::string& user, const std::string& hash, std::string_view wasm,
+                      const std::optional<std::string>& manifest);
+  /// The answer to `query program_exists`.
+  Result<bool> exists(const std::string& user, const std::string& record);
+  /// As open(), when the program is compiled already; never takes long. Null when it is not.
+  std::optional<Result<LaunchableProgram>> open_compiled(const std::string& user,
+                                                         const protocol::ProgramRef& reference,
+                                                         From from);
+  /// kNotFound "Program not found"; kFailedPrecondition names a missing or cyclic dependency.
+  Result<LaunchableProgram> open(const std::string& user, const protocol::ProgramRef& reference,
+                                 From from);
+
+ private:
+  struct Named {
+    std::string hash;
+    std::string display_name;
+  };
+  using Compiled = Result<std::shared_ptr<const host::Program>>;
+  Result<store::NamedProgram> resolve(const std::string& user, const store::ProgramName& name,
+                                      From from);
+  Result<void> check_dependencies(const std::string& user, const store::NamedProgram& program,
+                                  std::vector<std::string>& path, std::set<std::string>& sound);
+  Result<Named> name_and_hash(const std::string& user, const protocol::ProgramRef& reference,
+                              From from);
+  Result<std::string> wasm_of(const std::string& hash);
+  /// Compiles once, however many ask at the same time. `wasm` null: it is read when needed.
+  Compiled compiled(const std::string& hash, const std::string_view* wasm);
+
+  store::Programs& programs_;
+  store::Registry& registry_;
+  host::ProgramHost& host_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::map<std::string, std::shared_ptr<const host::Program>> compiled_;
+  std::set<std::string> compiling_;
+};
+
+}  // namespace pie::server

@@ -1,0 +1,167 @@
+#include "server/server.h"
+
+#include <openssl/rand.h>
+
+#include <algorithm>
+#include <atomic>
+#include <optional>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "base/check.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "net/ws_server.h"
+#include "server/home_lock.h"
+#include "server/host_ports.h"
+#include "server/instance_manager.h"
+#include "server/models.h"
+#include "server/program_library.h"
+#include "server/session.h"
+#include "server/spools.h"
+#include "server/status.h"
+#include "server/version.h"
+#include "server/work_pool.h"
+#include "store/registry.h"
+#include "store/store.h"
+
+namespace pie::server {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr uint64_t kSweepMs = 5'000;
+constexpr uint64_t kDrainMs = 2'000;
+constexpr uint32_t kWorkersMax = 8;
+
+std::string make_token() {
+  unsigned char bytes[32];
+  PIE_CHECK(RAND_bytes(bytes, sizeof bytes) == 1);
+  std::string token;
+  for (const unsigned char byte : bytes) {
+    token += "0123456789abcdef"[byte >> 4];
+    token += "0123456789abcdef"[byte & 15];
+  }
+  return token;
+}
+
+bool is_loopback(const std::string& host) {
+  return host == "localhost" || host == "::1" || host.rfind("127.", 0) == 0;
+}
+
+class PieServer final : public Server {
+ public:
+  explicit PieServer(const Config& config)
+      : config_(config),
+        registry_({config.share / "registry", config.home / "registry"}),
+        token_(make_token()),
+        quick_(2),
+        slow_(2),
+        bookkeeping_(1) {}
+  ~PieServer() override { stop(); }
+
+  Result<void> open() {
+    if (!is_loopback(config_.host) && !config_.allow_unauthenticated_network)
+      return Error{ErrorCode::kPermissionDenied,
+                   "[--host] got " + config_.host +
+                       " with authentication disabled, expected a loopback address: everybody who "
+                       "reaches this address could run programs here; serve on 127.0.0.1, or pass "
+                       "--allow-unauthenticated-network to accept that"};
+    PIE_TRY_ASSIGN(lock_, HomeLock::take(config_.home));
+    spools_.emplace(config_.home / "run" / "spool");
+    PIE_TRY_ASSIGN(store_, store::Store::open(config_.home));
+    kvs_port_.emplace(store_->kvs());
+    PIE_TRY_ASSIGN(engine_, open_engine(config_));
+    const host::HostConfig host_config{
+        .worker_count = worker_count(), .cache_folder = cache_folder(), .server_version = kVersion};
+    PIE_TRY_ASSIGN(host_,
+                   host::ProgramHost::create(host_config, {engine_.get()}, *kvs_port_, bus_port_));
+    programs_.emplace(store_->programs(), registry_, *host_);
+    instances_.emplace(config_.limits, *host_, store_->instances(), bookkeeping_, system_clock());
+    status_.emplace(std::vector<const engine::Engine*>{engine_.get()}, *instances_);
+    PIE_TRY(instances_->recover());
+    PIE_TRY(write_file_atomically(token_file(config_.home), token_, 0600));
+    return listen();
+  }
+
+  const std::string& url() const override { return url_; }
+  const std::string& internal_token() const override { return token_; }
+
+  void stop() override {
+    if (stopped_.exchange(true)) return;
+    if (sockets_) sockets_->stop(kDrainMs);
+    quick_.stop(WorkPool::Rest::kDrop);
+    slow_.stop(WorkPool::Rest::kDrop);
+    if (instances_) instances_->stop();
+    bookkeeping_.stop(WorkPool::Rest::kFinish);
+    std::error_code ignored;
+    if (lock_) fs::remove(token_file(config_.home), ignored);
+    host_.reset();
+    engine_.reset();
+  }
+
+ private:
+  uint32_t worker_count() const {
+    const uint32_t cores = std::max(1U, std::thread::hardware_concurrency());
+    return config_.worker_threads ? config_.worker_threads : std::min(cores, kWorkersMax);
+  }
+  fs::path cache_folder() const {
+    return config_.cache.empty() ? config_.home / "cache" : config_.cache;
+  }
+
+  Result<void> listen() {
+    services_.emplace(SessionServices{system_clock(), config_.limits, token_, *spools_, *programs_,
+                                      *instances_, *status_, quick_, slow_});
+    const net::WsServerConfig sockets{.host = config_.host,
+                                      .port = config_.port,
+                                      .frame_bytes_max = config_.limits.frame_bytes_max};
+    PIE_TRY_ASSIGN(sockets_, net::WsServer::listen(sockets, [this] {
+                     return std::make_shared<Session>(*services_);
+                   }));
+    const bool is_v6 = config_.host.find(':') != std::string::npos;
+    url_ = "ws://" + (is_v6 ? "[" + config_.host + "]" : config_.host) + ":" +
+           std::to_string(sockets_->port());
+    schedule_sweep();
+    return {};
+  }
+
+  void schedule_sweep() {
+    sockets_->post_after(kSweepMs, [this] {
+      instances_->sweep();
+      schedule_sweep();
+    });
+  }
+
+  const Config config_;
+  std::unique_ptr<HomeLock> lock_;
+  store::Registry registry_;
+  const std::string token_;
+  std::optional<Spools> spools_;
+  std::unique_ptr<store::Store> store_;
+  std::optional<StoreKvs> kvs_port_;
+  LocalBus bus_port_;
+  std::unique_ptr<engine::Engine> engine_;
+  std::unique_ptr<host::ProgramHost> host_;
+  std::optional<ProgramLibrary> programs_;
+  std::optional<InstanceManager> instances_;
+  std::optional<StatusReport> status_;
+  std::optional<SessionServices> services_;
+  std::unique_ptr<net::WsServer> sockets_;
+  std::string url_;
+  std::atomic<bool> stopped_ = false;
+  WorkPool quick_, slow_, bookkeeping_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Server>> Server::start(const Config& config) {
+  auto server = std::make_unique<PieServer>(config);
+  PIE_TRY(server->open());
+  return std::unique_ptr<Server>(std::move(server));
+}
+
+fs::path token_file(const fs::path& home) { return home / "run" / "internal_token"; }
+fs::path url_file(const fs::path& home) { return home / "run" / "server.url"; }
+
+}  // namespace pie::server

@@ -1,0 +1,266 @@
+#include "server/session.h"
+
+#include <random>
+#include <utility>
+
+#include "base/log.h"
+#include "server/event_messages.h"
+
+namespace pie::server {
+namespace {
+
+constexpr uint64_t kTickMs = 1'000;
+constexpr uint64_t kProbeMs = 2'000;
+constexpr uint64_t kEventsOutboxBytesMax = 1ULL << 20;  ///< above it events wait in their logs
+constexpr int kEventsPerTurn = 16;
+
+uint64_t random_delay_ms() {
+  std::random_device device;
+  return std::uniform_int_distribution<uint64_t>(1'000, 3'000)(device);
+}
+
+protocol::ServerSessionConfig session_config(const SessionServices& services) {
+  protocol::ServerSessionConfig config;
+  config.internal_token = services.internal_token;
+  config.decode.frame_bytes_max = services.limits.frame_bytes_max;
+  config.program_bytes_max = services.limits.program_bytes_max;
+  config.blob_bytes_max = services.limits.blob_bytes_max;
+  config.requests_pending_max = services.limits.requests_pending_max;
+  return config;
+}
+
+}  // namespace
+
+Session::Session(const SessionServices& services)
+    : services_(services),
+      session_(session_config(services), services.spools, services.clock.now_ns()) {}
+
+void Session::on_open(std::shared_ptr<net::WsConnection> connection) {
+  connection_ = std::move(connection);
+  tick();
+}
+
+void Session::tick() {
+  session_.on_tick(services_.clock.now_ns());
+  apply();
+  connection_->post_after(kTickMs, [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->tick();
+  });
+}
+
+void Session::on_message(std::string_view frame) {
+  heard();
+  session_.on_frame(frame, services_.clock.now_ns());
+  apply();
+}
+
+void Session::on_text() {
+  session_.on_text_frame();
+  apply();
+}
+
+void Session::on_pong(std::string_view payload) {
+  heard();
+  session_.on_pong(payload, services_.clock.now_ns());
+  apply();
+}
+
+void Session::on_drained() { pump(); }
+
+void Session::on_closed() {
+  std::map<std::string, InstanceRef> held;
+  std::map<uint64_t, std::function<void(bool)>> probes;
+  {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+    held.swap(held_);
+    probes.swap(probes_);
+  }
+  for (const auto& [id, instance] : held) instance->client_lost(this, services_.clock.wall_ns());
+  for (const auto& [id, done] : probes) done(false);
+  attachments_.clear();
+  active_.clear();
+}
+
+void Session::apply() {
+  for (;;) {
+    auto actions = session_.take_actions();
+    if (actions.empty()) break;
+    for (auto& action : actions) perform(std::move(action));
+  }
+  if (connection_->outbox_bytes() > services_.limits.outbox_bytes_max) {
+    log::warning("a client does not read its answers: closed");
+    connection_->abort();
+  }
+  const auto wake_at_ns = session_.wake_at_ns();
+  if (!wake_at_ns || wake_posted_) return;
+  wake_posted_ = true;
+  const uint64_t now_ns = services_.clock.now_ns();
+  const uint64_t wait_ms = *wake_at_ns > now_ns ? (*wake_at_ns - now_ns) / 1'000'000 + 1 : 1;
+  connection_->post_after(wait_ms, [weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (!self) return;
+    self->wake_posted_ = false;
+    self->session_.on_tick(self->services_.clock.now_ns());
+    self->apply();
+  });
+}
+
+void Session::perform(protocol::SessionAction action) {
+  if (auto* frame = std::get_if<protocol::SendFrame>(&action)) {
+    connection_->send(std::move(frame->bytes));
+  } else if (auto* ping = std::get_if<protocol::SendPing>(&action)) {
+    connection_->ping(std::move(ping->payload));
+  } else if (auto* late = std::get_if<protocol::SendDelayed>(&action)) {
+    connection_->post_after(random_delay_ms(), [connection = std::weak_ptr(connection_),
+                                                bytes = std::move(late->bytes)] {
+      if (const auto one = connection.lock()) one->send(bytes);
+    });
+  } else if (auto* close = std::get_if<protocol::CloseConnection>(&action)) {
+    connection_->close(close->code, std::move(close->reason));
+  } else if (std::holds_alternative<protocol::DropConnection>(action)) {
+    connection_->abort();
+  } else if (auto* delivered = std::get_if<protocol::Delivered>(&action)) {
+    handle(std::move(*delivered));
+  } else {
+    std::visit([this](auto request) { handle(std::move(request)); },
+               std::get<protocol::SessionRequest>(std::move(action)));
+  }
+}
+
+void Session::complete(std::optional<protocol::ServerMessage> answer) {
+  session_.complete(std::move(answer));
+  apply();
+}
+
+void Session::complete_later(protocol::ServerMessage answer) {
+  connection_->post([self = shared_from_this(), answer = std::move(answer)]() mutable {
+    self->complete(std::move(answer));
+  });
+}
+
+void Session::heard() {
+  std::map<uint64_t, std::function<void(bool)>> probes;
+  {
+    const std::lock_guard lock(mutex_);
+    probes.swap(probes_);
+  }
+  for (const auto& [id, done] : probes) done(true);
+}
+
+void Session::probe(std::function<void(bool)> done) {
+  uint64_t id = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!closed_) {
+      id = next_probe_++;
+      probes_.emplace(id, done);
+    }
+  }
+  if (id == 0) return done(false);
+  connection_->post([self = shared_from_this(), id] {
+    self->connection_->ping("probe");
+    self->connection_->post_after(kProbeMs, [self, id] {
+      std::function<void(bool)> unanswered;
+      {
+        const std::lock_guard lock(self->mutex_);
+        const auto found = self->probes_.find(id);
+        if (found == self->probes_.end()) return;
+        unanswered = std::move(found->second);
+        self->probes_.erase(found);
+      }
+      unanswered(false);
+      self->connection_->abort();
+    });
+  });
+}
+
+void Session::taken_over(const std::string& instance_id) {
+  {
+    const std::lock_guard lock(mutex_);
+    held_.erase(instance_id);
+  }
+  connection_->post([self = shared_from_this(), instance_id] {
+    self->attachments_.erase(instance_id);
+    self->session_.forget_instance(instance_id);
+  });
+}
+
+bool Session::hold(const InstanceRef& instance) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!closed_) {
+      held_[instance->id()] = instance;
+      return true;
+    }
+  }
+  instance->client_lost(this, services_.clock.wall_ns());
+  return false;
+}
+
+void Session::follow(const InstanceRef& instance) {
+  attachments_[instance->id()] = {instance, instance->log().delivered_seq()};
+  events_ready(instance);
+}
+
+void Session::events_ready(const InstanceRef& instance) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_) return;
+    ready_.insert(instance->id());
+    if (pump_posted_) return;
+    pump_posted_ = true;
+  }
+  connection_->post([self = shared_from_this()] { self->pump(); });
+}
+
+void Session::pump() {
+  std::set<std::string> ready;
+  {
+    const std::lock_guard lock(mutex_);
+    pump_posted_ = false;
+    ready.swap(ready_);
+  }
+  for (const auto& id : ready)
+    if (is_active_.insert(id).second) active_.push_back(id);
+  while (!active_.empty() && connection_->outbox_bytes() < kEventsOutboxBytesMax) {
+    std::string id = std::move(active_.front());
+    active_.pop_front();
+    is_active_.erase(id);
+    const auto found = attachments_.find(id);
+    if (found == attachments_.end() || !send_some(found->second)) continue;
+    is_active_.insert(id);
+    active_.push_back(std::move(id));
+  }
+}
+
+bool Session::send_some(Attachment& attachment) {
+  ManagedInstance& instance = *attachment.instance;
+  for (int i = 0; i < kEventsPerTurn; ++i) {
+    const auto event = instance.log().next(attachment.sent_seq);
+    if (!event) return false;
+    attachment.sent_seq = event->seq;
+    const uint64_t now_ns = services_.clock.now_ns();
+    if (event->kind == instance::EventKind::kEnd) instance.set_end_sent();
+    session_.send_event(instance.id(), event->seq, event_messages(instance.id(), *event), now_ns);
+    if (event->kind == instance::EventKind::kEnd) session_.expedite_delivery(now_ns);
+    apply();
+  }
+  return true;
+}
+
+void Session::handle(protocol::Delivered delivered) {
+  const auto found = attachments_.find(delivered.instance_id);
+  if (found == attachments_.end()) return;
+  const InstanceRef instance = found->second.instance;
+  instance->log().delivered(delivered.seq);
+  if (!instance->log().drained()) return;
+  attachments_.erase(found);
+  {
+    const std::lock_guard lock(mutex_);
+    held_.erase(instance->id());
+  }
+  services_.instances.delivered(instance);
+}
+
+}  // namespace pie::server

@@ -1,0 +1,73 @@
+#include "server/status.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace pie::server {
+namespace {
+
+std::string json_text(const std::string& text) {
+  std::string quoted = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') quoted += '\\';
+    if (static_cast<unsigned char>(c) < 0x20) {
+      quoted += fmt::format("\\u{:04x}", static_cast<int>(c));
+    } else {
+      quoted += c;
+    }
+  }
+  return quoted + '"';
+}
+
+}  // namespace
+
+StatusReport::Lines StatusReport::lines(const std::string& user) const {
+  Lines all;
+  const auto pages = instances_.kv_pages(user);
+  for (const auto* engine : engines_) {
+    const std::string& id = engine->model().info().id;
+    const engine::EngineStats stats = engine->stats();
+    const auto add = [&](const std::string& key, std::string value) {
+      all.emplace_back(id + "." + key, std::move(value));
+    };
+    const auto add_resource = [&](const std::string& type, uint32_t capacity, uint32_t used) {
+      add("resource.g0." + type + ".capacity", std::to_string(capacity));
+      add("resource.g0." + type + ".available",
+          std::to_string(capacity - std::min(capacity, used)));
+      add("resource.g0." + type + ".used", std::to_string(used));
+      add("resource." + type + ".exported_count", "0");
+    };
+    add("model.name", id);
+    add_resource("kv_page", stats.kv_pages_capacity, stats.kv_pages_used);
+    add_resource("embedding", stats.embeddings_capacity, stats.embeddings_used);
+    add("instances.active_count", std::to_string(instances_.running_count()));
+    for (const auto& [instance, count] : pages)
+      add("instance." + instance + ".kv_pages", std::to_string(count));
+    add("model.throughput.tokens_per_second", fmt::format("{:.2f}", stats.tokens_per_second));
+    add("model.latency.avg_ms", fmt::format("{:.3f}", stats.step_ms_mean));
+    add("prefix_cache.hits", "0");
+    add("prefix_cache.tokens_saved", "0");
+  }
+  return all;
+}
+
+std::string StatusReport::json(const std::string& user) const {
+  std::string text = "{";
+  for (const auto& [key, value] : lines(user)) {
+    if (text.size() > 1) text += ", ";
+    text.append(json_text(key)).append(": ").append(json_text(value));
+  }
+  return text + "}";
+}
+
+std::string StatusReport::text(const std::string& user) const {
+  const auto all = lines(user);
+  size_t width = 0;
+  for (const auto& [key, value] : all) width = std::max(width, key.size());
+  std::string text;
+  for (const auto& [key, value] : all) text += fmt::format("{:<{}}  {}\n", key, width, value);
+  return text;
+}
+
+}  // namespace pie::server
