@@ -1,0 +1,38 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "numerics/reference.h"
+
+namespace pie::test {
+
+/// How far one logit may be from the reference's. Derivation and measurements: docs/NUMERICS.md.
+inline constexpr float kLogitTolerance = 0.7F;
+
+/// Two logits may both be off, in opposite directions: only a margin above twice the tolerance
+/// decides which token is the most likely one.
+inline constexpr float kClearMargin = 2 * kLogitTolerance;
+
+/// Where a greedy continuation first leaves the reference's.
+struct Divergence {
+  size_t step = 0;
+  int32_t got = 0;
+  ReferenceStep reference;
+
+  /// A different token at a clear margin is wrong; below it the two go separate ways, and what
+  /// follows cannot be compared.
+  bool is_error() const { return reference.margin > kClearMargin; }
+};
+
+/// The first difference within the common length; nothing when there is none.
+inline std::optional<Divergence> first_divergence(std::span<const int32_t> got,
+                                                  std::span<const ReferenceStep> reference) {
+  for (size_t i = 0; i < got.size() && i < reference.size(); ++i) {
+    if (got[i] != reference[i].token) return Divergence{i, got[i], reference[i]};
+  }
+  return std::nullopt;
+}
+
+}  // namespace pie::test

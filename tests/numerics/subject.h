@@ -1,0 +1,76 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "exec/executor.h"
+#include "exec/ggml_executor.h"
+#include "model/model.h"
+
+namespace pie::test {
+
+/// Our side of the comparison: sequences over one executor. Pages of different sequences
+/// interleave.
+class Subject {
+ public:
+  Subject(std::shared_ptr<const model::Model> model, const exec::ExecutorConfig& config)
+      : model_(std::move(model)), executor_(exec::make_ggml_executor(model_, config).value()) {}
+
+  struct Sequence {
+    std::vector<KvPageId> pages;
+    uint32_t length = 0;
+  };
+
+  const model::Model& model() const { return *model_; }
+
+  /// Appends tokens to a sequence in chunks of the step budget.
+  /// Returns logits of the last `row_count` tokens (of the last chunk): f32 [row_count, n_vocab].
+  std::vector<float> append(Sequence& sequence, std::span<const int32_t> tokens,
+                            uint32_t row_count) {
+    std::vector<float> logits;
+    for (size_t at = 0; at < tokens.size(); at += executor_->config().step_tokens_max) {
+      const auto part = tokens.subspan(
+          at, std::min<size_t>(tokens.size() - at, executor_->config().step_tokens_max));
+      const bool is_last = at + part.size() == tokens.size();
+      logits = step({{&sequence, part}}, is_last ? row_count : 0);
+    }
+    return logits;
+  }
+
+  struct Part {
+    Sequence* sequence;
+    std::span<const int32_t> tokens;
+  };
+
+  /// One step for several sequences; logits of the last `row_count` tokens of each.
+  std::vector<float> step(const std::vector<Part>& parts, uint32_t row_count) {
+    std::vector<std::vector<exec::StepToken>> tokens(parts.size());
+    exec::StepBatch batch;
+    for (size_t i = 0; i < parts.size(); ++i) {
+      Sequence& sequence = *parts[i].sequence;
+      const auto count = static_cast<uint32_t>(parts[i].tokens.size());
+      for (uint32_t j = 0; j < count; ++j) {
+        tokens[i].push_back(
+            {.id = static_cast<TokenId>(parts[i].tokens[j]), .position = sequence.length + j});
+      }
+      while (sequence.pages.size() * executor_->config().page_size < sequence.length + count) {
+        sequence.pages.emplace_back(next_page_++);
+      }
+      exec::StepSlice slice{tokens[i], sequence.pages, sequence.length, {}, {}, {}};
+      for (uint32_t row = count - row_count; row < count; ++row) slice.logit_rows.push_back(row);
+      batch.slices.push_back(std::move(slice));
+      sequence.length += count;
+    }
+    const exec::StepOutput output = executor_->execute(batch).value();
+    return {output.logits.begin(), output.logits.end()};
+  }
+
+ private:
+  std::shared_ptr<const model::Model> model_;
+  std::unique_ptr<exec::Executor> executor_;
+  uint32_t next_page_ = 0;
+};
+
+}  // namespace pie::test
