@@ -1,5 +1,7 @@
 #include "kv/page_pool.h"
 
+#include <algorithm>
+#include <functional>
 #include <string>
 
 #include "base/check.h"
@@ -8,7 +10,7 @@ namespace pie::kv {
 
 PagePool::PagePool(uint32_t capacity) : references_(capacity, 0) {
   free_.reserve(capacity);
-  for (uint32_t page = capacity; page > 0; --page) free_.emplace_back(page - 1);
+  for (uint32_t page = 0; page < capacity; ++page) free_.emplace_back(page);
 }
 
 Result<std::vector<KvPageId>> PagePool::allocate(uint32_t count) {
@@ -18,9 +20,14 @@ Result<std::vector<KvPageId>> PagePool::allocate(uint32_t count) {
                      " pages, expected at most " + std::to_string(free_.size()) + " (free of " +
                      std::to_string(capacity()) + ")"};
   }
-  std::vector<KvPageId> pages(free_.rbegin(), free_.rbegin() + count);
-  free_.resize(free_.size() - count);
-  for (const KvPageId page : pages) references_[page.value] = 1;
+  std::vector<KvPageId> pages;
+  pages.reserve(count);
+  for (uint32_t i = 0; i < count; ++i) {
+    std::pop_heap(free_.begin(), free_.end(), std::greater<>());
+    pages.push_back(free_.back());
+    references_[free_.back().value] = 1;
+    free_.pop_back();
+  }
   return pages;
 }
 
@@ -33,7 +40,9 @@ void PagePool::retain(KvPageId page) {
 void PagePool::release(KvPageId page) {
   PIE_CHECK(page.value < references_.size());
   PIE_CHECK(references_[page.value] > 0);
-  if (--references_[page.value] == 0) free_.push_back(page);
+  if (--references_[page.value] > 0) return;
+  free_.push_back(page);
+  std::push_heap(free_.begin(), free_.end(), std::greater<>());
 }
 
 uint32_t PagePool::reference_count(KvPageId page) const {

@@ -14,7 +14,7 @@ class PagePool {
  public:
   explicit PagePool(uint32_t capacity);
 
-  /// Takes `count` pages, one reference each. All or nothing: on kResourceExhausted the pool is
+  /// Takes `count` pages, smallest first, one reference each. All or nothing: on kResourceExhausted the pool is
   /// unchanged.
   Result<std::vector<KvPageId>> allocate(uint32_t count);
   /// One more reference to a live page.
@@ -32,7 +32,7 @@ class PagePool {
 
  private:
   std::vector<uint32_t> references_;  // by page
-  std::vector<KvPageId> free_;        // a stack: the page used last is the warmest
+  std::vector<KvPageId> free_;        // a heap: smallest first, so that neighbours stay together
 };
 
 }  // namespace pie::kv
