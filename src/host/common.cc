@@ -20,14 +20,15 @@ constexpr const char* kCommon = "inferlet:core/common";
 constexpr const char* kSynchronizationResource = "inferlet:core/common/synchronization-result";
 
 struct SynchronizationObject final : wasm::Object {
-  const wasm::EventRef event = std::make_shared<wasm::Event>();
+  struct State final : wasm::Event {
+    bool completed = false;  ///< written before fire(), read after ready()
+  };
+  const std::shared_ptr<State> state = std::make_shared<State>();
 };
 
 void blob_constructor(Call& call) {
-  InstanceState& state = state_of(call);
   std::vector<uint8_t> bytes = call.bytes(0);
-  check_size("blob", bytes.size(), state.limits.blob_bytes_max);
-  Charge charge(state.memory);
+  Charge charge(state_of(call).memory);
   charge.add(bytes.size());
   call.ret(Value::handle(
       kBlobResource,
@@ -108,8 +109,10 @@ void define_model(wasm::Registry& registry) {
 void synchronize(Call& call) {
   auto queue = call.object<QueueObject>(0);
   auto result = std::make_shared<SynchronizationObject>();
-  // Cancelled (false): the instance is going away, nobody will look.
-  queue->engine().synchronize(queue->id, [event = result->event](bool) { event->fire(); });
+  queue->engine().synchronize(queue->id, [state = result->state](bool completed) {
+    state->completed = completed;
+    state->fire();
+  });
   call.ret(Value::handle(kSynchronizationResource, std::move(result)));
 }
 
@@ -154,11 +157,11 @@ void define_queue(wasm::Registry& registry) {
 
   registry.resource(kCommon, "synchronization-result");
   registry.function(kCommon, "[method]synchronization-result.pollable", [](Call& call) {
-    call.ret(wasm::make_pollable(call.object<SynchronizationObject>(0)->event));
+    call.ret(wasm::make_pollable(call.object<SynchronizationObject>(0)->state));
   });
   registry.function(kCommon, "[method]synchronization-result.get", [](Call& call) {
-    bool ready = call.object<SynchronizationObject>(0)->event->ready();
-    call.ret(ready ? Value::some(Value::boolean(true)) : Value::none());
+    auto state = call.object<SynchronizationObject>(0)->state;
+    call.ret(state->ready() ? Value::some(Value::boolean(state->completed)) : Value::none());
   });
 
   registry.resource(kCommon, "debug-query-result");

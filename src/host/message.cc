@@ -54,7 +54,7 @@ Value option_of(std::optional<std::string> text) {
 Wait send(Call& call) {
   InstanceState& state = state_of(call);
   std::string text(call.string(0));
-  check_size("message", text.size(), state.limits.text_bytes_max);
+  check_size("message", text.size(), state.limits.message_bytes_max);
   state.output->charge(text.size());
   auto finish = [output = state.output,
                  text = std::move(text)](const std::vector<uint32_t>&) mutable {

@@ -23,7 +23,8 @@ struct InstanceLimits {
   uint64_t blob_bytes_max = 16ULL << 20;     ///< one blob from the instance
   uint32_t kv_pages_max = 0;                 ///< 0 = the pool
   uint64_t host_bytes_max = 256ULL << 20;    ///< what the host keeps for it: blobs, passes, results
-  uint64_t text_bytes_max = 1ULL << 20;      ///< one message, return value or text to tokenize
+  uint64_t message_bytes_max = 16ULL << 20;  ///< one message, the return value
+  uint64_t text_bytes_max = 1ULL << 20;      ///< one broadcast, or text to tokenize or render
   uint64_t kvs_key_bytes_max = 1024;
   uint64_t kvs_value_bytes_max = 1ULL << 20;
   uint32_t queues_max = 16'384;      ///< engine queues, over its life

@@ -19,7 +19,7 @@ constexpr const char* kRuntime = "inferlet:core/runtime";
 void set_return(Call& call) {
   InstanceState& state = state_of(call);
   std::string_view text = call.string(0);
-  check_size("set-return", text.size(), state.limits.text_bytes_max);
+  check_size("set-return", text.size(), state.limits.message_bytes_max);
   state.return_value = text;
 }
 

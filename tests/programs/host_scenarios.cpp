@@ -72,6 +72,20 @@ Outcome forward(const Arguments&) {
   return "done";
 }
 
+/// Decode steps, one after the other.
+Outcome steps(const Arguments& arguments) {
+  auto queue = model().create_queue();
+  inferlet::ForwardPass pass(queue);
+  uint32_t sum = 0;
+  for (int i = std::atoi(arguments[1].c_str()); i > 0; --i) {
+    fill(pass, 1);
+    auto result = pass.execute();
+    result->wait();
+    sum += result->tokens()->at(0);
+  }
+  return std::to_string(sum);
+}
+
 /// Waits for a result that the test decides about.
 Outcome pending(const Arguments&) {
   auto queue = model().create_queue();
@@ -218,10 +232,19 @@ Outcome end(const Arguments& arguments) {
 }  // namespace
 
 inferlet::Result<std::string> inferlet_main(const std::vector<std::string>& arguments) {
-  const std::map<std::string, Outcome (*)(const Arguments&)> scenarios = {
-      {"forward", forward},   {"pending", pending}, {"receive", receive}, {"blob", receive_blob},
-      {"send", send_sizes},   {"topics", topics},   {"kvs", store},       {"about", about},
-      {"tokenize", tokenize}, {"chat", chat},       {"mistake", mistake}, {"end", end}};
+  const std::map<std::string, Outcome (*)(const Arguments&)> scenarios = {{"forward", forward},
+                                                                          {"pending", pending},
+                                                                          {"steps", steps},
+                                                                          {"receive", receive},
+                                                                          {"blob", receive_blob},
+                                                                          {"send", send_sizes},
+                                                                          {"topics", topics},
+                                                                          {"kvs", store},
+                                                                          {"about", about},
+                                                                          {"tokenize", tokenize},
+                                                                          {"chat", chat},
+                                                                          {"mistake", mistake},
+                                                                          {"end", end}};
   const auto scenario = scenarios.find(arguments.empty() ? "" : arguments[0]);
   if (scenario == scenarios.end()) return inferlet::fail("unknown scenario");
   return scenario->second(arguments);
