@@ -119,6 +119,16 @@ TEST_F(FunctionsTest, tokenizer_of_the_model_file) {
       (Texts{text, std::to_string(engine->model().info().vocab_size), "special", "\xef\xbf\xbd"}));
 }
 
+TEST_F(FunctionsTest, long_text_is_tokenized_while_its_program_can_be_terminated) {
+  EXPECT_EQ(sent_by({"tokenize", std::string(20'000, 'a')})[0], std::string(20'000, 'a'));
+  engine->blocked_count = 0;
+  Run run = launch({"tokenize", std::string(1'000'000, 'a')});
+  ASSERT_TRUE(wait_until([&] { return engine->blocked_count > 0; }));
+  run.instance->terminate({EndKind::kAborted, "Signal termination"});
+  EXPECT_EQ(wait_for_end(run).kind, EndKind::kAborted);
+  EXPECT_TRUE(run.ports->messages().empty());
+}
+
 TEST_F(FunctionsTest, chat_template_renders) {
   EXPECT_EQ(sent_by({"chat"}),
             (Texts{"ok <|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by "

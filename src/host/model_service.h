@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "host/background.h"
 #include "host/ports.h"
 #include "wasm/value.h"
 
@@ -36,12 +37,13 @@ class ModelService {
   mutable std::optional<wasm::Value> vocabulary_, special_tokens_;
 };
 
-/// What all instances of a host share. Immutable after start.
+/// What all instances of a host share. Its own members are immutable after start.
 struct Services {
   std::vector<std::unique_ptr<ModelService>> models;  ///< the first is the default one
   KvsPort& kvs;
   BusPort& bus;
   std::string version;
+  Background& background;
 
   /// The model of this id; null for an unknown one.
   const ModelService* find_model(std::string_view id) const;

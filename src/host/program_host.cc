@@ -114,7 +114,7 @@ class WasmProgramHost final : public ProgramHost {
  public:
   WasmProgramHost(const HostConfig& config, std::vector<engine::Engine*> engines, KvsPort& kvs,
                   BusPort& bus)
-      : engines_(std::move(engines)), services_{{}, kvs, bus, config.server_version} {
+      : engines_(std::move(engines)), services_{{}, kvs, bus, config.server_version, background_} {
     for (engine::Engine* engine : engines_)
       services_.models.push_back(
           std::make_unique<ModelService>(*engine, static_cast<uint32_t>(services_.models.size())));
@@ -207,6 +207,7 @@ class WasmProgramHost final : public ProgramHost {
   }
 
   const std::vector<engine::Engine*> engines_;
+  Background background_;
   Services services_;
   wasm::Registry registry_;
   const std::shared_ptr<Census> census_ = std::make_shared<Census>();

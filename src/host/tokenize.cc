@@ -25,12 +25,32 @@ void get_tokenizer(Call& call) {
   call.ret(Value::handle(kTokenizerResource, std::make_shared<TokenizerObject>(model->service)));
 }
 
-void tokenize(Call& call) {
+/// A text that is tokenized, here or in the background; ready when it is.
+struct Tokenization final : wasm::Event {
+  std::vector<TokenId> tokens;  ///< written before fire(), read after ready()
+};
+
+/// Tokenizing takes up to 2.5 us a byte (measured), and nothing can interrupt it.
+constexpr size_t kInlineBytesMax = 4096;
+
+wasm::Wait tokenize(Call& call) {
   auto self = call.object<TokenizerObject>(0);
   std::string_view text = call.string(1);
-  // The tokenizer cannot be interrupted: a longer text would hold its worker too long.
-  check_size("tokenize text", text.size(), state_of(call).limits.text_bytes_max);
-  call.ret(Value::u32s(self->tokenizer().tokenize(text)));
+  InstanceState& state = state_of(call);
+  check_size("text", text.size(), state.limits.text_bytes_max);
+  auto work = std::make_shared<Tokenization>();
+  const model::Tokenizer& tokenizer = self->tokenizer();
+  if (text.size() <= kInlineBytesMax) {
+    work->tokens = tokenizer.tokenize(text);
+    work->fire();
+  } else {
+    state.services.background.run([work, &tokenizer, copy = std::string(text)] {
+      work->tokens = tokenizer.tokenize(copy);
+      work->fire();
+    });
+  }
+  return {{work},
+          [work](const std::vector<uint32_t>&) { return Value::u32s(std::move(work->tokens)); }};
 }
 
 /// Bytes that are not UTF-8 (half a character, say) reach the program as U+FFFD.
@@ -44,7 +64,7 @@ void detokenize(Call& call) {
 void define_tokenize(wasm::Registry& registry) {
   registry.resource(kTokenize, "tokenizer");
   registry.function(kTokenize, "get-tokenizer", get_tokenizer);
-  registry.function(kTokenize, "[method]tokenizer.tokenize", tokenize);
+  registry.async_function(kTokenize, "[method]tokenizer.tokenize", tokenize);
   registry.function(kTokenize, "[method]tokenizer.detokenize", detokenize);
   registry.function(kTokenize, "[method]tokenizer.get-vocabs", [](Call& call) {
     call.ret(call.object<TokenizerObject>(0)->service.vocabulary());
