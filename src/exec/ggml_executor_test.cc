@@ -19,9 +19,10 @@ namespace {
 
 using ::testing::HasSubstr;
 
-/// What two ways of computing the same logits of the default model may differ by: half of the
-/// tolerance against the reference that docs/NUMERICS.md derives, which holds for each of the two.
-constexpr float kTolerance = 0.35F;
+/// What two ways of computing the same logits (of size 10 to 30) may differ by here. The sequences
+/// are short enough for ggml to use one and the same attention kernel, so that only the order of
+/// sums in matrix products of different widths is left: none on most machines, 1e-3 on some.
+constexpr float kTolerance = 0.02F;
 
 std::shared_ptr<const model::Model> default_model() {
   static const auto model = model::Model::load(test::model_path()).value();

@@ -2,6 +2,7 @@
 
 #include <llama.h>
 
+#include <algorithm>
 #include <limits>
 #include <stdexcept>
 
@@ -38,9 +39,9 @@ std::vector<int32_t> Reference::tokenize(std::string_view text) const {
   return tokens;
 }
 
-std::vector<float> Reference::prefill(std::span<const int32_t> tokens, uint32_t row_count) {
-  llama_memory_clear(llama_get_memory(context_.get()), true);
-  if (tokens.empty() || tokens.size() > batch_max_) {
+std::vector<float> Reference::append(std::span<const int32_t> tokens, size_t position,
+                                     uint32_t row_count) {
+  if (tokens.empty() || position + tokens.size() > batch_max_) {
     throw std::runtime_error("reference: prompt does not fit the context");
   }
   const auto count = static_cast<int32_t>(tokens.size());
@@ -48,7 +49,7 @@ std::vector<float> Reference::prefill(std::span<const int32_t> tokens, uint32_t 
   batch.n_tokens = count;
   for (int32_t i = 0; i < count; ++i) {
     batch.token[i] = tokens[static_cast<size_t>(i)];
-    batch.pos[i] = i;
+    batch.pos[i] = static_cast<int32_t>(position) + i;
     batch.n_seq_id[i] = 1;
     batch.seq_id[i][0] = 0;
     batch.logits[i] = i >= count - static_cast<int32_t>(row_count) ? 1 : 0;
@@ -58,6 +59,22 @@ std::vector<float> Reference::prefill(std::span<const int32_t> tokens, uint32_t 
   if (status != 0) throw std::runtime_error("reference: llama_decode failed");
   const float* rows = llama_get_logits(context_.get());
   return {rows, rows + size_t{row_count} * vocab_size()};
+}
+
+std::vector<float> Reference::prefill(std::span<const int32_t> tokens, uint32_t row_count) {
+  llama_memory_clear(llama_get_memory(context_.get()), true);
+  return append(tokens, 0, row_count);
+}
+
+std::vector<float> Reference::prefill_in_batches(std::span<const int32_t> tokens,
+                                                 uint32_t batch_tokens) {
+  llama_memory_clear(llama_get_memory(context_.get()), true);
+  std::vector<float> logits;
+  for (size_t at = 0; at < tokens.size(); at += batch_tokens) {
+    const size_t count = std::min<size_t>(batch_tokens, tokens.size() - at);
+    logits = append(tokens.subspan(at, count), at, 1);
+  }
+  return logits;
 }
 
 std::vector<float> Reference::decode(int32_t token) {

@@ -32,6 +32,8 @@ class Reference {
   /// Starts over, and computes the tokens in one batch.
   /// Returns logits of the last `row_count` tokens: f32 [row_count, n_vocab].
   std::vector<float> prefill(std::span<const int32_t> tokens, uint32_t row_count);
+  /// The same in batches of `batch_tokens`; logits of the last token.
+  std::vector<float> prefill_in_batches(std::span<const int32_t> tokens, uint32_t batch_tokens);
   /// Computes one more token. Returns its logits, f32 [n_vocab].
   std::vector<float> decode(int32_t token);
   /// Starts over and decodes `count` tokens after the prompt, greedily, stopping at none.
@@ -40,6 +42,8 @@ class Reference {
   uint32_t vocab_size() const;
 
  private:
+  std::vector<float> append(std::span<const int32_t> tokens, size_t position, uint32_t row_count);
+
   struct Free {
     void operator()(llama_model* model) const;
     void operator()(llama_context* context) const;
