@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Launches a program on a Pie server and prints what it says, as it says it.
 
-    python main.py text-completion -- --prompt "What is the capital of France?"
-    python main.py my_program.wasm --server ws://127.0.0.1:8080
+python main.py text-completion -- --prompt "What is the capital of France?"
+python main.py my_program.wasm --server ws://127.0.0.1:8080
 """
 
 from __future__ import annotations

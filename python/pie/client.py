@@ -34,9 +34,9 @@ class InstanceInfo:
 class PieClient:
     """A connection to a Pie server, for one asyncio event loop.
 
-    Use it as an async context manager. A connection that is refused or lost is a ConnectionError, and
-    ends every call and every `recv()` that waits; what the server refuses is a PieError. Cancelling
-    a call leaves the client usable.
+    Use it as an async context manager. A connection that is refused or lost is a ConnectionError,
+    and ends every call and every `recv()` that waits; what the server refuses is a PieError.
+    Cancelling a call leaves the client usable.
     """
 
     def __init__(
@@ -48,8 +48,8 @@ class PieClient:
     ) -> None:
         """Connects nothing yet.
 
-        `server_uri` is a WebSocket address, ``ws://HOST:PORT``. A server that does not even answer a
-        WebSocket ping for `silence_timeout` seconds is taken for gone.
+        `server_uri` is a WebSocket address, ``ws://HOST:PORT``. A server that does not even answer
+        a WebSocket ping for `silence_timeout` seconds is taken for gone.
         """
         self._uri = server_uri
         self._connect_timeout = connect_timeout
@@ -155,9 +155,9 @@ class PieClient:
     ) -> Instance:
         """Launches a program by its hash or its name.
 
-        A detached instance goes on when its client leaves and keeps what it says for whoever attaches.
-        `arguments` is another name for `args`. When the call is cancelled, the instance that was
-        about to start is terminated.
+        A detached instance goes on when its client leaves, and keeps what it says for whoever
+        attaches. `arguments` is another name for `args`. When the call is cancelled, the instance
+        that was about to start is terminated.
         """
         given = list(args if arguments is None else arguments)
         token = self._link.native.launch(program, given, detached)
@@ -177,7 +177,7 @@ class PieClient:
         return await self._opened(token)
 
     async def attach_instance(self, instance_id: str) -> Instance:
-        """Attaches to a detached instance: what it said meanwhile comes first, then what it says."""
+        """Attaches to a detached instance: first comes what it said meanwhile, then the rest."""
         return await self._opened(self._link.native.attach(instance_id))
 
     async def list_instances(self) -> list[InstanceInfo]:

@@ -1,6 +1,7 @@
 """What can go wrong, as exceptions.
 
-A connection that is refused, reset or lost is Python's own :class:`ConnectionError`, not one of these.
+A connection that is refused, reset or lost is Python's own :class:`ConnectionError`, not one of
+these.
 """
 
 from __future__ import annotations

@@ -48,8 +48,8 @@ class Instance:
         """Waits for the next event: its kind, and its text (or bytes, of a blob).
 
         Raises PieError("instance has ended: ...") after the final event, ConnectionError when the
-        connection is lost, PieTimeoutError after `timeout` seconds. No event is lost by a timeout or
-        by cancelling.
+        connection is lost, PieTimeoutError after `timeout` seconds. No event is lost by a timeout
+        or by cancelling.
         """
         loop = asyncio.get_running_loop()
         deadline = None if timeout is None else loop.time() + timeout
@@ -82,4 +82,3 @@ class Instance:
     def __repr__(self) -> str:
         """Names the id."""
         return f"<Instance {self.id}>"
-

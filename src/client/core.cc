@@ -50,7 +50,7 @@ void Core::close() {
     closed_ = true;
     boost::asio::post(io_, [this] {
       closing_ = true;
-      if (socket_) return socket_->close();
+      if (socket_ && !lost_) return socket_->close();
       lost(Error{ErrorCode::kUnavailable, "the client is closed"});
     });
   }
@@ -81,6 +81,7 @@ void Core::connect(CallId call, Done<void> done) {
 }
 
 void Core::lost(const Error& error) {
+  lost_ = true;
   if (const auto told = std::exchange(connect_done_, nullptr)) told(error);
   session_.on_lost(error);
   while (!uploads_.empty()) finish_upload(uploads_.begin()->first, error);

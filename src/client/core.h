@@ -98,6 +98,7 @@ class Core : public std::enable_shared_from_this<Core> {
   // Of the thread only:
   bool closing_ = false;
   bool open_ = false;
+  bool lost_ = false;  // for good: a client connects once
   Done<void> connect_done_;
   CallId connect_call_ = 0;
   protocol::ClientSession session_;
