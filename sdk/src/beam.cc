@@ -40,6 +40,37 @@ Result<std::vector<Candidate>> candidates(std::vector<Beam>& beams, size_t width
   return all;
 }
 
+/// The `width` best candidates that go on; one that ends becomes `best` if it is better.
+std::vector<Beam> survivors(std::vector<Beam>& beams, const std::vector<Candidate>& candidates,
+                            size_t width, const Stop& stop, std::optional<BeamAnswer>& best) {
+  std::vector<Candidate> chosen;
+  for (const Candidate& candidate : candidates) {
+    if (chosen.size() == width) break;
+    std::vector<uint32_t> tokens = beams[candidate.beam].tokens;
+    tokens.push_back(candidate.token);
+    const Stop::Verdict verdict = stop.check(tokens);
+    if (!verdict.stop) {
+      chosen.push_back(candidate);
+    } else if (!best || best->log_probability < candidate.score) {
+      tokens.resize(tokens.size() - verdict.withheld);
+      best = BeamAnswer{"", std::move(tokens), candidate.score};
+    }
+  }
+  std::vector<Beam> kept;
+  for (size_t i = 0; i < chosen.size(); ++i) {
+    Beam& parent = beams[chosen[i].beam];
+    // The last child takes the parent's context over; a fork would compute its last page again.
+    const bool is_last =
+        std::none_of(chosen.begin() + static_cast<ptrdiff_t>(i) + 1, chosen.end(),
+                     [&](const Candidate& later) { return later.beam == chosen[i].beam; });
+    Beam child{is_last ? std::move(parent.context) : parent.context.fork(), parent.tokens,
+               chosen[i].score};
+    child.tokens.push_back(chosen[i].token);
+    kept.push_back(std::move(child));
+  }
+  return kept;
+}
+
 }  // namespace
 
 Result<BeamAnswer> beam_search(const Context& start, size_t width, const Stop& stop) {
@@ -51,22 +82,11 @@ Result<BeamAnswer> beam_search(const Context& start, size_t width, const Stop& s
   while (!best || (!beams.empty() && beams.front().score > best->log_probability)) {
     const auto next = candidates(beams, width);
     if (!next) return fail(next.error());
-    std::vector<Beam> kept;
-    for (const Candidate& candidate : *next) {
-      if (kept.size() == width) break;
-      std::vector<uint32_t> tokens = beams[candidate.beam].tokens;
-      tokens.push_back(candidate.token);
-      if (const Stop::Verdict verdict = stop.check(tokens); verdict.stop) {
-        if (best && best->log_probability >= candidate.score) continue;
-        tokens.resize(tokens.size() - verdict.withheld);
-        best = BeamAnswer{"", std::move(tokens), candidate.score};
-        continue;
-      }
-      Beam beam{beams[candidate.beam].context.fork(), std::move(tokens), candidate.score};
-      if (auto filled = beam.context.fill_tokens(std::span(&candidate.token, 1)); !filled) {
+    std::vector<Beam> kept = survivors(beams, *next, width, stop, best);
+    for (Beam& beam : kept) {
+      if (auto filled = beam.context.fill_tokens(std::span(beam.tokens).last(1)); !filled) {
         return fail(filled.error());
       }
-      kept.push_back(std::move(beam));
     }
     if (kept.empty() && !best) return fail("[beam search] the model gave no token to go on with");
     beams = std::move(kept);

@@ -1,9 +1,9 @@
 // What the SDK promises about contexts, shown on the server's model. The first argument names a
 // scenario; it returns "NAME: passed", or fails with what was different.
 //
-// Two ways to the same sequence may differ in the last bits, so distributions are compared with a
-// tolerance. It is far above rounding (the executor's products are rounded to 8 bits: 0.01 at most
-// was seen) and far below what one token more or less in sight does (0.1 and more).
+// Two ways to the same sequence are compared by their distributions. On the reference executor the
+// probabilities are equal to the last bit; the tolerance leaves room for executors that sum in
+// another order, and is far below what one token more or less in sight does (0.1 and more).
 #include <pie/inferlet.h>
 
 #include <cmath>
@@ -17,7 +17,7 @@ using inferlet::Distribution;
 using inferlet::Sampler;
 using inferlet::Stop;
 
-constexpr double kTolerance = 0.03;
+constexpr double kTolerance = 0.002;
 constexpr std::string_view kStory =
     "Once upon a time a small robot lived in a lighthouse by the sea. Every evening it lit the "
     "lamp, "
@@ -63,6 +63,7 @@ void expect_same(const Distribution& a, const Distribution& b, const std::string
     const double other = found == probabilities.end() ? 0.0 : found->second;
     worst = std::max(worst, std::abs(other - static_cast<double>(b.probabilities[i])));
   }
+  inferlet::print(what + ": " + std::to_string(worst) + "\n");
   expect(worst < kTolerance, what + ": probabilities differ by " + std::to_string(worst));
 }
 
@@ -305,7 +306,7 @@ double score_of(std::string_view prompt, std::span<const uint32_t> tokens) {
   Context context = filled(prompt);
   double score = 0.0;
   for (const uint32_t token : tokens) {
-    const Distribution best = must(context.next_distribution(1.0F, 200));
+    const Distribution best = must(context.next_distribution(1.0F, 50));
     double probability = 1e-9;
     for (size_t i = 0; i < best.ids.size(); ++i) {
       if (best.ids[i] == token) probability = static_cast<double>(best.probabilities[i]);
@@ -316,21 +317,21 @@ double score_of(std::string_view prompt, std::span<const uint32_t> tokens) {
   return score;
 }
 
-void a_beam_of_four_is_no_worse_than_greedy() {
+void a_beam_of_three_is_no_worse_than_greedy() {
   constexpr std::string_view kPrompt = "The three primary colours are";
-  const Stop stop = Stop::max_len(8);
+  const Stop stop = Stop::max_len(5);
   const Context start = filled(kPrompt);
   const inferlet::BeamAnswer one = must(inferlet::beam_search(start, 1, stop));
-  const inferlet::BeamAnswer four = must(inferlet::beam_search(start, 4, stop));
+  const inferlet::BeamAnswer three = must(inferlet::beam_search(start, 3, stop));
   Context greedy = start.fork();
   const std::string answer = must(greedy.generate(Sampler::greedy(), stop));
   expect(one.text == answer, "one beam is greedy: " + one.text + " / " + answer);
-  expect(four.tokens.size() == 8, "eight tokens");
-  expect(four.log_probability >= one.log_probability - 0.05, "four beams: " + four.text);
-  const double checked = score_of(kPrompt, four.tokens);
-  expect(std::abs(checked - four.log_probability) < 0.2, "its log-probability is " +
-                                                             std::to_string(checked) + ", said " +
-                                                             std::to_string(four.log_probability));
+  expect(three.tokens.size() == 5, "five tokens");
+  expect(three.log_probability >= one.log_probability - 0.05, "three beams: " + three.text);
+  const double checked = score_of(kPrompt, three.tokens);
+  expect(std::abs(checked - three.log_probability) < 0.2,
+         "its log-probability is " + std::to_string(checked) + ", said " +
+             std::to_string(three.log_probability));
 }
 
 const std::map<std::string, std::function<void()>> kScenarios = {
@@ -345,7 +346,7 @@ const std::map<std::string, std::function<void()>> kScenarios = {
     {"stream", characters_of_several_tokens_come_out_whole},
     {"conversation", a_conversation_is_what_the_template_writes},
     {"reply-prefix", text_filled_into_an_answer_is_part_of_it},
-    {"beam", a_beam_of_four_is_no_worse_than_greedy},
+    {"beam", a_beam_of_three_is_no_worse_than_greedy},
 };
 
 }  // namespace
