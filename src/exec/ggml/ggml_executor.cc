@@ -7,12 +7,14 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 
 #include "exec/ggml/batch_plan.h"
 #include "exec/ggml/ggml_weights.h"
 #include "exec/ggml/kv_pool.h"
 #include "exec/ggml/step_graph.h"
+#include "exec/ggml/thread_chooser.h"
 #include "model/architecture.h"
 
 namespace pie::exec {
@@ -44,7 +46,8 @@ class GgmlExecutor final : public Executor {
         config_(config),
         pool_(std::move(pool)),
         weights_(model_->weights()),
-        graph_(model_->architecture(), weights_, pool_) {}
+        graph_(model_->architecture(), weights_, pool_),
+        chooser_(config_.thread_count) {}
 
   Result<void> start();
   Result<StepOutput> execute(const StepBatch& batch) override;
@@ -57,12 +60,14 @@ class GgmlExecutor final : public Executor {
 
  private:
   void fill_inputs(const BatchPlan& plan);
+  ggml_status compute(ggml_cgraph* graph, uint32_t row_count);
 
   std::shared_ptr<const model::Model> model_;
   ExecutorConfig config_;
   KvPool pool_;
   GgmlWeights weights_;
   StepGraph graph_;
+  ThreadChooser chooser_;
   std::unique_ptr<ggml_threadpool, ThreadpoolDeleter> threads_;
   ggml_backend_ptr backend_;
   ggml_gallocr_ptr allocator_;
@@ -82,7 +87,6 @@ Result<void> GgmlExecutor::start() {
                  fmt::format("[ggml] got no backend with {} threads: configure fewer threads",
                              config_.thread_count)};
   }
-  ggml_backend_cpu_set_n_threads(backend_.get(), static_cast<int>(config_.thread_count));
   ggml_backend_cpu_set_threadpool(backend_.get(), threads_.get());
   allocator_.reset(ggml_gallocr_new(ggml_backend_get_default_buffer_type(backend_.get())));
   return {};
@@ -103,6 +107,16 @@ void GgmlExecutor::fill_inputs(const BatchPlan& plan) {
   }
 }
 
+ggml_status GgmlExecutor::compute(ggml_cgraph* graph, uint32_t row_count) {
+  const uint32_t threads = chooser_.choose(row_count);
+  ggml_backend_cpu_set_n_threads(backend_.get(), static_cast<int>(threads));
+  const auto start = std::chrono::steady_clock::now();
+  const ggml_status status = ggml_backend_graph_compute(backend_.get(), graph);
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  chooser_.report(row_count, threads, took.count());
+  return status;
+}
+
 Result<StepOutput> GgmlExecutor::execute(const StepBatch& batch) {
   // Gathered K (and as much V) of a group that still stays in a core's share of the caches.
   constexpr uint32_t kGatherSlotsMax = 4096;
@@ -117,7 +131,7 @@ Result<StepOutput> GgmlExecutor::execute(const StepBatch& batch) {
                              plan.row_count(), batch.slices.size())};
   }
   fill_inputs(plan);
-  const ggml_status status = ggml_backend_graph_compute(backend_.get(), graph);
+  const ggml_status status = compute(graph, plan.row_count());
   if (status != GGML_STATUS_SUCCESS) {
     return Error{ErrorCode::kInternal,
                  fmt::format("[step] got '{}' from ggml", ggml_status_to_string(status))};
