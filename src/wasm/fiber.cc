@@ -156,6 +156,8 @@ Outcome Fiber::outcome() {
     return std::move(*verdict);
   }
   if (error) {
+    if (memory_.machine_full())
+      return {Outcome::Kind::kFault, "the machine has no more memory: " + cause_of(*error), 0};
     if (memory_.refused_bytes() > 0)
       return limit("memory", memory_.refused_bytes(), memory_.bytes_max(), "bytes");
     return {Outcome::Kind::kTrap, cause_of(*error) + backtrace_of(*error), 0};

@@ -34,7 +34,10 @@ wasmtime_error_t* grow_memory(void* env, size_t size_bytes) {
   if (memory.budget && !memory.budget->take(more_bytes))
     return wasmtime_error_new("the instance's memory limit");
   if (mprotect(memory.base, size_bytes, PROT_READ | PROT_WRITE) != 0) {
-    if (memory.budget) memory.budget->give_back(more_bytes);
+    if (memory.budget) {
+      memory.budget->give_back(more_bytes);
+      memory.budget->set_machine_full();
+    }
     return wasmtime_error_new("the machine has no more memory");
   }
   memory.size_bytes = size_bytes;
@@ -59,7 +62,10 @@ wasmtime_error_t* new_memory(void*, const wasm_memorytype_t*, size_t minimum, si
       base != MAP_FAILED && (minimum == 0 || mprotect(base, minimum, PROT_READ | PROT_WRITE) == 0);
   if (!usable) {
     if (base != MAP_FAILED) munmap(base, mapped);
-    if (budget) budget->give_back(minimum);
+    if (budget) {
+      budget->give_back(minimum);
+      budget->set_machine_full();
+    }
     return wasmtime_error_new("the machine has no more address space");
   }
   auto memory = std::make_unique<LinearMemory>(

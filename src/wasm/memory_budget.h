@@ -21,6 +21,10 @@ class MemoryBudget {
   /// What would have been used, had the last refused growth been granted; 0: none was refused.
   uint64_t refused_bytes() const { return refused_bytes_; }
 
+  /// The machine, not the limit, refused memory.
+  void set_machine_full() { machine_full_ = true; }
+  bool machine_full() const { return machine_full_; }
+
   /// The budget that memories made on this thread belong to, while the scope lives.
   class Scope {
    public:
@@ -37,6 +41,7 @@ class MemoryBudget {
   const uint64_t bytes_max_;
   std::atomic<uint64_t> used_bytes_{0};
   uint64_t refused_bytes_ = 0;
+  bool machine_full_ = false;
 };
 
 /// Makes the engine take linear memories from us: reserved whole, committed as they grow, counted

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <condition_variable>
+#include <fstream>
 #include <map>
 #include <mutex>
 #include <set>
@@ -11,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/log.h"
 #include "wasm/compile_cache.h"
 #include "wasm/component.h"
 #include "wasm/engine.h"
@@ -25,10 +27,27 @@ namespace {
 /// A guest is pre-empted after one to two of these.
 constexpr uint32_t kTickMs = 5;
 
+/// Mappings that the kernel keeps for one instance: its memory and its stack, each with a guard.
+constexpr uint64_t kMappingsPerInstance = 4;
+/// Mappings left for everything else in the process.
+constexpr uint64_t kMappingsReserve = 4096;
+
+/// As many instances as were asked for, or as the kernel has mappings for.
+uint32_t instances_possible(uint32_t wanted) {
+  uint64_t mappings_max = 0;
+  std::ifstream("/proc/sys/vm/max_map_count") >> mappings_max;
+  if (mappings_max <= kMappingsReserve) return wanted;
+  const uint64_t possible = (mappings_max - kMappingsReserve) / kMappingsPerInstance;
+  if (possible >= wanted) return wanted;
+  log::warning("{} instances at most, not {}: vm.max_map_count is {}; raise it with sysctl",
+               possible, wanted, mappings_max);
+  return static_cast<uint32_t>(possible);
+}
+
 class RuntimeImpl final : public Runtime {
  public:
   RuntimeImpl(const RuntimeConfig& config, const Registry& registry, std::shared_ptr<Engine> engine)
-      : config_(config),
+      : instances_max_(instances_possible(config.instances_max)),
         registry_(registry),
         engine_(std::move(engine)),
         cache_(engine_, config.cache_folder),
@@ -88,11 +107,11 @@ class RuntimeImpl final : public Runtime {
       std::lock_guard lock(mutex_);
       if (stopping_)
         return Error{ErrorCode::kUnavailable, "[launch] the server is stopping; try another"};
-      if (live_count_ >= config_.instances_max)
+      if (live_count_ >= instances_max_)
         return Error{ErrorCode::kResourceExhausted,
                      fmt::format("[launch] instances: used {}, allowed {}; try again when one has "
                                  "ended, or raise the limit",
-                                 live_count_, config_.instances_max)};
+                                 live_count_, instances_max_)};
       ++live_count_;
       fiber = std::make_shared<Fiber>(
           scheduler_, std::move(spec), [this](Fiber&) { release_slot(); },
@@ -128,7 +147,7 @@ class RuntimeImpl final : public Runtime {
     changed_.notify_all();
   }
 
-  const RuntimeConfig config_;
+  const uint32_t instances_max_;
   const Registry& registry_;
   const std::shared_ptr<Engine> engine_;
   CompileCache cache_;

@@ -66,7 +66,7 @@ void Scheduler::enqueue(std::shared_ptr<Task> task, Place place) {
   {
     std::lock_guard lock(mutex_);
     if (place == Place::kHogs) {
-      if (hogs_.empty() && last_hog_ns_ == 0) last_hog_ns_ = read_clock_ns(CLOCK_MONOTONIC);
+      if (hogs_.empty()) hogs_unserved_since_ns_ = read_clock_ns(CLOCK_MONOTONIC);
       hogs_.push_back(std::move(task));
     } else {
       preempt = idle_workers_ == 0 && hog_slices_ > 0;
@@ -81,7 +81,8 @@ void Scheduler::enqueue(std::shared_ptr<Task> task, Place place) {
 bool Scheduler::pick_hog() {
   if (hogs_.empty()) return false;
   if (woken_.empty()) return true;
-  return read_clock_ns(CLOCK_MONOTONIC) - last_hog_ns_ > kHogPatienceNs;
+  if (hog_slices_ > 0) return false;
+  return read_clock_ns(CLOCK_MONOTONIC) - hogs_unserved_since_ns_ > kHogPatienceNs;
 }
 
 void Scheduler::work() {
@@ -95,14 +96,13 @@ void Scheduler::work() {
     auto& queue = hog ? hogs_ : woken_;
     const std::shared_ptr<Task> task = std::move(queue.front());
     queue.pop_front();
-    if (hog) {
-      ++hog_slices_;
-      last_hog_ns_ = read_clock_ns(CLOCK_MONOTONIC);
-    }
+    if (hog) ++hog_slices_;
     lock.unlock();
     run(task, hog);
     lock.lock();
-    if (hog) --hog_slices_;
+    if (!hog) continue;
+    --hog_slices_;
+    hogs_unserved_since_ns_ = read_clock_ns(CLOCK_MONOTONIC);
   }
 }
 

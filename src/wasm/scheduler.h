@@ -33,8 +33,8 @@ class Task {
 
 /// A few worker threads and two queues: tasks that were woken, and hogs, which used up a slice.
 /// Woken tasks go first, so a program that waits for tokens is not slowed by one that computes;
-/// hogs share what is left and are never starved (one gets a slice at least every
-/// kHogPatienceNs). Thread-safe. It knows nothing of WebAssembly.
+/// hogs share what is left and are never starved (after
+/// kHogPatienceNs without a slice one goes first). Thread-safe. It knows nothing of WebAssembly.
 class Scheduler {
  public:
   /// A task that used more CPU time than this before it was pre-empted is a hog.
@@ -75,8 +75,8 @@ class Scheduler {
   std::condition_variable changed_;
   std::deque<std::shared_ptr<Task>> woken_, hogs_;
   uint32_t idle_workers_ = 0;
-  uint32_t hog_slices_ = 0;  ///< workers that run a hog
-  uint64_t last_hog_ns_ = 0;
+  uint32_t hog_slices_ = 0;              ///< workers that run a hog
+  uint64_t hogs_unserved_since_ns_ = 0;  ///< the end of the last hog's slice
   bool stopping_ = false;
   std::atomic<uint32_t> running_{0};
   std::vector<std::thread> workers_;
