@@ -95,7 +95,7 @@ function(pie_program name)
   add_dependencies(guest_programs program_${name})
 endfunction()
 
-# What `pie build` needs beside the compiler, in the layout that src/cli/build_command.cc reads.
+# What `pie build` needs beside the compiler, in the layout that src/cli/build_program.cc reads.
 set(_sdk ${PIE_OUTPUT}/share/pie/sdk)
 set(_outputs "")
 file(GLOB _headers CONFIGURE_DEPENDS RELATIVE ${PIE_SDK} ${PIE_SDK}/include/pie/*.h)

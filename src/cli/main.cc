@@ -3,9 +3,7 @@
 #include <memory>
 #include <string>
 
-#if __has_include("cli/build_command.h")
 #include "cli/build_command.h"
-#endif
 #if __has_include("cli/client_commands.h")
 #include "cli/client_commands.h"
 #endif
@@ -20,6 +18,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   pie::cli::add_serve_command(app, exit_code);
   pie::cli::add_run_command(app, exit_code);
+  pie::cli::add_build_command(app, exit_code);
   app.footer(
       "Examples:\n"
       "  pie serve\n"

@@ -1,5 +1,5 @@
 // `pie build` against the SDK that the build assembles (PIE_SHARE names it).
-#include "cli/build_command.h"
+#include "cli/build_program.h"
 
 #include <gtest/gtest.h>
 
@@ -21,9 +21,9 @@ inferlet::Result<std::string> inferlet_main(const std::vector<std::string>& argu
 }
 )";
 
-class BuildCommand : public testing::Test {
+class BuildProgram : public testing::Test {
  protected:
-  BuildCommand() : folder_(TemporaryFolder::create().value()) {
+  BuildProgram() : folder_(TemporaryFolder::create().value()) {
     const char* share = std::getenv("PIE_SHARE");
     options_.share = share != nullptr ? share : PIE_TEST_SHARE;
     options_.sources = {write("my_inferlet.cpp", kProgram)};
@@ -40,7 +40,7 @@ class BuildCommand : public testing::Test {
   BuildOptions options_;
 };
 
-TEST_F(BuildCommand, one_file_becomes_a_component_with_the_functions_names) {
+TEST_F(BuildProgram, one_file_becomes_a_component_with_the_functions_names) {
   const auto built = build_program(options_);
   ASSERT_TRUE(built.ok()) << built.error().message;
   const std::string bytes = read_file(*built).value();
@@ -49,14 +49,14 @@ TEST_F(BuildCommand, one_file_becomes_a_component_with_the_functions_names) {
   EXPECT_NE(bytes.find("inferlet_main("), std::string::npos) << "backtraces need names";
 }
 
-TEST_F(BuildCommand, manifest_goes_beside_the_program) {
+TEST_F(BuildProgram, manifest_goes_beside_the_program) {
   options_.manifest = write("given.toml", "[package]\nname = \"me/mine\"\n");
   ASSERT_TRUE(build_program(options_).ok());
   EXPECT_EQ(read_file(folder_.path() / "my_inferlet.toml").value(),
             "[package]\nname = \"me/mine\"\n");
 }
 
-TEST_F(BuildCommand, source_that_does_not_compile_leaves_no_program) {
+TEST_F(BuildProgram, source_that_does_not_compile_leaves_no_program) {
   options_.sources = {write("bad.cpp", "int main( {\n")};
   const auto built = build_program(options_);
   ASSERT_FALSE(built.ok());
@@ -65,7 +65,7 @@ TEST_F(BuildCommand, source_that_does_not_compile_leaves_no_program) {
   EXPECT_FALSE(fs::exists(options_.output));
 }
 
-TEST_F(BuildCommand, missing_source_sdk_and_compiler_are_named) {
+TEST_F(BuildProgram, missing_source_sdk_and_compiler_are_named) {
   BuildOptions options = options_;
   options.sources = {folder_.path() / "missing.cpp"};
   EXPECT_NE(build_program(options).error().message.find("missing.cpp"), std::string::npos);
