@@ -178,7 +178,13 @@ TEST(SchedulerTest, hog_that_is_to_be_ended_comes_first) {
     }));
   }
   hold = true;
+  std::atomic<bool> all_queued{false};
+  scheduler.wake(make_task([&] {  // keeps the worker until all are queued
+    while (!all_queued) std::this_thread::yield();
+    return Task::Slice::kDone;
+  }));
   for (const auto& hog : hogs) scheduler.wake(hog);
+  all_queued = true;
   ASSERT_TRUE(eventually([&] { return started == 1; }));  // 1 to 4 wait behind it
   scheduler.wake_first(hogs[3]);
   hold = false;
