@@ -33,6 +33,7 @@ class HostTest : public testing::Test {
     ASSERT_TRUE(model.ok()) << model.error().message;
     engine = std::make_unique<ScriptedEngine>(*model);
     auto made = ProgramHost::create({.worker_count = 2,
+                                     .instances_max = 64,
                                      .cache_folder = testing::TempDir() + "/pie_host_test",
                                      .server_version = "1.2.3"},
                                     {engine.get()}, kvs, bus);

@@ -1,0 +1,92 @@
+#include "host/define.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace pie::host {
+namespace {
+
+/// The functions of the ABI (inferlet-host.md, section 1), as the component model names them.
+const std::map<std::string, std::vector<std::string>> kFunctions = {
+    {"inferlet:core/common",
+     {"[constructor]blob",
+      "[method]blob.read",
+      "[method]blob.size",
+      "[method]blob-result.pollable",
+      "[method]blob-result.get",
+      "[method]model.get-name",
+      "[method]model.get-traits",
+      "[method]model.get-description",
+      "[method]model.get-prompt-template",
+      "[method]model.get-stop-tokens",
+      "[method]model.get-service-id",
+      "[method]model.get-kv-page-size",
+      "[method]model.create-queue",
+      "[method]queue.get-service-id",
+      "[method]queue.synchronize",
+      "[method]queue.set-priority",
+      "[method]queue.debug-query",
+      "[method]synchronization-result.pollable",
+      "[method]synchronization-result.get",
+      "[method]debug-query-result.pollable",
+      "[method]debug-query-result.get",
+      "allocate-resources",
+      "deallocate-resources",
+      "get-all-exported-resources",
+      "release-exported-resources",
+      "export-resources",
+      "import-resources"}},
+    {"inferlet:core/forward",
+     {"[method]forward-pass.execute", "[method]forward-pass-result.pollable",
+      "[method]forward-pass-result.get-distributions", "[method]forward-pass-result.get-tokens",
+      "create-forward-pass", "attention-mask", "kv-cache", "input-embeddings", "input-tokens",
+      "output-embeddings", "output-distributions", "output-tokens", "output-tokens-top-k",
+      "output-tokens-top-p", "output-tokens-min-p", "output-tokens-top-k-top-p"}},
+    {"inferlet:core/tokenize",
+     {"get-tokenizer", "[method]tokenizer.tokenize", "[method]tokenizer.detokenize",
+      "[method]tokenizer.get-vocabs", "[method]tokenizer.get-special-tokens",
+      "[method]tokenizer.get-split-regex"}},
+    {"inferlet:core/runtime",
+     {"get-version", "get-instance-id", "get-arguments", "set-return", "get-model",
+      "get-all-models", "get-all-models-with-traits", "debug-query"}},
+    {"inferlet:core/kvs",
+     {"store-get", "store-set", "store-delete", "store-exists", "store-list-keys"}},
+    {"inferlet:core/message",
+     {"[method]subscription.pollable", "[method]subscription.get",
+      "[method]subscription.unsubscribe", "[method]receive-result.pollable",
+      "[method]receive-result.get", "send", "receive", "send-blob", "receive-blob", "broadcast",
+      "subscribe"}},
+    {"pie:chat/template", {"render"}},
+    {"inferlet:adapter/common", {"set-adapter", "download-adapter", "upload-adapter"}},
+    {"inferlet:zo/evolve", {"set-adapter-seed", "initialize-adapter", "update-adapter"}},
+    {"inferlet:image/image", {"embed-image", "calculate-embed-size"}}};
+
+TEST(Define, every_function_of_the_abi_is_there) {
+  wasm::Registry registry;
+  define_host(registry);
+  for (const auto& [interface, names] : kFunctions)
+    for (const std::string& name : names)
+      EXPECT_NE(registry.find(interface, name), nullptr) << interface << "#" << name;
+}
+
+TEST(Define, every_resource_of_the_abi_is_there) {
+  wasm::Registry registry;
+  define_host(registry);
+  for (const char* resource :
+       {"common/blob", "common/blob-result", "common/model", "common/queue",
+        "common/synchronization-result", "common/debug-query-result", "forward/forward-pass",
+        "forward/forward-pass-result", "tokenize/tokenizer", "message/subscription",
+        "message/receive-result"}) {
+    const auto& all = registry.resources();
+    EXPECT_NE(std::find(all.begin(), all.end(), std::string("inferlet:core/") + resource),
+              all.end())
+        << resource;
+  }
+}
+
+}  // namespace
+}  // namespace pie::host
