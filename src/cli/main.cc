@@ -1,12 +1,7 @@
 #include <CLI/CLI.hpp>
-#include <cstdio>
-#include <memory>
-#include <string>
 
 #include "cli/build_command.h"
-#if __has_include("cli/client_commands.h")
 #include "cli/client_commands.h"
-#endif
 #include "cli/run_command.h"
 #include "cli/serve_command.h"
 #include "cli/version.h"
@@ -18,6 +13,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   pie::cli::add_serve_command(app, exit_code);
   pie::cli::add_run_command(app, exit_code);
+  pie::cli::add_client_commands(app, exit_code);
   pie::cli::add_build_command(app, exit_code);
   app.footer(
       "Examples:\n"

@@ -56,52 +56,26 @@ void EventLog::append_locked(EventKind kind, EndCode code, std::string payload) 
 }
 
 void EventLog::write(EventKind stream, std::string_view bytes) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (ended_) return;
-    std::string text = (stream == EventKind::kStdout ? stdout_ : stderr_).push(bytes);
-    if (text.empty()) return;
-    append_locked(stream, EndCode::kCompleted, std::move(text));
-  }
-  notify();
+  const std::lock_guard lock(mutex_);
+  if (ended_) return;
+  std::string text = (stream == EventKind::kStdout ? stdout_ : stderr_).push(bytes);
+  if (!text.empty()) append_locked(stream, EndCode::kCompleted, std::move(text));
 }
 
 void EventLog::append(EventKind kind, std::string payload) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (ended_) return;
-    append_locked(kind, EndCode::kCompleted, std::move(payload));
-  }
-  notify();
+  const std::lock_guard lock(mutex_);
+  if (!ended_) append_locked(kind, EndCode::kCompleted, std::move(payload));
 }
 
 void EventLog::end(EndCode code, std::string message) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (ended_) return;
-    if (std::string rest = stdout_.finish(); !rest.empty())
-      append_locked(EventKind::kStdout, EndCode::kCompleted, std::move(rest));
-    if (std::string rest = stderr_.finish(); !rest.empty())
-      append_locked(EventKind::kStderr, EndCode::kCompleted, std::move(rest));
-    append_locked(EventKind::kEnd, code, std::move(message));
-    ended_ = true;
-  }
-  notify();
-}
-
-void EventLog::notify() {
-  std::shared_ptr<const std::function<void()>> listener;
-  {
-    const std::lock_guard lock(mutex_);
-    listener = listener_;
-  }
-  if (listener && *listener) (*listener)();
-}
-
-void EventLog::set_listener(std::function<void()> listener) {
-  auto shared = std::make_shared<const std::function<void()>>(std::move(listener));
   const std::lock_guard lock(mutex_);
-  listener_ = std::move(shared);
+  if (ended_) return;
+  if (std::string rest = stdout_.finish(); !rest.empty())
+    append_locked(EventKind::kStdout, EndCode::kCompleted, std::move(rest));
+  if (std::string rest = stderr_.finish(); !rest.empty())
+    append_locked(EventKind::kStderr, EndCode::kCompleted, std::move(rest));
+  append_locked(EventKind::kEnd, code, std::move(message));
+  ended_ = true;
 }
 
 bool EventLog::ended() const {

@@ -76,8 +76,6 @@ class EventLog {
   uint64_t writable_bytes() const;
   /// Calls `wake` once, as soon as writable_bytes() is above 0 (at once, if it is).
   void on_writable(std::function<void()> wake);
-  /// Called after each new event, from the writer's thread, without a lock held. Null: nobody.
-  void set_listener(std::function<void()> listener);
 
  private:
   struct Entry {
@@ -87,7 +85,6 @@ class EventLog {
 
   void append_locked(EventKind kind, EndCode code, std::string payload);
   uint64_t writable_locked() const;
-  void notify();
 
   const Limits limits_;
   mutable std::mutex mutex_;
@@ -100,7 +97,6 @@ class EventLog {
   bool ended_ = false;
   bool storage_failed_ = false;
   std::vector<std::function<void()>> writers_;
-  std::shared_ptr<const std::function<void()>> listener_;
 };
 
 }  // namespace pie::instance

@@ -1,0 +1,248 @@
+#include "store/store.h"
+
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "base/file.h"
+#include "crypto/blake3.h"
+#include "store/database.h"
+#include "store/manifest.h"
+#include "store/registry.h"
+
+namespace pie::store {
+namespace {
+
+namespace fs = std::filesystem;
+
+class StoreTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    const auto* test = testing::UnitTest::GetInstance()->current_test_info();
+    home_ = fs::path(testing::TempDir()) / ("pie_store_" + std::string(test->name()));
+    fs::remove_all(home_);
+    reopen();
+  }
+  void TearDown() override {
+    store_.reset();
+    fs::remove_all(home_);
+  }
+  void reopen() {
+    store_.reset();
+    auto opened = Store::open(home_);
+    ASSERT_TRUE(opened.ok()) << opened.error().message;
+    store_ = std::move(opened).value();
+  }
+  static std::string manifest(const std::string& name, const std::string& version) {
+    return "[package]\nname = \"" + name + "\"\nversion = \"" + version + "\"\n";
+  }
+  std::string put(const std::string& owner, const std::string& wasm,
+                  const std::optional<std::string>& manifest_text = std::nullopt) {
+    const std::string hash = crypto::blake3_hex(wasm);
+    EXPECT_TRUE(store_->programs().put(owner, hash, wasm, manifest_text).ok());
+    return hash;
+  }
+
+  fs::path home_;
+  std::unique_ptr<Store> store_;
+};
+
+TEST_F(StoreTest, a_program_is_there_by_hash_after_reopening) {
+  const std::string hash = put("u", "bytes");
+  reopen();
+  EXPECT_TRUE(*store_->programs().has(hash));
+  EXPECT_EQ(*store_->programs().wasm(hash), "bytes");
+  EXPECT_EQ(store_->programs().wasm(std::string(64, '0')).error().message, "Program not found");
+  EXPECT_FALSE(store_->programs().wasm("../pie.db").ok());
+}
+
+TEST_F(StoreTest, a_name_means_the_newest_version_and_belongs_to_its_owner) {
+  const std::string nine = put("u", "nine", manifest("ns/p", "1.9.0"));
+  const std::string ten = put("u", "ten", manifest("ns/p", "1.10.0"));
+  put("u", "early", manifest("ns/p", "1.10.0-rc.1"));
+  EXPECT_EQ(store_->programs().find("u", {"ns", "p", {}})->hash, ten);
+  EXPECT_EQ(store_->programs().find("u", {"ns", "p", "1.9.0"})->hash, nine);
+  EXPECT_EQ(store_->programs().find("other", {"ns", "p", {}}).error().code, ErrorCode::kNotFound);
+  reopen();
+  EXPECT_EQ(store_->programs().find("u", {"ns", "p", {}})->name.text(), "ns/p@1.10.0");
+}
+
+TEST_F(StoreTest, a_bad_manifest_leaves_nothing_behind) {
+  const std::string hash = crypto::blake3_hex("x");
+  const auto done = store_->programs().put("u", hash, "x", "[package");
+  EXPECT_EQ(done.error().message.rfind("Failed to parse manifest: ", 0), 0u);
+  EXPECT_FALSE(*store_->programs().has(hash));
+}
+
+TEST_F(StoreTest, key_value_pairs_are_per_user_hold_any_byte_and_persist) {
+  Kvs& kvs = store_->kvs();
+  const std::string value("a\0b", 3);
+  ASSERT_TRUE(kvs.set("u", "key", value).ok());
+  ASSERT_TRUE(kvs.set("u", "another", "").ok());
+  reopen();
+  EXPECT_EQ(*store_->kvs().get("u", "key"), value);
+  EXPECT_EQ(*store_->kvs().get("u", "another"), "");
+  EXPECT_EQ(*store_->kvs().get("other", "key"), std::nullopt);
+  EXPECT_EQ(*store_->kvs().list_keys("u"), (std::vector<std::string>{"another", "key"}));
+  ASSERT_TRUE(store_->kvs().remove("u", "key").ok());
+  EXPECT_FALSE(*store_->kvs().exists("u", "key"));
+}
+
+TEST_F(StoreTest, instances_come_back_with_their_arguments_and_state) {
+  InstanceRecord record{"id-1", "u", "std/echo@1.0.0", "hash", {"a", "", "5:x"}, true, 42, {}};
+  ASSERT_TRUE(store_->instances().add(record).ok());
+  ASSERT_TRUE(store_->instances().finished("id-1", 77).ok());
+  reopen();
+  const auto all = store_->instances().list();
+  ASSERT_EQ(all->size(), 1u);
+  EXPECT_EQ(all->front().arguments, record.arguments);
+  EXPECT_EQ(all->front().finished_ns, 77u);
+  EXPECT_TRUE(all->front().detached);
+  ASSERT_TRUE(store_->instances().remove("id-1").ok());
+  EXPECT_TRUE(store_->instances().list()->empty());
+}
+
+TEST_F(StoreTest, a_damaged_database_is_named_and_the_error_says_what_to_do) {
+  store_.reset();
+  for (const char* file : {"pie.db", "pie.db-wal", "pie.db-shm"}) fs::remove(home_ / file);
+  std::ofstream(home_ / "pie.db") << std::string(8192, 'x');
+  const auto opened = Store::open(home_);
+  ASSERT_FALSE(opened.ok());
+  EXPECT_EQ(opened.error().code, ErrorCode::kCorrupt);
+  EXPECT_NE(opened.error().message.find((home_ / "pie.db").string()), std::string::npos);
+  EXPECT_NE(opened.error().message.find("move it away"), std::string::npos);
+}
+
+TEST_F(StoreTest, a_newer_schema_is_refused) {
+  store_.reset();
+  auto database = Database::open(home_ / "pie.db");
+  ASSERT_TRUE((*database)
+                  ->write(Durability::kDisk,
+                          [](Database& db) { return db.execute("PRAGMA user_version=999"); })
+                  .ok());
+  database->reset();
+  const auto opened = Store::open(home_);
+  ASSERT_FALSE(opened.ok());
+  EXPECT_EQ(opened.error().code, ErrorCode::kFailedPrecondition);
+  EXPECT_NE(opened.error().message.find("999"), std::string::npos);
+}
+
+TEST_F(StoreTest, a_log_keeps_what_was_not_delivered) {
+  {
+    auto log = store_->instances().open_log("i");
+    ASSERT_TRUE((*log)->append({.seq = 1, .kind = 3, .code = 1}, "one").ok());
+    ASSERT_TRUE((*log)->append({.seq = 2, .kind = 3, .code = 1}, "two").ok());
+    ASSERT_TRUE((*log)->append({.seq = 3, .kind = 5, .code = 2}, "").ok());
+    ASSERT_TRUE((*log)->mark_delivered(1).ok());
+  }
+  const auto log = store_->instances().open_log("i");
+  ASSERT_EQ((*log)->records().size(), 2u);
+  const LogRecord& two = (*log)->records()[0];
+  EXPECT_EQ(*(*log)->read(two.payload_offset, two.payload_bytes), "two");
+  EXPECT_EQ((*log)->records()[1].code, 2);
+  EXPECT_EQ((*log)->last_seq(), 3u);
+}
+
+TEST_F(StoreTest, a_log_cut_at_any_byte_opens_with_the_whole_events_and_goes_on) {
+  const fs::path file = home_ / "instances" / "cut.log";
+  {
+    auto log = InstanceLogFile::open(file);
+    ASSERT_TRUE((*log)->append({.seq = 1, .kind = 3, .code = 1}, "first").ok());
+    ASSERT_TRUE((*log)->append({.seq = 2, .kind = 3, .code = 1}, "second").ok());
+  }
+  const std::string whole = *read_file(file);
+  const size_t first_bytes = whole.size() / 2;  // headers of 24 bytes, payloads of 5 and 6
+  for (size_t cut = 0; cut <= whole.size(); ++cut) {
+    std::ofstream(file, std::ios::binary | std::ios::trunc) << whole.substr(0, cut);
+    auto log = InstanceLogFile::open(file);
+    ASSERT_TRUE(log.ok()) << cut;
+    EXPECT_EQ((*log)->records().size(), cut == whole.size()  ? 2u
+                                        : cut >= first_bytes ? 1u
+                                                             : 0u)
+        << cut;
+    ASSERT_TRUE((*log)->append({.seq = 9, .kind = 3, .code = 1}, "after").ok());
+    const auto again = InstanceLogFile::open(file);
+    const LogRecord& last = (*again)->records().back();
+    EXPECT_EQ(*(*again)->read(last.payload_offset, last.payload_bytes), "after") << cut;
+  }
+}
+
+TEST_F(StoreTest, a_large_log_shrinks_once_everything_in_it_was_delivered) {
+  const fs::path file = home_ / "instances" / "large.log";
+  auto log = InstanceLogFile::open(file);
+  ASSERT_TRUE((*log)->append({.seq = 1, .kind = 4, .code = 1}, std::string(2 << 20, 'b')).ok());
+  ASSERT_TRUE((*log)->mark_delivered(1).ok());
+  EXPECT_LT(fs::file_size(file), 1'000u);
+  const auto offset = (*log)->append({.seq = 2, .kind = 3, .code = 1}, "next");
+  EXPECT_EQ(*(*log)->read(*offset, 4), "next");
+  EXPECT_EQ((*InstanceLogFile::open(file))->records().size(), 1u);
+}
+
+TEST_F(StoreTest, the_registry_finds_names_and_newest_versions_over_its_roots) {
+  const fs::path first = home_ / "r1" / "std" / "p";
+  const fs::path second = home_ / "r2" / "std" / "p";
+  fs::create_directories(first), fs::create_directories(second);
+  std::ofstream(first / "0.1.0.wasm") << "one";
+  std::ofstream(first / "0.1.0.toml") << "manifest of one";
+  std::ofstream(second / "0.2.0.wasm") << "two";
+  Registry registry({home_ / "r1", home_ / "r2", home_ / "absent"});
+  const auto newest = registry.find({"std", "p", {}});
+  EXPECT_EQ(newest->hash, crypto::blake3_hex("one"));
+  EXPECT_EQ(newest->manifest, "manifest of one");
+  EXPECT_EQ(registry.find({"std", "p", "0.2.0"})->hash, crypto::blake3_hex("two"));
+  EXPECT_EQ(*registry.wasm(newest->hash), "one");
+  EXPECT_EQ(registry.find({"std", "none", {}}).error().message, "Program not found");
+  std::ofstream(first / "0.1.1.wasm") << "newer";
+  EXPECT_EQ(registry.find({"std", "p", {}})->hash, crypto::blake3_hex("newer"));
+}
+
+TEST(ProgramName, takes_names_and_refuses_paths) {
+  EXPECT_EQ(*ProgramName::parse("p"), (ProgramName{"std", "p", {}}));
+  EXPECT_EQ(*ProgramName::parse("ns/p@1.2"), (ProgramName{"ns", "p", "1.2"}));
+  for (const char* bad : {"", "/", "a/", "/b", "..", "../x", "a/../b", "a/b/c", "a b", "a@", "a@x",
+                          "a@1/2", "a\n", ".hidden", "a@../1"})
+    EXPECT_FALSE(ProgramName::parse(bad).ok()) << bad;
+}
+
+TEST(Version, orders_as_semver_says) {
+  const char* ascending[] = {"0.9",     "1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta",
+                             "1.0.0-2", "1.0.0"};
+  EXPECT_LT(*Version::parse("0.9"), *Version::parse("0.10"));
+  for (int i = 1; i < 4; ++i)
+    EXPECT_LT(*Version::parse(ascending[i - 1]), *Version::parse(ascending[i]));
+  EXPECT_LT(*Version::parse("1.0.0-2"), *Version::parse("1.0.0-alpha"));
+  EXPECT_LT(*Version::parse("1.0.0-rc.1"), *Version::parse("1.0.0"));
+  EXPECT_EQ(*Version::parse("1.0.0+a"), *Version::parse("1.0.0+b"));
+}
+
+TEST(Manifest, reads_every_field_and_names_what_is_wrong) {
+  const auto manifest = parse_manifest(R"([package]
+name = "ns/p"
+version = "1.2.3"
+description = "d"
+authors = ["a", "b"]
+keywords = ["k"]
+dependencies = ["std/echo@1.0", "other/x"]
+[engine]
+min_version = "0.1.0"
+[interface]
+inputs = [{ name = "prompt", type = "string", optional = true, description = "what to say" }]
+)");
+  ASSERT_TRUE(manifest.ok()) << manifest.error().message;
+  EXPECT_EQ(manifest->name.text(), "ns/p@1.2.3");
+  EXPECT_EQ(manifest->dependencies.size(), 2u);
+  EXPECT_EQ(manifest->engine_min_version, "0.1.0");
+  EXPECT_TRUE(manifest->inputs.at(0).optional);
+  for (const char* bad :
+       {"", "x", "[package]", "[package]\nname=1\nversion='1'",
+        "[package]\nname='a/b/c'\nversion='1'", "[package]\nname='a'",
+        "[package]\nname='a'\nversion='x'", "[package]\nname='a'\nversion='1'\nauthors=[1]"})
+    EXPECT_EQ(parse_manifest(bad).error().message.rfind("Failed to parse manifest: ", 0), 0u)
+        << bad;
+}
+
+}  // namespace
+}  // namespace pie::store
