@@ -169,7 +169,7 @@ def lint(_: str) -> Tally:
                                    *tracked("*.h", "*.cc", "*.cpp")])  # fmt: skip
     tally.add(check("ruff check", [str(VENV / "ruff"), "check", *python]))
     tally.add(check("mypy", [str(VENV / "mypy"), "--config-file", "python/pyproject.toml",
-                             "python/pie"]))  # fmt: skip
+                             "python/src/pie"]))  # fmt: skip
     return tally
 
 
