@@ -1,0 +1,181 @@
+#include "client/client.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <mutex>
+#include <thread>
+
+#include "client/wait.h"
+#include "crypto/blake3.h"
+#include "net/ws_server.h"
+#include "protocol/codec.h"
+
+namespace pie::client {
+namespace {
+
+using protocol::ClientMessage;
+using protocol::ServerMessage;
+using testing::HasSubstr;
+
+constexpr std::chrono::seconds kDeadline{60};
+
+/// A server whose answer to each message the test decides.
+class Peer {
+ public:
+  using Answer = std::function<void(net::WsConnection&, const ClientMessage&)>;
+
+  explicit Peer(Answer answer) : answer_(std::move(answer)) {
+    auto listening =
+        net::WsServer::listen({}, [this] { return std::make_shared<Handler>(answer_); });
+    EXPECT_TRUE(listening.ok());
+    server_ = std::move(*listening);
+  }
+  ~Peer() { server_->stop(0); }
+  std::string url() const { return "ws://127.0.0.1:" + std::to_string(server_->port()); }
+
+ private:
+  struct Handler : net::WsHandler {
+    explicit Handler(Answer a) : answer(std::move(a)) {}
+    void on_open(std::shared_ptr<net::WsConnection> opened) override { connection = opened; }
+    void on_message(std::string_view frame) override {
+      const auto decoded = protocol::decode_client_message(frame);
+      const auto* message = std::get_if<ClientMessage>(&decoded);
+      ASSERT_NE(message, nullptr) << std::get<protocol::DecodeError>(decoded).error.message;
+      answer(*connection, *message);
+    }
+    void on_text() override {}
+    void on_pong(std::string_view) override {}
+    void on_drained() override {}
+    void on_closed() override { connection.reset(); }
+
+    Answer answer;
+    std::shared_ptr<net::WsConnection> connection;
+  };
+
+  Answer answer_;
+  std::unique_ptr<net::WsServer> server_;
+};
+
+void say(net::WsConnection& to, const ServerMessage& message) {
+  to.send(protocol::encode(message));
+}
+
+Result<void> connect(Client& client) {
+  return wait_for<void>([&](auto done) { client.connect(done); });
+}
+
+TEST(Client, an_upload_keeps_its_queue_bounded_and_arrives_whole) {
+  const std::string program(30u << 20, 'p');
+  std::optional<protocol::ChunkReceiver> receiver;
+  Peer peer([&](net::WsConnection& connection, const ClientMessage& message) {
+    const auto& upload = std::get<protocol::UploadProgram>(message);
+    if (!receiver) receiver.emplace(upload.program_hash);
+    const auto step = receiver->accept(upload.chunk);
+    if (step == protocol::ChunkReceiver::Step::kComplete) {
+      say(connection, protocol::Response{upload.corr_id, true, "stored"});
+    }
+  });
+  Client client({.uri = peer.url()});
+  ASSERT_TRUE(connect(client).ok());
+  uint64_t told = 0;
+  const Result<std::string> hash = wait_for<std::string>([&](auto done) {
+    client.upload_program(
+        memory_source(program), std::nullopt, [&](uint64_t sent, uint64_t) { told = sent; }, done);
+  });
+  ASSERT_TRUE(hash.ok()) << hash.error().message;
+  EXPECT_EQ(*hash, crypto::blake3_hex(program));
+  EXPECT_EQ(told, program.size());
+}
+
+TEST(Client, a_vanished_server_ends_every_call_and_every_blocking_receive) {
+  Peer peer([](net::WsConnection& connection, const ClientMessage& message) {
+    if (const auto* launch = std::get_if<protocol::LaunchInstance>(&message)) {
+      say(connection, protocol::InstanceLaunchResult{launch->corr_id, true, "i"});
+    } else {
+      connection.abort();
+    }
+  });
+  Client client({.uri = peer.url()});
+  ASSERT_TRUE(connect(client).ok());
+  const Result<Instance> instance =
+      wait_for<Instance>([&](auto done) { client.launch("a", {}, done); });
+  ASSERT_TRUE(instance.ok());
+  Result<Event> received = Error{};
+  std::thread receiving([&] { received = instance->events().pop(kDeadline); });
+  const Result<void> ping = wait_for<void>([&](auto done) { client.ping(done); });
+  receiving.join();
+  EXPECT_EQ(ping.error().code, ErrorCode::kUnavailable);
+  EXPECT_EQ(received.error().code, ErrorCode::kUnavailable);
+  const Result<void> later = wait_for<void>([&](auto done) { client.ping(done); });
+  EXPECT_EQ(later.error().code, ErrorCode::kUnavailable);
+}
+
+TEST(Client, closing_ends_what_is_in_flight_and_what_comes_later) {
+  Peer peer([](net::WsConnection&, const ClientMessage&) {});
+  auto client = std::make_unique<Client>(ClientOptions{.uri = peer.url()});
+  ASSERT_TRUE(connect(*client).ok());
+  Result<void> ping = Error{};
+  client->ping([&](Result<void> result) { ping = std::move(result); });
+  client->close();
+  EXPECT_EQ(ping.error().code, ErrorCode::kUnavailable);
+  Result<void> later;
+  client->ping([&](Result<void> result) { later = std::move(result); });
+  EXPECT_EQ(later.error().code, ErrorCode::kUnavailable);
+}
+
+TEST(Client, calls_before_connecting_say_so_and_a_client_may_die_unconnected) {
+  Client client({.uri = "ws://127.0.0.1:1"});
+  const Result<void> ping = wait_for<void>([&](auto done) { client.ping(done); });
+  EXPECT_THAT(ping.error().message, HasSubstr("connect first"));
+  EXPECT_EQ(connect(client).error().code, ErrorCode::kUnavailable);
+}
+
+TEST(Client, a_cancelled_attach_keeps_the_events_for_the_next_one) {
+  std::optional<uint32_t> attach;
+  Peer peer([&](net::WsConnection& connection, const ClientMessage& message) {
+    if (const auto* asked = std::get_if<protocol::AttachInstance>(&message)) {
+      EXPECT_FALSE(attach) << "the second attach needs no server";
+      attach = asked->corr_id;
+    } else {
+      say(connection, protocol::InstanceAttachResult{*attach, true, "Instance attached"});
+      say(connection,
+          protocol::StreamingOutput{"i", protocol::StreamingOutput::Stream::kStdout, "kept"});
+      say(connection, protocol::Response{std::get<protocol::Ping>(message).corr_id, true, "Pong"});
+    }
+  });
+  Client client({.uri = peer.url()});
+  ASSERT_TRUE(connect(client).ok());
+  client.cancel(client.attach("i", [](const Result<Instance>&) { FAIL() << "cancelled"; }));
+  ASSERT_TRUE(wait_for<void>([&](auto done) { client.ping(done); }).ok());
+  const Result<Instance> again = wait_for<Instance>([&](auto done) { client.attach("i", done); });
+  ASSERT_TRUE(again.ok());
+  EXPECT_EQ(again->events().pop(kDeadline)->data, "kept");
+}
+
+TEST(Mailbox, hands_out_events_in_order_and_then_the_end) {
+  Mailbox mailbox;
+  EXPECT_FALSE(mailbox.try_pop());
+  int woken = 0;
+  const uint64_t forgotten = mailbox.when_ready([&] { ++woken; });
+  mailbox.when_ready([&] { woken += 10; });
+  mailbox.forget(forgotten);
+  mailbox.on_event(Event{protocol::EventCode::kMessage, "m"});
+  mailbox.on_event(Event{protocol::EventCode::kCompleted, "value"});
+  mailbox.on_lost({ErrorCode::kUnavailable, "gone"});
+  EXPECT_EQ(woken, 10);
+  EXPECT_EQ(mailbox.pop()->data, "m");
+  EXPECT_TRUE(mailbox.has_final());
+  EXPECT_FALSE(mailbox.end());
+  EXPECT_EQ(mailbox.pop()->code, protocol::EventCode::kCompleted);
+  EXPECT_EQ(mailbox.pop().error().message, "instance has ended: Completed: value");
+  EXPECT_EQ(mailbox.pop().error().code, ErrorCode::kFailedPrecondition);
+}
+
+TEST(Mailbox, a_receive_that_times_out_says_so) {
+  Mailbox mailbox;
+  EXPECT_EQ(mailbox.pop(std::chrono::milliseconds(1)).error().code, ErrorCode::kTimeout);
+}
+
+}  // namespace
+}  // namespace pie::client
