@@ -107,21 +107,24 @@ TEST(SchedulerTest, done_task_never_runs_again) {
 
 TEST(SchedulerTest, woken_task_goes_before_hogs_and_preempts_them) {
   std::atomic<uint64_t> epoch{0};
-  std::atomic<int> hog_slices{0}, preempted{0};
+  std::atomic<int> hog_slices{0}, preempted{0}, hog_count{0};
   Scheduler scheduler(1, {[&] { ++epoch; }, nullptr});
   std::atomic<bool> stop{false};
   std::vector<std::shared_ptr<Task>> hogs;
   for (int i = 0; i < 20; ++i)
-    hogs.push_back(make_task([&] {
+    hogs.push_back(make_task([&, known = false]() mutable {
       if (stop) return Task::Slice::kDone;
       ++hog_slices;
       const uint64_t before = epoch;
       compute_until(epoch, 20'000'000);
-      if (epoch != before) ++preempted;
+      if (epoch != before)
+        ++preempted;
+      else if (!std::exchange(known, true))
+        ++hog_count;
       return Task::Slice::kYielded;
     }));
   for (const auto& hog : hogs) scheduler.wake(hog);
-  ASSERT_TRUE(eventually([&] { return hog_slices > 20; }));  // all of them are hogs by now
+  ASSERT_TRUE(eventually([&] { return hog_count == 20; }));
   std::atomic<int> steps{0}, slices_seen{0};
   const auto interactive = make_task([&] {
     slices_seen = hog_slices.load();
