@@ -85,7 +85,8 @@ void Core::lost(const Error& error) {
   if (const auto told = std::exchange(connect_done_, nullptr)) told(error);
   session_.on_lost(error);
   while (!uploads_.empty()) finish_upload(uploads_.begin()->first, error);
-  if (closing_) work_.reset();
+  // Timers of a connection that is gone may still run; nothing waits for them.
+  if (closing_) io_.stop();
 }
 
 void Core::begin(CallId call, protocol::ClientSession::Opens opens, const Build& build,

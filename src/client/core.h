@@ -94,7 +94,7 @@ class Core : public std::enable_shared_from_this<Core> {
   CallId next_call_ = 1;
 
   boost::asio::io_context io_{1};
-  std::optional<boost::asio::executor_work_guard<boost::asio::io_context::executor_type>> work_;
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
   // Of the thread only:
   bool closing_ = false;
   bool open_ = false;
