@@ -24,6 +24,12 @@ namespace {
 namespace fs = std::filesystem;
 using client::wait_for;
 
+struct RunOptions {
+  ServerOptions server;
+  std::string program;
+  std::vector<std::string> arguments;
+};
+
 /// The server that the program runs on: one that serves this PIE_HOME, or one in this process.
 struct Place {
   std::optional<TemporaryFolder> home;  ///< when another process has PIE_HOME but does not serve
