@@ -34,7 +34,7 @@ BUILD = ROOT / "build"
 NEW_TOKENS = 96
 PROMPT_TOKENS = 64
 CONCURRENCY = (1, 8, 32)
-WORDS = "river stone lamp paper cloud engine garden copper winter signal harbour thread".split()
+WORDS = ["river", "stone", "lamp", "paper", "cloud", "engine", "garden", "copper", "winter", "harbour"]
 
 
 class Server:

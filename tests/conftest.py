@@ -17,6 +17,7 @@ PIE = BUILD / "bin" / "pie"
 INFERLETS = BUILD / "inferlets"
 SEEDS = ROOT.parent / "shared" / "seeds"
 DEADLINE_S = 120.0
+MODEL = next((BUILD / "share" / "pie" / "models").glob("*.gguf"))
 
 
 class Server:

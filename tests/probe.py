@@ -44,6 +44,8 @@ class Probe:
         self.peer = peer
         self.instance = instance
         self._answers = 0
+        self._seen = 0  # frames of the peer that were looked at
+        self._events: list[Frame] = []
 
     @classmethod
     async def launch(cls, peer: Peer, arguments: list[str] | None = None) -> Probe:
@@ -63,11 +65,13 @@ class Probe:
         await self.peer.send("terminate_instance", corr_id=self.peer.corr_id(),
                              instance_id=self.instance)  # fmt: skip
 
-    def _events(self) -> list[Frame]:
-        return [
-            f for f in self.peer.frames
-            if f["type"] == "instance_event" and f["instance_id"] == self.instance
-        ]  # fmt: skip
+    def _has_events(self, count: int) -> bool:
+        fresh = self.peer.frames[self._seen :]
+        self._seen += len(fresh)
+        self._events += [
+            f for f in fresh if f["type"] == "instance_event" and f["instance_id"] == self.instance
+        ]
+        return len(self._events) >= count
 
     async def send(self, command: str) -> None:
         """Sends a command without waiting for its answer."""
@@ -76,8 +80,8 @@ class Probe:
     async def answer(self) -> str:
         """The next answer; raises Ended when the instance ended first."""
         index = self._answers
-        await self.peer.wait_for(lambda _: len(self._events()) > index, DEADLINE_S)
-        event = self._events()[index]
+        await self.peer.wait_until(lambda: self._has_events(index + 1), DEADLINE_S)
+        event = self._events[index]
         if event["event"] != 0:
             raise Ended(event)
         self._answers += 1

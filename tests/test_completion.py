@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import subprocess
-from pathlib import Path
 
-from tests.conftest import BUILD, Server
+from tests.conftest import BUILD, MODEL, Server
 from tests.wire import Peer
 
 QUESTIONS = [
@@ -70,14 +68,30 @@ def test_messages_are_further_turns_of_the_same_conversation(server: Server) -> 
     asyncio.run(main())
 
 
-def reference_margins(question: str, text_tokens: list[int]) -> list[float]:
-    """Top-2 margins of llama.cpp's logits along a continuation."""
-    request = {"question": question, "tokens": text_tokens}
-    done = subprocess.run(
-        [str(BUILD / "cmake" / "release" / "tests" / "pie_reference"), os.environ["PIE_TEST_MODEL"]],
-        input=json.dumps([request]), text=True, check=True, capture_output=True,
-    )  # fmt: skip
-    return list(json.loads(done.stdout)[0]["margins"])
+def check_by_the_margin_rule(texts: dict[str, str]) -> None:
+    """Each text equals llama.cpp's own greedy one, or leaves it first where llama.cpp's choice is
+    not clear (docs/NUMERICS.md); never at a clear one."""
+    prompts = [
+        f"<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n{question}"
+        "<|im_end|>\n<|im_start|>assistant\n"
+        for question in texts
+    ]
+    program = BUILD / "cmake" / "release" / "tests" / "pie_reference"
+    done = subprocess.run([str(program), str(MODEL), str(MAX_TOKENS), "2"], input=json.dumps(prompts),
+                          text=True, check=True, capture_output=True)  # fmt: skip
+    answer = json.loads(done.stdout)
+    for (question, text), row in zip(texts.items(), answer["results"], strict=True):
+        end = row["turn_end"] if row["turn_end"] >= 0 else len(row["pieces"])
+        rest = text.encode()
+        for piece, margin in zip(row["pieces"][:end], row["margins"][:end], strict=True):
+            if not rest.startswith(bytes.fromhex(piece)):
+                assert margin <= answer["clear_margin"], (question, text, piece, margin)
+                print(f"{question!r} leaves the reference at a margin of {margin}")
+                break
+            rest = rest[len(bytes.fromhex(piece)) :]
+        else:
+            clear = row["turn_end"] < 0 or row["margins"][end] > answer["clear_margin"]
+            assert not (clear and rest), (question, text, rest)
 
 
 def test_64_at_once_give_the_text_of_each_alone_whatever_happens_to_two_others(
@@ -95,8 +109,11 @@ def test_64_at_once_give_the_text_of_each_alone_whatever_happens_to_two_others(
             vanishing.drop()
             assert (await peer.call("terminate_instance", instance_id=doomed))["successful"]
             together = await asyncio.gather(*tasks)
-        for question, text in zip(QUESTIONS * 4, together, strict=True):
-            assert text == alone[question], question
+        check_by_the_margin_rule(alone)
+        for n in range(0, len(together), len(QUESTIONS)):
+            round = dict(zip(QUESTIONS, together[n:], strict=False))
+            if round != alone:
+                check_by_the_margin_rule(round)
 
     asyncio.run(main())
 
@@ -117,6 +134,3 @@ def test_kv_pages_are_free_when_the_instance_ends(server: Server) -> None:
 
     asyncio.run(main())
 
-
-def test_the_model_file_is_the_real_one(programs: Path) -> None:
-    assert Path(os.environ["PIE_TEST_MODEL"]).stat().st_size > 90_000_000

@@ -165,7 +165,8 @@ def test_every_name_in_the_documents_tables_exists() -> None:
 
 
 def test_the_example_named_by_the_readme_runs(server: Server, home: Path) -> None:
-    done = subprocess.run([sys.executable, str(ROOT / "python" / "main.py"), server.url], text=True,
+    done = subprocess.run([sys.executable, str(ROOT / "python" / "main.py"), "--server", server.url,
+                           "text-completion", "--", "--prompt", "Say hello.", "-n", "16"], text=True,
                           env=dict(os.environ, HOME=str(home)), check=False, capture_output=True,
                           timeout=120)  # fmt: skip
     assert done.returncode == 0 and done.stdout.strip(), done

@@ -99,12 +99,20 @@ class Peer:
         def found() -> Frame | None:
             return next((frame for frame in self.frames if match(frame)), None)
 
+        await self.wait_until(lambda: found() is not None, deadline_s)
+        frame = found()
+        assert frame is not None
+        return frame
+
+    async def wait_until(
+        self, condition: Callable[[], bool], deadline_s: float = DEADLINE_S
+    ) -> None:
+        """Waits until a condition on what was received holds."""
         async with asyncio.timeout(deadline_s), self._changed:
-            while (frame := found()) is None:
+            while not condition():
                 if self.closed.is_set():
                     raise ConnectionError(f"closed with {self.close_code}: {self.frames[-3:]}")
                 await self._changed.wait()
-        return frame
 
     def corr_id(self) -> int:
         """A fresh correlation id."""

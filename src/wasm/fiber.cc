@@ -10,6 +10,12 @@
 namespace pie::wasm {
 namespace {
 
+/// What wasmtime says when one host call copies more than it allows (`hostcall_fuel`, 128 MiB since
+/// 42.0): a list<u8> counts 32 bytes an element there, and its C API cannot raise the bound.
+constexpr std::string_view kHostCallFuel = "fuel allocated for hostcalls";
+constexpr uint64_t kHostCallBytes = 128ULL << 20;
+constexpr uint64_t kHostCallBytesPerElement = 32;
+
 /// Limits of a store against programs that want to hurt the host; above what the largest programs
 /// we know (Python's) need: 60 instances, 35 tables of up to 12,000 elements.
 constexpr int64_t kTableElementsMax = 65'536;
@@ -160,7 +166,16 @@ Outcome Fiber::outcome() {
       return {Outcome::Kind::kFault, "the machine has no more memory: " + cause_of(*error), 0};
     if (memory_.refused_bytes() > 0)
       return limit("memory", memory_.refused_bytes(), memory_.bytes_max(), "bytes");
-    return {Outcome::Kind::kTrap, cause_of(*error) + backtrace_of(*error), 0};
+    const std::string cause = cause_of(*error);
+    if (cause.find(kHostCallFuel) != std::string::npos)
+      return {
+          Outcome::Kind::kLimit,
+          fmt::format("data copied by one host call: used more, allowed {} bytes at {} for each "
+                      "list element; hand it over in smaller pieces",
+                      kHostCallBytes, kHostCallBytesPerElement) +
+              backtrace_of(*error),
+          0};
+    return {Outcome::Kind::kTrap, cause + backtrace_of(*error), 0};
   }
   const wasmtime_component_valresult_t& result = result_.of.result;
   if (result.is_ok) return {};
