@@ -24,6 +24,11 @@ def close(a: dict[int, float], b: dict[int, float]) -> bool:
     return all(abs(p - b.get(id, 0.0)) < CLOSE for id, p in a.items() if p > CLOSE)
 
 
+def distance(a: dict[int, float], b: dict[int, float]) -> float:
+    """Total variation between two distributions, as far as they are listed."""
+    return sum(abs(a.get(id, 0.0) - b.get(id, 0.0)) for id in a.keys() | b.keys()) / 2
+
+
 # ---- runtime and model
 
 
@@ -287,18 +292,19 @@ def test_a_mask_holds_for_a_single_token_beside_a_busy_neighbour(server: Server)
 
 def test_positions_feed_the_rotary_embedding_alone(server: Server) -> None:
     async def test(probe: Probe) -> None:
-        ids = await probe.tokenize("a b c d e f g h")
+        ids = (await probe.tokenize(TEXT))[:16]
         await probe("alloc 0 2")
         n = len(ids)
         await probe.forward(f"tokens {numbers(ids)} @{numbers(range(n))}", f"kv 0 {n}", f"dist {n - 1} 1 -")
         at_zero = await probe.distribution()
-        # Rotary attention depends on differences: shifting all positions changes nothing.
+        # Rotary attention depends on differences: shifting all positions changes nothing but the
+        # rounding of the rotated keys to F16.
         await probe.forward(f"tokens {numbers(ids)} @{numbers(range(500, 500 + n))}", f"kv 1 {n}",
                             f"dist {n - 1} 1 -")  # fmt: skip
-        assert close(at_zero, await probe.distribution())
+        assert distance(at_zero, await probe.distribution()) < 0.15
         # They may repeat: slots, not positions, say who comes first.
         await probe.forward(f"tokens {numbers(ids)} @{numbers([3] * n)}", f"kv 1 {n}", f"dist {n - 1} 1 -")
-        assert not close(at_zero, await probe.distribution())
+        assert distance(at_zero, await probe.distribution()) > 0.3
 
     with_probe(server, test)
 
@@ -496,8 +502,8 @@ def test_a_blob_too_large_for_one_call_is_a_clear_error_and_a_large_one_is_not(
     server: Server,
 ) -> None:
     async def small_enough(probe: Probe) -> None:
-        await probe(f"blob-fill {3 << 20} 7")
-        assert await probe("blob-sum") == f"{3 << 20} {7 * (3 << 20)}"
+        await probe(f"blob-fill {2 << 20} 7")
+        assert await probe("blob-sum") == f"{2 << 20} {7 * (2 << 20)}"
         await probe("send-blob")
 
     async def too_large(probe: Probe) -> None:

@@ -42,8 +42,8 @@ struct EngineStats {
 /// expected Y"); the engine thread sees valid commands only.
 ///
 /// Pointers are handed out at once; physical pages are bound when a pass needs them. When the pool
-/// is dry, passes wait in line, oldest instance first; when every instance that holds pages waits in
-/// it and nobody can go on, the youngest of these gets kResourceExhausted.
+/// is dry, passes wait in line, oldest instance first; when every instance that holds pages waits
+/// in it and nobody can go on, the youngest of these gets kResourceExhausted.
 ///
 /// A queue of a closed (or unknown) instance refuses commands with kFailedPrecondition; more than
 /// 4096 commands of one instance that wait are refused with kResourceExhausted.

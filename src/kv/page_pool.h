@@ -14,8 +14,8 @@ class PagePool {
  public:
   explicit PagePool(uint32_t capacity);
 
-  /// Takes `count` pages, smallest first, one reference each. All or nothing: on kResourceExhausted the pool is
-  /// unchanged.
+  /// Takes `count` pages, smallest first, one reference each. All or nothing: on kResourceExhausted
+  /// the pool is unchanged.
   Result<std::vector<KvPageId>> allocate(uint32_t count);
   /// One more reference to a live page.
   void retain(KvPageId page);

@@ -11,10 +11,10 @@ namespace pie::wasm {
 namespace {
 
 /// What wasmtime says when one host call copies more than it allows (`hostcall_fuel`, 128 MiB since
-/// 42.0): a list<u8> counts 32 bytes an element there, and its C API cannot raise the bound.
+/// 42.0): a list<u8> counts 48 bytes an element there, and its C API cannot raise the bound.
 constexpr std::string_view kHostCallFuel = "fuel allocated for hostcalls";
 constexpr uint64_t kHostCallBytes = 128ULL << 20;
-constexpr uint64_t kHostCallBytesPerElement = 32;
+constexpr uint64_t kHostCallBytesPerElement = 48;
 
 /// Limits of a store against programs that want to hurt the host; above what the largest programs
 /// we know (Python's) need: 60 instances, 35 tables of up to 12,000 elements.
