@@ -71,8 +71,10 @@ def run_gtest(program: Path, label: str, name_filter: str) -> Tally:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         command = [str(program), f"--gtest_output=json:{report}", "--gtest_brief=1"]
-        if name_filter:
-            command.append(f"--gtest_filter=*{name_filter}*")
+        # Under a sanitizer the engine runs without the model: ggml is not instrumented.
+        without = "-EngineWithModel.*" if " " in label else ""
+        if name_filter or without:
+            command.append(f"--gtest_filter=*{name_filter}*{without}")
         started = time.monotonic()
         try:
             done = subprocess.run(command, env=environment(), cwd=folder, text=True, check=False,

@@ -33,7 +33,7 @@ struct InstanceLimits {
 
 struct HostConfig {
   uint32_t worker_count = 2;
-  uint32_t instances_max = 16'384;
+  uint32_t instances_max = 12'288;
   std::filesystem::path cache_folder;  ///< compiled programs, keyed by hash, engine and CPU
   std::string server_version;          ///< runtime.get-version
 };

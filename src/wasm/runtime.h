@@ -15,7 +15,7 @@ namespace pie::wasm {
 
 struct RuntimeConfig {
   uint32_t worker_count = 2;
-  uint32_t instances_max = 16'384;
+  uint32_t instances_max = 12'288;
   std::filesystem::path cache_folder;  ///< compiled components (*.cwasm)
 };
 
