@@ -93,7 +93,10 @@ class Connection final : public WsConnection, public std::enable_shared_from_thi
       const auto data = buffer.cdata();
       self->handler_->on_message({static_cast<const char*>(data.data()), data.size()});
     }
-    self->finish();
+    const bool goodbye = failed == websocket::error::closed;
+    self->finish(self->closing_ ? WsHandler::Closing::kByUs
+                 : goodbye      ? WsHandler::Closing::kByPeer
+                                : WsHandler::Closing::kLost);
   }
 
   void send(std::string frame) override {
@@ -136,7 +139,7 @@ class Connection final : public WsConnection, public std::enable_shared_from_thi
   /// The read loop died of an exception (a handler's): what run() does at its end.
   void fail() {
     abort();
-    finish();
+    finish(WsHandler::Closing::kLost);
   }
   /// Any thread.
   void shut_down() {
@@ -214,13 +217,13 @@ class Connection final : public WsConnection, public std::enable_shared_from_thi
     }
   }
 
-  void finish() {
+  void finish(WsHandler::Closing closing) {
     open_ = false;
     closing_ = true;
     wake_.cancel();
     if (!finished_) {
       finished_ = true;
-      handler_->on_closed();
+      handler_->on_closed(closing);
     }
     handler_.reset();
   }

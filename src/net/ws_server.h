@@ -40,8 +40,9 @@ class WsHandler {
   virtual void on_pong(std::string_view payload) = 0;
   /// The outbox fell below WsServerConfig::outbox_low_bytes.
   virtual void on_drained() = 0;
-  /// The last call. `connection` takes nothing more.
-  virtual void on_closed() = 0;
+  /// The last call. `connection` takes nothing more. kByPeer: the peer has said goodbye.
+  enum class Closing { kByPeer, kByUs, kLost };
+  virtual void on_closed(Closing closing) = 0;
 };
 
 struct WsServerConfig {

@@ -17,8 +17,8 @@ struct Delivered {
 
 /// Finds out which events a client has got: an event counts as delivered when the pong of a ping
 /// that was sent after it has come back (protocol.md, section 7). One ping is under way at a time,
-/// and they keep a distance, so that a stream of tokens does not double the number of frames.
-/// Pure; times are monotonic nanoseconds.
+/// and they keep a distance, so that a stream of tokens does not double the number of frames; ends
+/// of instances do not wait for either. Pure; times are monotonic nanoseconds.
 class Delivery {
  public:
   struct Pacing {
@@ -30,7 +30,7 @@ class Delivery {
 
   /// An event went out.
   void sent(const std::string& instance_id, uint64_t seq, uint64_t bytes);
-  /// The next ping need not keep its distance.
+  /// The next ping need not wait.
   void expedite() { expedited_ = true; }
   /// The ping to send now, if it is time.
   std::optional<std::string> ping(uint64_t now_ns);
@@ -41,13 +41,18 @@ class Delivery {
   void forget(const std::string& instance_id);
 
  private:
+  using Sent = std::map<std::string, uint64_t>;  ///< instance id to sequence number
+  struct Asked {
+    uint64_t ping = 0;
+    Sent sent;
+  };
+
   Pacing pacing_;
-  std::map<std::string, uint64_t> sent_;   ///< since the ping under way
-  std::map<std::string, uint64_t> asked_;  ///< before the ping under way
+  Sent sent_;                ///< since the last ping
+  std::deque<Asked> asked_;  ///< the pings under way, oldest first
   uint64_t bytes_since_ = 0;
   uint64_t ping_count_ = 0;
   uint64_t pinged_ns_ = 0;
-  bool under_way_ = false;
   bool expedited_ = false;
 };
 

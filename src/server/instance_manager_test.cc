@@ -133,8 +133,11 @@ class InstanceManagerTest : public testing::Test {
   }
   static std::vector<std::string> said(ManagedInstance& instance) {
     std::vector<std::string> texts;
-    for (uint64_t seq = 0; const auto event = instance.log().next(seq); seq = event->seq)
+    uint64_t seq = 0;
+    while (const auto event = instance.log().next(seq)) {
       texts.push_back(*event->payload);
+      seq = event->seq;
+    }
     return texts;
   }
 

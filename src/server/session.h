@@ -47,7 +47,7 @@ class Session final : public net::WsHandler,
   void on_text() override;
   void on_pong(std::string_view payload) override;
   void on_drained() override;
-  void on_closed() override;
+  void on_closed(Closing closing) override;
 
   // EventSink, any thread
   void events_ready(const std::shared_ptr<ManagedInstance>& instance) override;
@@ -95,6 +95,9 @@ class Session final : public net::WsHandler,
   /// Sends what the instance's log holds, and goes on.
   void follow(const InstanceRef& instance);
   void pump();
+  /// The client leaves with a word: ends that were sent on this connection to instances launched
+  /// attached count as delivered.
+  void settle_ends();
   /// Sends a few events; true when there may be more.
   bool send_some(Attachment& attachment);
 
