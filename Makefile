@@ -1,6 +1,6 @@
 # Each target does its own set-up; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test bench lint format sanitize clean
+.PHONY: help setup build demo test bench lint tidy format sanitize clean
 
 PROMPT ?= What is the capital of France? Answer in one sentence.
 export PROMPT
@@ -37,3 +37,7 @@ format: ## clang-format on every C++ file
 
 clean: ## remove build/ (the download cache stays)
 	@rm -rf build
+
+tidy: setup ## clang-tidy over the sources (minutes); TIDY="src/base/*.cc" for some
+	@tools/build --tests
+	@git ls-files $(or $(TIDY),'src/*.cc') | grep -v _test.cc | xargs -P2 -n4 clang-tidy-22 -p build/cmake/release --quiet

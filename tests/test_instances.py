@@ -58,11 +58,11 @@ def test_detached_output_survives_a_disconnect_and_is_replayed_in_order(server: 
 
 def test_a_finished_instance_is_kept_until_its_log_was_delivered(server: Server) -> None:
     async def main() -> None:
-        async with Peer(server.url) as peer:
+        async with Peer(server.url, "finisher") as peer:
             instance = await peer.launch(
                 "long-running-task", ["--seconds", "0.2", "--every", "0.05"], detached=True
             )
-        async with Peer(server.url) as peer:
+        async with Peer(server.url, "finisher") as peer:
             row = await wait_for_status(peer, instance, "Finished")
             assert row["kv_pages_used"] == 0
             await peer.call("attach_instance", instance_id=instance)
