@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -70,11 +71,23 @@ def check_sum(path: Path, pin: dict[str, Any]) -> None:
         )
 
 
+def pip() -> list[str]:
+    """The command that runs pip; Debian's python3 brings it only inside a virtual environment."""
+    if importlib.util.find_spec("pip"):
+        return [sys.executable, "-m", "pip"]
+    python = CACHE / "pip-venv" / "bin" / "python"
+    with locked("pip-venv"):
+        if not (CACHE / "pip-venv" / ".complete").exists():
+            run([sys.executable, "-m", "venv", "--clear", str(CACHE / "pip-venv")], "pip-venv")
+            (CACHE / "pip-venv" / ".complete").touch()
+    return [str(python), "-m", "pip"]
+
+
 def fetch_pypi(pin: dict[str, Any], into: Path) -> Path:
     """Downloads one wheel or sdist through pip; pip itself also checks the hash."""
     requirement = into / "requirement.txt"
     requirement.write_text(f"{pin['name']}=={pin['version']} --hash=sha256:{pin['sha256']}\n")
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
+    command = [*pip(), "download", "--quiet", "--no-deps", "--require-hashes"]
     if pin.get("sdist"):
         command += ["--no-binary", pin["name"]]
     else:
