@@ -47,7 +47,7 @@ class Peer {
     void on_text() override {}
     void on_pong(std::string_view) override {}
     void on_drained() override {}
-    void on_closed() override { connection.reset(); }
+    void on_closed(Closing) override { connection.reset(); }
 
     Answer answer;
     std::shared_ptr<net::WsConnection> connection;
