@@ -5,7 +5,7 @@ Prints a table and writes build/bench.json: {commit, machine, results: {key: {ou
 unit, ...}}}; ratio always means *times better*. Keys end in _t1 and _t2: the whole group of
 processes (server, programs, client; or the peer) is pinned to that many cores.
 
-    bench/run.py                    everything (about ten minutes)
+    bench/run.py                    everything (about half an hour)
     bench/run.py --quick            one repetition instead of five
     bench/run.py --only completion  keys that begin so
 """
@@ -31,7 +31,7 @@ from pie import Event, PieClient
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
-NEW_TOKENS = 96
+NEW_TOKENS = 64
 PROMPT_TOKENS = 64
 CONCURRENCY = (1, 8, 32)
 WORDS = ["river", "stone", "lamp", "paper", "cloud", "engine", "garden", "copper", "winter", "harbour"]
