@@ -173,8 +173,8 @@ def test_requests_run_concurrently_a_compiling_launch_does_not_delay_a_ping(
         launch = asyncio.create_task(peer.launch("text-completion", ["--prompt", "x", "-n", "1"]))
         await asyncio.sleep(0)
         assert (await peer.call("ping"))["result"] == "Pong"
-        order = [f.get("type") for f in peer.frames]
-        assert "instance_launch_result" not in order or order.index("response") < len(order)
+        # The program is compiled for the first time on this server: about a second of work.
+        assert "instance_launch_result" not in [frame["type"] for frame in peer.frames]
         await peer.final(await launch)
 
     on(own_server, test)
