@@ -15,6 +15,7 @@
 
 #include "crypto/base64.h"
 #include "crypto/bcrypt_pbkdf.h"
+#include "crypto/ssh_wire.h"
 
 namespace pie::crypto::detail {
 namespace {
@@ -23,52 +24,6 @@ constexpr std::string_view kBegin = "-----BEGIN OPENSSH PRIVATE KEY-----";
 constexpr std::string_view kEnd = "-----END OPENSSH PRIVATE KEY-----";
 constexpr std::string_view kMagic("openssh-key-v1\0", 15);
 constexpr uint32_t kRoundsMax = 10'000;  // minutes of work; ssh-keygen's default is 24
-
-template <class T, void (*kFree)(T*)>
-struct Deleter {
-  void operator()(T* p) const { kFree(p); }
-};
-using BignumPtr = std::unique_ptr<BIGNUM, Deleter<BIGNUM, BN_clear_free>>;
-using BuilderPtr = std::unique_ptr<OSSL_PARAM_BLD, Deleter<OSSL_PARAM_BLD, OSSL_PARAM_BLD_free>>;
-using ParamsPtr = std::unique_ptr<OSSL_PARAM, Deleter<OSSL_PARAM, OSSL_PARAM_free>>;
-using PkeyContextPtr = std::unique_ptr<EVP_PKEY_CTX, Deleter<EVP_PKEY_CTX, EVP_PKEY_CTX_free>>;
-using CipherContextPtr =
-    std::unique_ptr<EVP_CIPHER_CTX, Deleter<EVP_CIPHER_CTX, EVP_CIPHER_CTX_free>>;
-using BnContextPtr = std::unique_ptr<BN_CTX, Deleter<BN_CTX, BN_CTX_free>>;
-
-/// Reads SSH's wire types (RFC 4251, section 5). After the end everything is empty and ok() false.
-class SshReader {
- public:
-  explicit SshReader(std::string_view bytes) : rest_(bytes) {}
-  bool ok() const { return ok_; }
-  std::string_view rest() const { return rest_; }
-
-  std::string_view take(size_t n) {
-    if (n > rest_.size()) {
-      ok_ = false;
-      rest_ = {};
-      return {};
-    }
-    const std::string_view taken = rest_.substr(0, n);
-    rest_.remove_prefix(n);
-    return taken;
-  }
-  uint32_t u32() {
-    uint32_t value = 0;
-    for (const char byte : take(4)) value = value << 8 | static_cast<uint8_t>(byte);
-    return value;
-  }
-  std::string_view string() { return take(u32()); }
-  BignumPtr number() {
-    const std::string_view bytes = string();
-    return BignumPtr(BN_bin2bn(reinterpret_cast<const unsigned char*>(bytes.data()),
-                               static_cast<int>(bytes.size()), nullptr));
-  }
-
- private:
-  std::string_view rest_;
-  bool ok_ = true;
-};
 
 struct Cipher {
   std::string_view ssh_name;
@@ -86,20 +41,12 @@ constexpr std::array<Cipher, 8> kCiphers{{{"aes256-ctr", "AES-256-CTR", 32, 16, 
                                           {"aes256-gcm@openssh.com", "AES-256-GCM", 32, 12, 16},
                                           {"aes128-gcm@openssh.com", "AES-128-GCM", 16, 12, 16}}};
 
-const unsigned char* bytes_of(std::string_view text) {
-  return reinterpret_cast<const unsigned char*>(text.data());
-}
-
-Result<PkeyPtr> from_params(const char* kind, OSSL_PARAM_BLD* builder) {
-  const ParamsPtr params(OSSL_PARAM_BLD_to_param(builder));
-  const PkeyContextPtr context(EVP_PKEY_CTX_new_from_name(nullptr, kind, nullptr));
-  EVP_PKEY* key = nullptr;
-  if (!params || !context || EVP_PKEY_fromdata_init(context.get()) != 1 ||
-      EVP_PKEY_fromdata(context.get(), &key, EVP_PKEY_KEYPAIR, params.get()) != 1) {
-    return key_error(
-        fmt::format("got an {} key whose numbers are wrong ({})", kind, openssl_reason()));
-  }
-  return PkeyPtr(key);
+/// As key_from_params(), with the error.
+Result<PkeyPtr> whole_key(const char* kind, OSSL_PARAM_BLD* builder) {
+  PkeyPtr key = key_from_params(kind, builder, EVP_PKEY_KEYPAIR);
+  if (key) return key;
+  return key_error(
+      fmt::format("got an {} key whose numbers are wrong ({})", kind, openssl_reason()));
 }
 
 Result<PkeyPtr> read_ed25519(SshReader& reader) {
@@ -154,7 +101,7 @@ Result<PkeyPtr> read_rsa(SshReader& reader) {
       OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_EXPONENT2, d_q.get()) &&
       OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_COEFFICIENT1, inverse.get());
   if (!is_built) return key_error("got an RSA key whose numbers are wrong, expected a whole one");
-  return from_params("RSA", builder.get());
+  return whole_key("RSA", builder.get());
 }
 
 Result<PkeyPtr> read_ecdsa(SshReader& reader, const char* group) {
@@ -169,7 +116,7 @@ Result<PkeyPtr> read_ecdsa(SshReader& reader, const char* group) {
                                        point.size()) &&
       OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_PRIV_KEY, secret.get());
   if (!is_built) return key_error("got an ECDSA key that ends early, expected a whole one");
-  return from_params("EC", builder.get());
+  return whole_key("EC", builder.get());
 }
 
 Result<PkeyPtr> read_key(std::string_view type, SshReader& reader) {

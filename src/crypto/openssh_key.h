@@ -12,9 +12,6 @@ namespace pie::crypto::detail {
 Result<PkeyPtr> parse_openssh_key(std::string_view text,
                                   std::optional<std::string_view> passphrase);
 
-/// What OpenSSL says about its last failure on this thread; clears it.
-std::string openssl_reason();
-
 /// kInvalidArgument "[private key] ...".
 Error key_error(std::string_view what);
 

@@ -2,28 +2,18 @@
 
 #include <fmt/format.h>
 #include <openssl/bio.h>
-#include <openssl/core_names.h>
-#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 
-#include <algorithm>
-#include <array>
 #include <cstring>
 
 #include "crypto/openssh_key.h"
+#include "crypto/ssh_wire.h"
 
 namespace pie::crypto {
 namespace detail {
 
 void PkeyDeleter::operator()(evp_pkey_st* key) const { EVP_PKEY_free(key); }
-
-std::string openssl_reason() {
-  const unsigned long code = ERR_peek_last_error();
-  ERR_clear_error();
-  const char* reason = code == 0 ? nullptr : ERR_reason_error_string(code);
-  return reason == nullptr ? "no reason given" : reason;
-}
 
 Error key_error(std::string_view what) {
   return Error{ErrorCode::kInvalidArgument, fmt::format("[private key] {}", what)};
@@ -36,8 +26,6 @@ namespace {
 using detail::key_error;
 using detail::openssl_reason;
 using detail::PkeyPtr;
-
-constexpr int kRsaBitsMin = 2048;
 
 struct Passphrase {
   std::optional<std::string_view> text;
@@ -73,33 +61,6 @@ Result<PkeyPtr> parse_pem(std::string_view text, std::optional<std::string_view>
   return key_error("got a wrong passphrase (or a damaged key)");
 }
 
-/// Which of the served kinds it is, or why it is none.
-Result<KeyKind> kind_of(const EVP_PKEY* key) {
-  if (EVP_PKEY_is_a(key, "ED25519")) return KeyKind::kEd25519;
-  if (EVP_PKEY_is_a(key, "RSA")) {
-    const int bits = EVP_PKEY_get_bits(key);
-    if (bits >= kRsaBitsMin) return KeyKind::kRsa;
-    return key_error(
-        fmt::format("got a weak RSA key of {} bits, expected {} or more", bits, kRsaBitsMin));
-  }
-  std::string what;
-  if (EVP_PKEY_is_a(key, "EC")) {
-    std::array<char, 80> group{};
-    EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_GROUP_NAME, group.data(), group.size(),
-                                   nullptr);
-    const std::string_view name(group.data());
-    if (name == "prime256v1" || name == "P-256") return KeyKind::kEcdsaP256;
-    if (name == "secp384r1" || name == "P-384") return KeyKind::kEcdsaP384;
-    what = fmt::format("ECDSA on {}", name);
-  } else {
-    const char* name = EVP_PKEY_get0_type_name(key);
-    what = name == nullptr ? "unknown" : name;
-  }
-  return key_error(fmt::format(
-      "got a key of the unsupported kind '{}', expected Ed25519, RSA or ECDSA on P-256 or P-384",
-      what));
-}
-
 bool contains(std::string_view text, std::string_view what) {
   return text.find(what) != std::string_view::npos;
 }
@@ -131,21 +92,16 @@ Result<PrivateKey> PrivateKey::parse(std::string_view text,
   Result<PkeyPtr> key =
       is_openssh ? detail::parse_openssh_key(text, passphrase) : parse_pem(text, passphrase);
   if (!key.ok()) return std::move(key).error();
-  PIE_TRY_ASSIGN(const KeyKind kind, kind_of(key->get()));
+  PIE_TRY_ASSIGN(const KeyKind kind, detail::kind_of(key->get(), "private key"));
   return PrivateKey(std::move(*key), kind);
 }
 
 int PrivateKey::bits() const { return EVP_PKEY_get_bits(key_.get()); }
 
 Result<std::string> PrivateKey::sign(std::string_view message) const {
-  struct ContextDeleter {
-    void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
-  };
-  const std::unique_ptr<EVP_MD_CTX, ContextDeleter> context(EVP_MD_CTX_new());
-  const EVP_MD* digest = nullptr;  // Ed25519 brings its own
-  if (kind_ == KeyKind::kRsa || kind_ == KeyKind::kEcdsaP256) digest = EVP_sha256();
-  if (kind_ == KeyKind::kEcdsaP384) digest = EVP_sha384();
-  const auto* bytes = reinterpret_cast<const unsigned char*>(message.data());
+  const detail::DigestContextPtr context(EVP_MD_CTX_new());
+  const EVP_MD* digest = detail::digest_of(kind_);
+  const auto* bytes = detail::bytes_of(message);
   size_t size = 0;
   // An RSA key's default padding in OpenSSL is PKCS#1 v1.5.
   const bool is_ready =
