@@ -21,7 +21,7 @@ set(PIE_ALLOWED_store base crypto)
 set(PIE_ALLOWED_net base protocol)
 set(PIE_ALLOWED_server base crypto kv sched sample model exec engine wasm wasi host instance protocol store net)
 set(PIE_ALLOWED_client base protocol net crypto)
-set(PIE_ALLOWED_cli base server client protocol crypto)
+set(PIE_ALLOWED_cli base server client protocol crypto store)
 
 set(PIE_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Werror=return-type -Werror=unused-result -Wno-missing-field-initializers)
 

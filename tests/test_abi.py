@@ -64,9 +64,7 @@ def test_runtime_and_model_say_what_they_are(server: Server) -> None:
         (f"fail {hexed('why not')}", EXCEPTION, "Runtime error: why not"),
     ],
 )
-def test_how_run_ends_is_what_the_client_hears(
-    server: Server, command: str, event: int, text: str
-) -> None:
+def test_how_run_ends_is_what_the_client_hears(server: Server, command: str, event: int, text: str) -> None:
     async def test(probe: Probe) -> None:
         await probe(f"set-return {hexed('kept')}")
         end = await probe.ends(command)
@@ -123,8 +121,7 @@ def test_the_chat_template_is_the_model_files(server: Server) -> None:
         turn = f"{hexed('system')}:{hexed('Be brief.')} {hexed('user')}:{hexed('Hi')}"
         text = unhexed(await probe(f"render 1 {turn}")).decode()
         assert text == (
-            "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n"
-            "<|im_start|>assistant\n"
+            "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
         )
         assert not unhexed(await probe(f"render 0 {turn}")).decode().endswith("assistant\n")
 
@@ -238,7 +235,7 @@ def test_chunked_equals_whole_and_pages_in_any_order_give_the_same(server: Serve
             done += chunk
             used = pages[: -(-done // 16)]
             await probe("pass")
-            await probe(f"tokens {numbers(ids[done - chunk:done])} @{numbers(range(done - chunk, done))}")
+            await probe(f"tokens {numbers(ids[done - chunk : done])} @{numbers(range(done - chunk, done))}")
             await probe(f"kv {numbers(used)} {(done - 1) % 16 + 1}")
             await probe(f"dist {chunk - 1} 1 -")
             await probe("execute")
@@ -565,4 +562,3 @@ def test_kv_pages_used_is_the_true_figure(server: Server) -> None:
         assert status[f"smollm2-135m-instruct.instance.{probe.instance}.kv_pages"] == "1"
 
     with_probe(server, test)
-

@@ -133,4 +133,3 @@ def test_kv_pages_are_free_when_the_instance_ends(server: Server) -> None:
                     await asyncio.sleep(0.05)
 
     asyncio.run(main())
-

@@ -114,8 +114,7 @@ def test_blobs_go_both_ways_hash_checked(server: Server, size: int) -> None:
             answer = await peer.upload_blob(instance, blob)
             assert answer["successful"] and answer["result"] == "Blob sent to instance"
             last = await peer.wait_for(
-                lambda f: f["type"] == "download_blob"
-                and f["chunk_index"] == f["total_chunks"] - 1
+                lambda f: f["type"] == "download_blob" and f["chunk_index"] == f["total_chunks"] - 1
             )
             chunks = [f for f in peer.frames if f["type"] == "download_blob"]
             assert b"".join(f["chunk_data"] for f in chunks) == blob
@@ -177,9 +176,7 @@ def test_printing_without_end_meets_the_output_limit_in_bounded_memory(
     assert server.rss_bytes() - before < 1 << 30
 
 
-def test_a_spinner_is_terminated_at_once_and_its_neighbours_go_on(
-    server: Server, programs: Path
-) -> None:
+def test_a_spinner_is_terminated_at_once_and_its_neighbours_go_on(server: Server, programs: Path) -> None:
     async def main() -> None:
         async with Peer(server.url) as peer:
             hash = await peer.upload_file(programs / "spin.wasm")

@@ -359,9 +359,7 @@ def test_signal_with_and_without_corr_id(server: Server, programs: Path) -> None
     on(server, test)
 
 
-def test_list_shows_own_instances_newest_first_with_every_field(
-    server: Server, programs: Path
-) -> None:
+def test_list_shows_own_instances_newest_first_with_every_field(server: Server, programs: Path) -> None:
     async def main() -> None:
         async with Peer(server.url, "lister") as peer, Peer(server.url, "other") as other:
             first = await peer.launch("echo", ["a", "b"])

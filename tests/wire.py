@@ -41,9 +41,7 @@ class Peer:
         self._reader: asyncio.Task[None]
 
     async def __aenter__(self) -> Peer:
-        self._socket = await websockets.connect(
-            self.url, max_size=None, ping_interval=None, compression=None
-        )
+        self._socket = await websockets.connect(self.url, max_size=None, ping_interval=None, compression=None)
         self._reader = asyncio.create_task(self._read())
         if self.username is not None:
             answer = await self.call("identification", username=self.username)
@@ -91,9 +89,7 @@ class Peer:
         """Sends one message."""
         await self.send_bytes(msgpack.packb({"type": type, **fields}))
 
-    async def wait_for(
-        self, match: Callable[[Frame], bool], deadline_s: float = DEADLINE_S
-    ) -> Frame:
+    async def wait_for(self, match: Callable[[Frame], bool], deadline_s: float = DEADLINE_S) -> Frame:
         """The first frame, received before or later, that matches."""
 
         def found() -> Frame | None:
@@ -104,9 +100,7 @@ class Peer:
         assert frame is not None
         return frame
 
-    async def wait_until(
-        self, condition: Callable[[], bool], deadline_s: float = DEADLINE_S
-    ) -> None:
+    async def wait_until(self, condition: Callable[[], bool], deadline_s: float = DEADLINE_S) -> None:
         """Waits until a condition on what was received holds."""
         async with asyncio.timeout(deadline_s), self._changed:
             while not condition():
@@ -127,9 +121,7 @@ class Peer:
 
     async def answer(self, corr_id: int) -> Frame:
         """The answer to a request that was sent."""
-        return await self.wait_for(
-            lambda f: f.get("corr_id") == corr_id and f["type"] != "download_blob"
-        )
+        return await self.wait_for(lambda f: f.get("corr_id") == corr_id and f["type"] != "download_blob")
 
     async def upload(self, wasm: bytes, manifest: str | None = None) -> Frame:
         """Uploads a program in chunks as W1/W2 (no manifest) or W3/W4 clients do."""
@@ -156,9 +148,7 @@ class Peer:
         assert answer["successful"], answer
         return blake3_hex(wasm)
 
-    async def launch(
-        self, program: str, arguments: list[str] | None = None, detached: bool = False
-    ) -> str:
+    async def launch(self, program: str, arguments: list[str] | None = None, detached: bool = False) -> str:
         """Launches by hash or name (W4 form); the instance id."""
         answer = await self.call(
             "launch_instance", inferlet=program, arguments=arguments or [], detached=detached
@@ -169,9 +159,7 @@ class Peer:
     async def final(self, instance_id: str, deadline_s: float = DEADLINE_S) -> Frame:
         """The final event of an instance."""
         return await self.wait_for(
-            lambda f: f["type"] == "instance_event"
-            and f["instance_id"] == instance_id
-            and f["event"] != 0,
+            lambda f: f["type"] == "instance_event" and f["instance_id"] == instance_id and f["event"] != 0,
             deadline_s,
         )
 
@@ -189,7 +177,5 @@ class Peer:
         return "".join(
             f["output"][stream]
             for f in self.frames
-            if f["type"] == "streaming_output"
-            and f["instance_id"] == instance_id
-            and stream in f["output"]
+            if f["type"] == "streaming_output" and f["instance_id"] == instance_id and stream in f["output"]
         )

@@ -84,9 +84,11 @@ class PyInstance {
 /// take() under that token.
 class PyClient {
  public:
-  PyClient(std::string uri, double connect_timeout, double silence_timeout, nb::object wake)
+  PyClient(std::string uri, double connect_timeout, double silence_timeout, std::string ca_file,
+           nb::object wake)
       : completions_(std::make_shared<Completions>(std::move(wake))),
-        client_({std::move(uri), milliseconds(connect_timeout), milliseconds(silence_timeout)}) {}
+        client_({std::move(uri), milliseconds(connect_timeout), milliseconds(silence_timeout),
+                 std::move(ca_file)}) {}
 
   ~PyClient() {
     completions_->detach();
@@ -310,8 +312,9 @@ NB_MODULE(_native, m) {
   });
 
   nb::class_<PyClient>(m, "Client")
-      .def(nb::init<std::string, double, double, nb::object>(), nb::arg("uri"),
-           nb::arg("connect_timeout"), nb::arg("silence_timeout"), nb::arg("wake"))
+      .def(nb::init<std::string, double, double, std::string, nb::object>(), nb::arg("uri"),
+           nb::arg("connect_timeout"), nb::arg("silence_timeout"), nb::arg("ca_file"),
+           nb::arg("wake"))
       .def("connect", &PyClient::connect)
       .def("close", &PyClient::close)
       .def(

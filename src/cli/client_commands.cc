@@ -13,6 +13,8 @@
 
 #include "base/file.h"
 #include "cli/follow.h"
+#include "cli/json_text.h"
+#include "cli/key_file.h"
 #include "client/client.h"
 #include "client/wait.h"
 #include "server/config.h"
@@ -32,6 +34,7 @@ constexpr const char* kDefaultServer = "ws://127.0.0.1:8080";
 struct Connection {
   std::string server;
   std::string user;
+  std::string key_file;
 };
 
 struct SubmitOptions {
@@ -72,7 +75,11 @@ Result<std::unique_ptr<Client>> connect(const Connection& to) {
     return error;
   }
   const std::string user = to.user.empty() ? default_user() : to.user;
-  PIE_TRY(wait_for<void>([&](auto told) { client->authenticate(user, nullptr, told); }));
+  client::KeyRef key;
+  if (!to.key_file.empty()) {
+    PIE_TRY_ASSIGN(key, load_key(to.key_file));
+  }
+  PIE_TRY(wait_for<void>([&](auto told) { client->authenticate(user, key, told); }));
   return client;
 }
 
@@ -130,21 +137,6 @@ Result<int> submit(SubmitOptions options) {
   if (!options.detached) return follow(instance, OnInterrupt::kTerminate);
   std::printf("%s\n", instance.id().c_str());
   return 0;
-}
-
-std::string json_text(const std::string& text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
-    } else {
-      out += c;
-    }
-  }
-  return out + '"';
 }
 
 std::string json_line(const InstanceInfo& info) {
@@ -209,6 +201,8 @@ void add_connection_options(CLI::App& command, Connection& connection) {
                      "Address of the server, ws://HOST:PORT (the one that serves PIE_HOME, else "
                      "ws://127.0.0.1:8080)");
   command.add_option("--user", connection.user, "Who you are to the server ($USER)");
+  command.add_option("--key", connection.key_file,
+                     "Your private key, for a server that asks for one (~/.ssh/id_ed25519)");
 }
 
 void on_call(CLI::App* command, int& exit_code, std::function<Result<int>()> call) {

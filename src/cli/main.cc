@@ -1,5 +1,6 @@
 #include <CLI/CLI.hpp>
 
+#include "cli/auth_command.h"
 #include "cli/build_command.h"
 #include "cli/client_commands.h"
 #include "cli/run_command.h"
@@ -15,6 +16,7 @@ int main(int argc, char** argv) {
   pie::cli::add_run_command(app, exit_code);
   pie::cli::add_client_commands(app, exit_code);
   pie::cli::add_build_command(app, exit_code);
+  pie::cli::add_auth_command(app, exit_code);
   app.footer(
       "Examples:\n"
       "  pie serve\n"

@@ -63,6 +63,11 @@ void add_serve_command(CLI::App& app, int& exit_code) {
   command->add_option("--host", options->server.host, "Address to listen on [127.0.0.1]");
   command->add_option("--port", options->server.port,
                       "Port to listen on; 0 takes a free one [8080]");
+  command->add_flag("--auth,!--no-auth", options->server.auth,
+                    "Ask clients for their keys (`pie auth add` names the users)");
+  command->add_option("--tls-certificate", options->server.tls_certificate,
+                      "Serve wss:// with this certificate chain (PEM)");
+  command->add_option("--tls-key", options->server.tls_key, "Its private key (PEM)");
   command->add_flag("--allow-unauthenticated-network", options->server.allow_network,
                     "Serve a network without authentication: whoever reaches the port may run "
                     "programs on this machine");

@@ -22,6 +22,9 @@ Result<server::Config> make_config(const ServerOptions& options) {
   if (options.model_threads) config.model_threads = *options.model_threads;
   if (options.worker_threads) config.worker_threads = *options.worker_threads;
   if (options.kv_pages) config.kv_pages = *options.kv_pages;
+  if (options.auth) config.auth = *options.auth;
+  if (options.tls_certificate) config.tls_certificate = *options.tls_certificate;
+  if (options.tls_key) config.tls_key = *options.tls_key;
   config.allow_unauthenticated_network = options.allow_network;
   return config;
 }

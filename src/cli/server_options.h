@@ -17,6 +17,9 @@ struct ServerOptions {
   std::optional<uint32_t> model_threads;
   std::optional<uint32_t> worker_threads;
   std::optional<uint32_t> kv_pages;
+  std::optional<bool> auth;
+  std::optional<std::string> tls_certificate;
+  std::optional<std::string> tls_key;
   bool allow_network = false;
   bool verbose = false;
 };

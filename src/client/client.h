@@ -27,10 +27,12 @@ using InstanceInfo = protocol::LiveInstance;
 using KeyRef = std::shared_ptr<const crypto::PrivateKey>;
 
 struct ClientOptions {
-  std::string uri;  ///< ws://HOST:PORT
+  std::string uri;  ///< ws://HOST:PORT or wss://HOST:PORT
   std::chrono::milliseconds connect_timeout{10'000};
   /// A server that does not even answer a WebSocket ping for so long is taken for gone.
   std::chrono::milliseconds silence_timeout{30'000};
+  /// PEM certificates that wss:// trusts besides the system's; "" = what PIE_CA_FILE names, if set.
+  std::string ca_file;
 };
 
 struct LaunchOptions {

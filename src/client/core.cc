@@ -1,6 +1,7 @@
 #include "client/core.h"
 
 #include <boost/asio/post.hpp>
+#include <cstdlib>
 #include <utility>
 
 namespace pie::client {
@@ -64,11 +65,16 @@ void Core::connect(CallId call, Done<void> done) {
   }
   Result<net::WsUrl> url = net::parse_ws_url(options_.uri);
   if (!url.ok()) return done(std::move(url).error());
-  connect_call_ = call;
-  connect_done_ = std::move(done);
   net::WsClient::Options options;
   options.connect_timeout = options_.connect_timeout;
   options.silence_timeout = options_.silence_timeout;
+  options.ca_file = options_.ca_file;
+  if (const char* file = std::getenv("PIE_CA_FILE"); file && options.ca_file.empty())
+    options.ca_file = file;
+  if (auto sound = net::WsClient::check(*url, options); !sound.ok())
+    return done(std::move(sound).error());
+  connect_call_ = call;
+  connect_done_ = std::move(done);
   net::WsClient::Handlers handlers;
   handlers.on_open = [this] {
     open_ = true;

@@ -3,11 +3,17 @@
 #include <fmt/format.h>
 
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/host_name_verification.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core.hpp>
+#include <boost/beast/ssl/ssl_stream.hpp>
 #include <boost/beast/websocket.hpp>
+#include <boost/beast/websocket/ssl.hpp>
 #include <deque>
 #include <optional>
+#include <type_traits>
+#include <utility>
 
 namespace pie::net {
 namespace {
@@ -66,31 +72,70 @@ Result<WsUrl> parse_ws_url(std::string_view text) {
   return url;
 }
 
-/// Shared with the operations in flight, which outlive the WsClient by their last completion.
-class WsClient::Connection : public std::enable_shared_from_this<Connection> {
+/// A connection, whatever it speaks over.
+class WsClient::Connection {
  public:
-  Connection(asio::io_context& io, const WsUrl& url, const Options& options, Handlers handlers)
+  virtual ~Connection() = default;
+  virtual void start() = 0;
+  virtual void send(std::string frame) = 0;
+  virtual size_t queued_bytes() const = 0;
+  virtual void close() = 0;
+  virtual void abandon() = 0;
+};
+
+namespace {
+
+using Plain = beast::tcp_stream;
+using Secure = beast::ssl_stream<beast::tcp_stream>;
+
+/// Trusts the system's authorities and those of `ca_file`.
+Result<std::shared_ptr<asio::ssl::context>> make_tls(const std::string& ca_file) {
+  auto tls = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_client);
+  tls->set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_tlsv1 |
+                   asio::ssl::context::no_tlsv1_1);
+  tls->set_verify_mode(asio::ssl::verify_peer);
+  error_code failed;
+  tls->set_default_verify_paths(failed);
+  if (!ca_file.empty()) {
+    tls->load_verify_file(ca_file, failed);
+    if (failed)
+      return Error{ErrorCode::kInvalidArgument,
+                   fmt::format("[ca_file] got {} ({}), expected a PEM file of certificates",
+                               ca_file, failed.message())};
+  }
+  return tls;
+}
+
+/// Shared with the operations in flight, which outlive the WsClient by their last completion.
+template <class Transport>
+class ConnectionOver final : public WsClient::Connection,
+                             public std::enable_shared_from_this<ConnectionOver<Transport>> {
+  using Options = WsClient::Options;
+  using Handlers = WsClient::Handlers;
+  static constexpr size_t kLowWaterBytes = WsClient::kLowWaterBytes;
+  static constexpr bool kIsSecure = std::is_same_v<Transport, Secure>;
+
+ public:
+  using std::enable_shared_from_this<ConnectionOver<Transport>>::shared_from_this;
+
+  template <class... Argument>
+  ConnectionOver(asio::io_context& io, const WsUrl& url, const Options& options, Handlers handlers,
+                 std::shared_ptr<asio::ssl::context> tls, Argument&&... argument)
       : url_(url),
         options_(options),
         handlers_(std::move(handlers)),
+        tls_(std::move(tls)),
         resolver_(io),
-        socket_(io),
+        socket_(io, std::forward<Argument>(argument)...),
         timer_(io) {}
 
-  void start() {
+  void start() override {
     timer_.expires_after(options_.connect_timeout);
     timer_.async_wait([self = shared_from_this()](error_code ec) {
       if (ec) return;
       self->finish(unavailable(fmt::format("no answer from {} within {} ms", self->peer(),
                                            self->options_.connect_timeout.count())));
     });
-    if (url_.tls) {
-      asio::post(socket_.get_executor(), [self = shared_from_this()] {
-        self->finish({ErrorCode::kUnsupported,
-                      "wss:// is not supported yet: this client speaks ws:// only"});
-      });
-      return;
-    }
     resolver_.async_resolve(url_.host, url_.port,
                             [self = shared_from_this()](error_code ec, auto endpoints) {
                               if (self->finished_) return;
@@ -99,16 +144,16 @@ class WsClient::Connection : public std::enable_shared_from_this<Connection> {
                             });
   }
 
-  void send(std::string frame) {
+  void send(std::string frame) override {
     if (finished_ || closing_) return;
     queued_bytes_ += frame.size();
     outbox_.push_back(std::move(frame));
     if (open_ && !writing_) write_next();
   }
 
-  size_t queued_bytes() const { return queued_bytes_; }
+  size_t queued_bytes() const override { return queued_bytes_; }
 
-  void close() {
+  void close() override {
     if (finished_ || closing_) return;
     closing_ = true;
     if (!open_) return finish(unavailable("the connection was closed"));
@@ -127,7 +172,7 @@ class WsClient::Connection : public std::enable_shared_from_this<Connection> {
     if (on_closed) on_closed(std::move(error));
   }
 
-  void abandon() {
+  void abandon() override {
     if (std::exchange(finished_, true)) return;
     handlers_ = {};
     outbox_.clear();
@@ -166,8 +211,25 @@ class WsClient::Connection : public std::enable_shared_from_this<Connection> {
         endpoints, [self = shared_from_this()](error_code ec, const asio::ip::tcp::endpoint&) {
           if (self->finished_) return;
           if (ec) return self->finish_connect("connect to", ec);
-          self->shake_hands();
+          self->secure();
         });
+  }
+
+  void secure() {
+    if constexpr (kIsSecure) {
+      auto& secure = socket_.next_layer();
+      SSL_set_tlsext_host_name(secure.native_handle(), url_.host.c_str());
+      secure.set_verify_callback(asio::ssl::host_name_verification(url_.host));
+      secure.async_handshake(asio::ssl::stream_base::client,
+                             [self = shared_from_this()](error_code ec) {
+                               if (self->finished_) return;
+                               if (ec)
+                                 return self->finish_connect("make a secure connection to", ec);
+                               self->shake_hands();
+                             });
+    } else {
+      shake_hands();
+    }
   }
 
   void shake_hands() {
@@ -247,8 +309,9 @@ class WsClient::Connection : public std::enable_shared_from_this<Connection> {
   const WsUrl url_;
   const Options options_;
   Handlers handlers_;
+  const std::shared_ptr<asio::ssl::context> tls_;  ///< null over plain TCP
   asio::ip::tcp::resolver resolver_;
-  websocket::stream<beast::tcp_stream> socket_;
+  websocket::stream<Transport> socket_;
   asio::steady_timer timer_;
   beast::flat_buffer inbox_;
   std::deque<std::string> outbox_;
@@ -259,9 +322,26 @@ class WsClient::Connection : public std::enable_shared_from_this<Connection> {
   bool finished_ = false;
 };
 
+}  // namespace
+
+Result<void> WsClient::check(const WsUrl& url, const Options& options) {
+  if (url.tls) PIE_TRY(make_tls(options.ca_file));
+  return {};
+}
+
 WsClient::WsClient(asio::io_context& io, const WsUrl& url, const Options& options,
-                   Handlers handlers)
-    : connection_(std::make_shared<Connection>(io, url, options, std::move(handlers))) {
+                   Handlers handlers) {
+  if (!url.tls) {
+    connection_ =
+        std::make_shared<ConnectionOver<Plain>>(io, url, options, std::move(handlers), nullptr);
+  } else {
+    auto tls = make_tls(options.ca_file);
+    auto context =
+        tls.ok() ? *tls : std::make_shared<asio::ssl::context>(asio::ssl::context::tls_client);
+    if (!tls.ok()) context->set_verify_mode(asio::ssl::verify_peer);  // trusts nobody
+    connection_ = std::make_shared<ConnectionOver<Secure>>(io, url, options, std::move(handlers),
+                                                           context, *context);
+  }
   connection_->start();
 }
 

@@ -33,6 +33,7 @@ class WsClient {
     std::chrono::milliseconds silence_timeout{30'000};
     std::chrono::milliseconds close_timeout{1'000};
     size_t frame_bytes_max = 64u << 20;
+    std::string ca_file;  ///< of wss://: PEM certificates to trust besides the system's
   };
   struct Handlers {
     std::function<void()> on_open;
@@ -46,6 +47,11 @@ class WsClient {
   };
 
   static constexpr size_t kLowWaterBytes = 1u << 20;
+
+  class Connection;
+
+  /// Whether the options are of use for this server: kInvalidArgument names what is not.
+  static Result<void> check(const WsUrl& url, const Options& options);
 
   /// Starts to connect. `io` must outlive the connection.
   WsClient(boost::asio::io_context& io, const WsUrl& url, const Options& options,
@@ -62,7 +68,6 @@ class WsClient {
   void close();
 
  private:
-  class Connection;
   std::shared_ptr<Connection> connection_;
 };
 

@@ -9,18 +9,23 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
+#include <boost/asio/ssl/context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
+#include <boost/beast/ssl/ssl_stream.hpp>
 #include <boost/beast/websocket.hpp>
+#include <boost/beast/websocket/ssl.hpp>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <list>
 #include <mutex>
+#include <optional>
 #include <thread>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -64,18 +69,48 @@ class LiveCount {
   uint32_t count_ = 0;
 };
 
-class Connection final : public WsConnection, public std::enable_shared_from_this<Connection> {
+using Plain = beast::tcp_stream;
+using Secure = beast::ssl_stream<beast::tcp_stream>;
+
+/// What the server does with a connection, whatever it speaks over.
+class AnyConnection : public WsConnection {
  public:
-  Connection(asio::ip::tcp::socket socket, const WsServerConfig& config,
-             std::shared_ptr<WsHandler> handler)
+  virtual asio::any_io_executor executor() = 0;
+  /// The read loop died of an exception (a handler's).
+  virtual void fail() = 0;
+  /// Any thread.
+  virtual void shut_down() = 0;
+  virtual void drop() = 0;
+};
+
+template <class Transport>
+class Connection final : public AnyConnection,
+                         public std::enable_shared_from_this<Connection<Transport>> {
+ public:
+  using std::enable_shared_from_this<Connection<Transport>>::shared_from_this;
+  using std::enable_shared_from_this<Connection<Transport>>::weak_from_this;
+
+  Connection(Transport transport, const WsServerConfig& config, std::shared_ptr<WsHandler> handler)
       : config_(config),
-        stream_(std::move(socket)),
+        stream_(std::move(transport)),
         wake_(stream_.get_executor(), asio::steady_timer::time_point::max()),
-        handler_(std::move(handler)) {}
+        handler_(std::move(handler)) {
+    error_code failed;
+    const auto peer = beast::get_lowest_layer(stream_).socket().remote_endpoint(failed);
+    if (!failed) peer_address_ = peer.address().to_string();
+  }
 
   static asio::awaitable<void> run(std::shared_ptr<Connection> self) {
     error_code failed;
     self->configure();
+    if constexpr (std::is_same_v<Transport, Secure>) {
+      auto& socket = beast::get_lowest_layer(self->stream_);
+      socket.expires_after(milliseconds(self->config_.handshake_ms_max));
+      co_await self->stream_.next_layer().async_handshake(
+          asio::ssl::stream_base::server, asio::redirect_error(asio::use_awaitable, failed));
+      socket.expires_never();
+      if (failed) co_return;
+    }
     co_await self->stream_.async_accept(asio::redirect_error(asio::use_awaitable, failed));
     if (failed) co_return;
     self->open_ = true;
@@ -135,18 +170,17 @@ class Connection final : public WsConnection, public std::enable_shared_from_thi
       if (!failed && self && !self->finished_) run_task();
     });
   }
-  auto executor() { return stream_.get_executor(); }
-  /// The read loop died of an exception (a handler's): what run() does at its end.
-  void fail() {
+  const std::string& peer_address() const override { return peer_address_; }
+  asio::any_io_executor executor() override { return stream_.get_executor(); }
+  void fail() override {
     abort();
     finish(WsHandler::Closing::kLost);
   }
-  /// Any thread.
-  void shut_down() {
+  void shut_down() override {
     asio::post(stream_.get_executor(),
                [self = shared_from_this()] { self->close(1001, "the server is stopping"); });
   }
-  void drop() {
+  void drop() override {
     asio::post(stream_.get_executor(), [self = shared_from_this()] { self->abort(); });
   }
 
@@ -229,9 +263,10 @@ class Connection final : public WsConnection, public std::enable_shared_from_thi
   }
 
   const WsServerConfig& config_;
-  websocket::stream<beast::tcp_stream> stream_;
+  websocket::stream<Transport> stream_;
   asio::steady_timer wake_;  ///< cancelled when the outbox gets something
   std::shared_ptr<WsHandler> handler_;
+  std::string peer_address_;
   std::deque<Item> outbox_;
   uint64_t outbox_bytes_ = 0;
   bool open_ = false;
@@ -244,6 +279,23 @@ class Server final : public WsServer {
   Server(const WsServerConfig& config, Accept accept)
       : config_(config), accept_(std::move(accept)), acceptor_(asio::make_strand(io_)) {}
   ~Server() override { stop(0); }
+
+  /// Reads certificate and key.
+  Result<void> prepare_tls() {
+    if (config_.tls_certificate.empty() && config_.tls_key.empty()) return {};
+    if (config_.tls_certificate.empty() || config_.tls_key.empty())
+      return Error{ErrorCode::kInvalidArgument,
+                   "[tls] got a certificate or a key alone, expected both"};
+    tls_.emplace(asio::ssl::context::tls_server);
+    tls_->set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_tlsv1 |
+                      asio::ssl::context::no_tlsv1_1);
+    error_code failed;
+    tls_->use_certificate_chain_file(config_.tls_certificate, failed);
+    if (failed) return unusable("certificate", config_.tls_certificate, failed);
+    tls_->use_private_key_file(config_.tls_key, asio::ssl::context::pem, failed);
+    if (failed) return unusable("key", config_.tls_key, failed);
+    return {};
+  }
 
   Result<void> bind() {
     error_code failed;
@@ -281,9 +333,9 @@ class Server final : public WsServer {
       error_code ignored;
       acceptor_.close(ignored);
     });
-    for_each_live([](Connection& one) { one.shut_down(); });
+    for_each_live([](AnyConnection& one) { one.shut_down(); });
     if (!live_.wait_for_none(drain_ms_max)) {
-      for_each_live([](Connection& one) { one.drop(); });
+      for_each_live([](AnyConnection& one) { one.drop(); });
       live_.wait_for_none(1'000);
     }
     io_.stop();
@@ -291,6 +343,11 @@ class Server final : public WsServer {
   }
 
  private:
+  static Error unusable(std::string_view what, const std::string& file, const error_code& failed) {
+    return {ErrorCode::kInvalidArgument, "[tls " + std::string(what) + "] got " + file + " (" +
+                                             failed.message() +
+                                             "), expected a PEM file that belongs to its pair"};
+  }
   Error refused(const error_code& failed) const {
     return {ErrorCode::kUnavailable,
             "[listen on " + config_.host + ":" + std::to_string(config_.port) +
@@ -314,23 +371,27 @@ class Server final : public WsServer {
         co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, failed));
         continue;
       }
-      auto connection =
-          std::make_shared<Connection>(std::move(socket), self.config_, self.accept_());
-      self.adopt(connection);
-      self.spawn(std::move(connection));
+      if (self.tls_) {
+        self.serve<Secure>(Secure(beast::tcp_stream(std::move(socket)), *self.tls_));
+      } else {
+        self.serve<Plain>(Plain(std::move(socket)));
+      }
     }
   }
 
-  void spawn(std::shared_ptr<Connection> connection) {
-    auto& raw = *connection;
-    asio::co_spawn(raw.executor(), Connection::run(connection),
+  template <class Transport>
+  void serve(Transport transport) {
+    auto connection =
+        std::make_shared<Connection<Transport>>(std::move(transport), config_, accept_());
+    adopt(connection);
+    asio::co_spawn(connection->executor(), Connection<Transport>::run(connection),
                    [this, connection](std::exception_ptr failure) {
                      if (failure) connection->fail();
                      live_.leave();
                    });
   }
 
-  void adopt(const std::shared_ptr<Connection>& connection) {
+  void adopt(const std::shared_ptr<AnyConnection>& connection) {
     live_.enter();
     const std::lock_guard lock(mutex_);
     connections_.remove_if([](const auto& one) { return one.expired(); });
@@ -346,13 +407,14 @@ class Server final : public WsServer {
 
   const WsServerConfig config_;
   const Accept accept_;
+  std::optional<asio::ssl::context> tls_;
   asio::io_context io_;
   asio::ip::tcp::acceptor acceptor_;
   uint16_t port_ = 0;
   std::atomic<bool> stopped_ = false;
   LiveCount live_;
   std::mutex mutex_;
-  std::list<std::weak_ptr<Connection>> connections_;
+  std::list<std::weak_ptr<AnyConnection>> connections_;
   std::vector<std::thread> threads_;
 };
 
@@ -360,6 +422,7 @@ class Server final : public WsServer {
 
 Result<std::unique_ptr<WsServer>> WsServer::listen(const WsServerConfig& config, Accept accept) {
   auto server = std::make_unique<Server>(config, std::move(accept));
+  PIE_TRY(server->prepare_tls());
   PIE_TRY(server->bind());
   server->start();
   return std::unique_ptr<WsServer>(std::move(server));

@@ -27,6 +27,8 @@ class WsConnection {
   /// Runs `task` on the strand; any thread. Dropped when the connection is gone.
   virtual void post(std::function<void()> task) = 0;
   virtual void post_after(uint64_t delay_ms, std::function<void()> task) = 0;
+  /// The peer's network address without its port; any thread.
+  virtual const std::string& peer_address() const = 0;
 };
 
 /// What hears of one connection. Called on its strand, never concurrently.
@@ -51,8 +53,10 @@ struct WsServerConfig {
   uint32_t thread_count = 1;
   uint64_t frame_bytes_max = 16ULL << 20;  ///< a longer message closes with 1009
   uint64_t outbox_low_bytes = 256ULL << 10;
-  uint32_t connections_max = 4'096;  ///< more wait in the kernel's queue
-  uint64_t handshake_ms_max = 10'000;
+  uint32_t connections_max = 4'096;    ///< more wait in the kernel's queue
+  uint64_t handshake_ms_max = 10'000;  ///< of TLS, and of the WebSocket
+  std::string tls_certificate;  ///< PEM chain file; with tls_key the server speaks wss:// alone
+  std::string tls_key;          ///< PEM file
 };
 
 /// Accepts WebSocket connections and runs each on a strand of its own threads.

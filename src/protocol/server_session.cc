@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/user_name.h"
+#include "crypto/base64.h"
+
 namespace pie::protocol {
 namespace {
-
-constexpr std::string_view kInternalUser = "internal";
-constexpr size_t kUsernameBytesMax = 256;
 
 /// Compares without telling by its time where the texts differ.
 bool equal_in_constant_time(std::string_view a, std::string_view b) {
@@ -15,12 +15,6 @@ bool equal_in_constant_time(std::string_view a, std::string_view b) {
   for (size_t i = 0; i < std::min(a.size(), b.size()); ++i)
     difference |= static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b[i]);
   return difference == 0;
-}
-
-bool is_username(std::string_view name) {
-  return !name.empty() && name.size() <= kUsernameBytesMax && name != kInternalUser &&
-         std::none_of(name.begin(), name.end(),
-                      [](unsigned char c) { return c < 0x20 || c == 0x7F; });
 }
 
 /// A refusal in the form that the request's sender waits for.
@@ -61,18 +55,19 @@ void ServerSession::on_frame(std::string_view frame, uint64_t now_ns) {
   auto decoded = decode_client_message(frame, config_.decode);
   if (auto* wrong = std::get_if<DecodeError>(&decoded)) {
     if (wrong->corr_id) respond(*wrong->corr_id, false, wrong->error.message);
-    if (!wrong->corr_id || state_ == State::kNew) close(wrong->close_code, wrong->error.message);
+    if (!wrong->corr_id || state_ != State::kAuthenticated)
+      close(wrong->close_code, wrong->error.message);
     return;
   }
-  on_message(std::get<ClientMessage>(std::move(decoded)));
+  on_message(std::get<ClientMessage>(std::move(decoded)), now_ns);
 }
 
 void ServerSession::on_text_frame() {
   close(1007, "[frame] got text, expected a binary frame with one MessagePack map");
 }
 
-void ServerSession::on_message(ClientMessage message) {
-  if (state_ == State::kNew) return on_first_message(message);
+void ServerSession::on_message(ClientMessage message, uint64_t now_ns) {
+  if (state_ != State::kAuthenticated) return on_stranger(message, now_ns);
   std::visit(
       [this](auto&& one) {
         using Message = std::decay_t<decltype(one)>;
@@ -96,31 +91,71 @@ void ServerSession::on_message(ClientMessage message) {
       std::move(message));
 }
 
-void ServerSession::on_first_message(const ClientMessage& message) {
-  if (const auto* user = std::get_if<Identification>(&message)) return identify(*user);
-  if (const auto* token = std::get_if<InternalAuthenticate>(&message)) return check_token(*token);
-  const std::string text = "[first message] got " + std::string(type_of(message)) +
-                           ", expected identification or internal_authenticate";
+void ServerSession::on_stranger(const ClientMessage& message, uint64_t now_ns) {
+  std::string expected = "identification or internal_authenticate";
+  if (state_ == State::kNew) {
+    if (const auto* user = std::get_if<Identification>(&message)) return identify(*user, now_ns);
+    if (const auto* token = std::get_if<InternalAuthenticate>(&message)) return check_token(*token);
+  } else if (state_ == State::kChallenged) {
+    if (const auto* proof = std::get_if<Signature>(&message))
+      return check_signature(*proof, now_ns);
+    expected = "signature, the answer to the challenge";
+  } else {
+    expected = "nothing before the answer to the failed attempt";
+  }
+  const std::string text =
+      std::string(state_ == State::kNew ? "[first message]" : "[authentication]") + " got " +
+      std::string(type_of(message)) + ", expected " + expected;
   if (const auto corr_id = corr_id_of(message)) respond(*corr_id, false, text);
   close(1008, text);
 }
 
-void ServerSession::identify(const Identification& message) {
-  if (!is_username(message.username)) {
-    respond(message.corr_id, false, "User '" + message.username + "' is not authorized");
-    return;
-  }
+void ServerSession::fail(uint32_t corr_id, std::string text) {
+  state_ = State::kRefused;
+  challenge_.clear();
+  actions_.push_back(SendDelayed{encode(Response{corr_id, false, std::move(text)})});
+}
+
+void ServerSession::failure_sent() {
+  if (state_ == State::kRefused) state_ = State::kNew;
+}
+
+void ServerSession::identify(const Identification& message, uint64_t now_ns) {
+  const bool is_known =
+      is_user_name(message.username) &&
+      (!config_.authority || !config_.authority->keys_of(message.username).empty());
+  if (!is_known) return fail(message.corr_id, "User '" + message.username + "' is not authorized");
   user_ = message.username;
+  if (!config_.authority) {
+    state_ = State::kAuthenticated;
+    return respond(message.corr_id, true, "Authenticated (Engine disabled authentication)");
+  }
+  challenge_ = config_.authority->make_challenge();
+  challenged_ns_ = now_ns;
+  state_ = State::kChallenged;
+  respond(message.corr_id, true, crypto::base64_encode(challenge_));
+}
+
+void ServerSession::check_signature(const Signature& message, uint64_t now_ns) {
+  const std::string challenge = std::exchange(challenge_, {});
+  const auto signature = crypto::base64_decode(message.signature);
+  if (!signature.ok())
+    return fail(message.corr_id, "Invalid signature encoding: " + signature.error().message);
+  bool is_proven = false;
+  if (now_ns < challenged_ns_ + config_.challenge_ns_max) {
+    // Asked for again: a key that was taken away meanwhile is worth nothing.
+    for (const crypto::PublicKey& key : config_.authority->keys_of(user_))
+      is_proven = is_proven || key.verify(challenge, *signature);
+  }
+  if (!is_proven) return fail(message.corr_id, "Signature verification failed");
   state_ = State::kAuthenticated;
-  respond(message.corr_id, true, "Authenticated (Engine disabled authentication)");
+  respond(message.corr_id, true, "Authenticated");
 }
 
 void ServerSession::check_token(const InternalAuthenticate& message) {
   if (config_.internal_token.empty() ||
-      !equal_in_constant_time(message.token, config_.internal_token)) {
-    actions_.push_back(SendDelayed{encode(Response{message.corr_id, false, "Invalid token"})});
-    return;
-  }
+      !equal_in_constant_time(message.token, config_.internal_token))
+    return fail(message.corr_id, "Invalid token");
   user_ = kInternalUser;
   state_ = State::kAuthenticated;
   respond(message.corr_id, true, "Authenticated");

@@ -10,6 +10,7 @@
 
 #include "base/blob.h"
 #include "base/result.h"
+#include "crypto/public_key.h"
 #include "protocol/chunks.h"
 #include "protocol/codec.h"
 #include "protocol/delivery.h"
@@ -31,7 +32,19 @@ class UploadSpools {
   virtual Result<std::unique_ptr<UploadSpool>> open(Kind kind) = 0;
 };
 
+/// Who may sign in, and with which keys (protocol.md, section 5). Called on any session's strand.
+class Authority {
+ public:
+  virtual ~Authority() = default;
+  /// The user's keys now; none: the user is not authorized.
+  virtual std::vector<crypto::PublicKey> keys_of(const std::string& user) = 0;
+  /// 48 random bytes.
+  virtual std::string make_challenge() = 0;
+};
+
 struct ServerSessionConfig {
+  Authority* authority = nullptr;  ///< null: authentication is disabled, every name is taken
+  uint64_t challenge_ns_max = 60'000'000'000;  ///< a challenge that is older is no use
   std::string internal_token;  ///< 64 characters; "" = internal_authenticate always fails
   DecodeLimits decode;
   uint64_t program_bytes_max = 256ULL << 20;
@@ -65,7 +78,8 @@ using SessionRequest =
 struct SendFrame {
   std::string bytes;
 };
-/// The frame goes out after a random 1 to 3 s (a wrong token).
+/// The answer to a failed attempt to sign in: goes out after a delay of the server's choice, which
+/// then calls failure_sent(). Nothing else is taken from this peer before.
 struct SendDelayed {
   std::string bytes;
 };
@@ -83,7 +97,9 @@ using SessionAction = std::variant<SendFrame, SendDelayed, SendPing, CloseConnec
 
 /// One connection's protocol, without socket, clock or threads (protocol.md, sections 1 to 5).
 ///
-///   kNew -> identification, internal_authenticate -> kAuthenticated -> kClosed
+///   kNew -> identification -> kChallenged -> signature -> kAuthenticated -> kClosed
+///   kNew -> internal_authenticate, or identification where nobody has to prove it ->
+///   kAuthenticated kNew, kChallenged -> a failure -> kRefused -> failure_sent() -> kNew
 ///
 /// Every input appends to the actions that take_actions() hands out. Times are monotonic
 /// nanoseconds. Thread: the connection's strand.
@@ -97,6 +113,8 @@ class ServerSession {
   void on_pong(std::string_view payload, uint64_t now_ns);
   /// To be called at least twice per ping interval, and when wake_at_ns() comes.
   void on_tick(uint64_t now_ns);
+  /// The delayed answer is out: the peer may try again.
+  void failure_sent();
 
   /// The answer to a request; null when there is none to give (a signal without corr_id).
   void complete(std::optional<ServerMessage> answer);
@@ -114,16 +132,18 @@ class ServerSession {
   std::optional<uint64_t> wake_at_ns() const { return delivery_.wake_at_ns(); }
 
  private:
-  enum class State { kNew, kAuthenticated, kClosed };
+  enum class State { kNew, kChallenged, kRefused, kAuthenticated, kClosed };
   struct Upload {
     explicit Upload(std::string hash, uint64_t bytes_max) : chunks(std::move(hash), bytes_max) {}
     ChunkReceiver chunks;
     std::unique_ptr<UploadSpool> spool;
   };
 
-  void on_message(ClientMessage message);
-  void on_first_message(const ClientMessage& message);
-  void identify(const Identification& message);
+  void on_message(ClientMessage message, uint64_t now_ns);
+  void on_stranger(const ClientMessage& message, uint64_t now_ns);
+  void identify(const Identification& message, uint64_t now_ns);
+  void check_signature(const Signature& message, uint64_t now_ns);
+  void fail(uint32_t corr_id, std::string text);
   void check_token(const InternalAuthenticate& message);
   void handle(UploadProgram message);
   void handle(UploadBlob message);
@@ -140,6 +160,8 @@ class ServerSession {
   UploadSpools& spools_;
   State state_ = State::kNew;
   std::string user_;
+  std::string challenge_;
+  uint64_t challenged_ns_ = 0;
   std::map<uint32_t, Upload> uploads_;  ///< by corr_id
   uint32_t requests_pending_ = 0;
   Delivery delivery_;

@@ -114,8 +114,18 @@ TEST_F(ServerSessionTest, identification_with_authentication_off_answers_the_fix
 
 TEST_F(ServerSessionTest, the_name_internal_is_refused) {
   say(Identification{1, "internal"});
-  EXPECT_EQ(response(), (Response{1, false, "User 'internal' is not authorized"}));
+  EXPECT_TRUE(sent().empty());
+  ASSERT_EQ(late_.size(), 1u);
+  EXPECT_EQ(std::get<Response>(late_[0]),
+            (Response{1, false, "User 'internal' is not authorized"}));
   EXPECT_FALSE(session_.authenticated());
+}
+
+TEST_F(ServerSessionTest, nothing_is_taken_before_the_answer_to_a_failure_is_out) {
+  say(InternalAuthenticate{1, "wrong"});
+  say(InternalAuthenticate{2, std::string(64, 't')});
+  EXPECT_FALSE(response().successful);
+  EXPECT_TRUE(closed_);
 }
 
 TEST_F(ServerSessionTest, the_internal_token_authenticates_and_a_wrong_one_is_answered_late) {
@@ -123,6 +133,7 @@ TEST_F(ServerSessionTest, the_internal_token_authenticates_and_a_wrong_one_is_an
   EXPECT_TRUE(sent().empty());
   ASSERT_EQ(late_.size(), 1u);
   EXPECT_EQ(std::get<Response>(late_[0]), (Response{1, false, "Invalid token"}));
+  session_.failure_sent();
   say(InternalAuthenticate{2, std::string(64, 't')});
   EXPECT_EQ(response(), (Response{2, true, "Authenticated"}));
   EXPECT_EQ(session_.user(), "internal");

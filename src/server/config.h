@@ -35,6 +35,9 @@ struct Config {
   std::string host = "127.0.0.1";
   uint16_t port = 8080;  ///< 0 = a free one
   std::string model;     ///< a GGUF file, or the name of one in share/models; "" = the default
+  bool auth = false;     ///< clients prove who they are (protocol.md, section 5)
+  std::filesystem::path tls_certificate;  ///< PEM chain; with tls_key the server speaks wss://
+  std::filesystem::path tls_key;          ///< PEM
   bool allow_unauthenticated_network = false;
   uint32_t model_threads = 0;   ///< of a step; 0 = all cores
   uint32_t worker_threads = 0;  ///< of programs; 0 = as many as cores, at most 8

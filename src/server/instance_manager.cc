@@ -5,12 +5,11 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/user_name.h"
 #include "server/durable_log.h"
 
 namespace pie::server {
 namespace {
-
-constexpr const char* kInternalUser = "internal";
 
 host::InstanceLimits instance_limits(const Limits& limits) {
   return {.memory_bytes_max = limits.memory_bytes_max,

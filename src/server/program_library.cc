@@ -4,6 +4,7 @@
 #include <span>
 #include <utility>
 
+#include "base/user_name.h"
 #include "crypto/blake3.h"
 #include "store/manifest.h"
 
@@ -13,7 +14,6 @@ namespace {
 using store::NamedProgram;
 using store::ProgramName;
 
-constexpr const char* kInternalUser = "internal";
 constexpr size_t kDependencyDepthMax = 64;
 
 Error not_found() { return {ErrorCode::kNotFound, "Program not found"}; }

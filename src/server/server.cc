@@ -23,6 +23,7 @@
 #include "server/status.h"
 #include "server/version.h"
 #include "server/work_pool.h"
+#include "store/authorized_users.h"
 #include "store/registry.h"
 #include "store/store.h"
 
@@ -46,6 +47,23 @@ std::string make_token() {
   return token;
 }
 
+/// Random challenges, and the users of authorized_users.toml.
+class UserAuthority final : public protocol::Authority {
+ public:
+  explicit UserAuthority(store::AuthorizedUsers& users) : users_(users) {}
+  std::vector<crypto::PublicKey> keys_of(const std::string& user) override {
+    return users_.keys_of(user);
+  }
+  std::string make_challenge() override {
+    unsigned char bytes[48];
+    PIE_CHECK(RAND_bytes(bytes, sizeof bytes) == 1);
+    return {reinterpret_cast<const char*>(bytes), sizeof bytes};
+  }
+
+ private:
+  store::AuthorizedUsers& users_;
+};
+
 bool is_loopback(const std::string& host) {
   return host == "localhost" || host == "::1" || host.rfind("127.", 0) == 0;
 }
@@ -62,13 +80,20 @@ class PieServer final : public Server {
   ~PieServer() override { stop(); }
 
   Result<void> open() {
-    if (!is_loopback(config_.host) && !config_.allow_unauthenticated_network)
-      return Error{ErrorCode::kPermissionDenied,
-                   "[--host] got " + config_.host +
-                       " with authentication disabled, expected a loopback address: everybody who "
-                       "reaches this address could run programs here; serve on 127.0.0.1, or pass "
-                       "--allow-unauthenticated-network to accept that"};
+    if (!config_.auth && !is_loopback(config_.host) && !config_.allow_unauthenticated_network)
+      return Error{
+          ErrorCode::kPermissionDenied,
+          "[--host] got " + config_.host +
+              " with authentication disabled, expected a loopback address: everybody who "
+              "reaches this address could run programs here; pass --auth (and add users by "
+              "`pie auth add`), serve on 127.0.0.1, or pass "
+              "--allow-unauthenticated-network to accept that"};
     PIE_TRY_ASSIGN(lock_, HomeLock::take(config_.home));
+    if (config_.auth) {
+      PIE_TRY(users_.load());
+      if (users_.user_count() == 0)
+        log::warning("authentication is on and nobody is authorized: add users by `pie auth add`");
+    }
     spools_.emplace(config_.home / "run" / "spool");
     PIE_TRY_ASSIGN(store_, store::Store::open(config_.home));
     kvs_port_.emplace(store_->kvs());
@@ -111,16 +136,20 @@ class PieServer final : public Server {
   }
 
   Result<void> listen() {
-    services_.emplace(SessionServices{system_clock(), config_.limits, token_, *spools_, *programs_,
-                                      *instances_, *status_, quick_, slow_});
+    services_.emplace(SessionServices{system_clock(), config_.limits, token_,
+                                      config_.auth ? &authority_ : nullptr, failures_, *spools_,
+                                      *programs_, *instances_, *status_, quick_, slow_});
     const net::WsServerConfig sockets{.host = config_.host,
                                       .port = config_.port,
-                                      .frame_bytes_max = config_.limits.frame_bytes_max};
+                                      .frame_bytes_max = config_.limits.frame_bytes_max,
+                                      .tls_certificate = config_.tls_certificate,
+                                      .tls_key = config_.tls_key};
     PIE_TRY_ASSIGN(sockets_, net::WsServer::listen(sockets, [this] {
                      return std::make_shared<Session>(*services_);
                    }));
     const bool is_v6 = config_.host.find(':') != std::string::npos;
-    url_ = "ws://" + (is_v6 ? "[" + config_.host + "]" : config_.host) + ":" +
+    url_ = (config_.tls_key.empty() ? "ws://" : "wss://") +
+           (is_v6 ? "[" + config_.host + "]" : config_.host) + ":" +
            std::to_string(sockets_->port());
     schedule_sweep();
     return {};
@@ -137,6 +166,9 @@ class PieServer final : public Server {
   std::unique_ptr<HomeLock> lock_;
   store::Registry registry_;
   const std::string token_;
+  store::AuthorizedUsers users_{authorized_users_file(config_.home)};
+  UserAuthority authority_{users_};
+  FailureLimiter failures_;
   std::optional<Spools> spools_;
   std::unique_ptr<store::Store> store_;
   std::optional<StoreKvs> kvs_port_;
@@ -162,6 +194,7 @@ Result<std::unique_ptr<Server>> Server::start(const Config& config) {
 }
 
 fs::path token_file(const fs::path& home) { return home / "run" / "internal_token"; }
+fs::path authorized_users_file(const fs::path& home) { return home / "authorized_users.toml"; }
 fs::path url_file(const fs::path& home) { return home / "run" / "server.url"; }
 
 }  // namespace pie::server

@@ -27,6 +27,8 @@ class Server {
 
 /// Where the internal token of a running server lies, mode 0600.
 std::filesystem::path token_file(const std::filesystem::path& home);
+/// Where the users that may sign in and their keys lie, mode 0600.
+std::filesystem::path authorized_users_file(const std::filesystem::path& home);
 /// Where `pie serve` writes its URL while it serves.
 std::filesystem::path url_file(const std::filesystem::path& home);
 

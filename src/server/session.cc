@@ -21,6 +21,7 @@ uint64_t random_delay_ms() {
 
 protocol::ServerSessionConfig session_config(const SessionServices& services) {
   protocol::ServerSessionConfig config;
+  config.authority = services.authority;
   config.internal_token = services.internal_token;
   config.decode.frame_bytes_max = services.limits.frame_bytes_max;
   config.program_bytes_max = services.limits.program_bytes_max;
@@ -124,9 +125,13 @@ void Session::perform(protocol::SessionAction action) {
   } else if (auto* ping = std::get_if<protocol::SendPing>(&action)) {
     connection_->ping(std::move(ping->payload));
   } else if (auto* late = std::get_if<protocol::SendDelayed>(&action)) {
-    connection_->post_after(random_delay_ms(), [connection = std::weak_ptr(connection_),
-                                                bytes = std::move(late->bytes)] {
-      if (const auto one = connection.lock()) one->send(bytes);
+    const uint64_t delay_ms = services_.failures.delay_ms(
+        connection_->peer_address(), services_.clock.now_ns() / 1'000'000, random_delay_ms());
+    connection_->post_after(delay_ms, [weak = weak_from_this(), bytes = std::move(late->bytes)] {
+      const auto self = weak.lock();
+      if (!self) return;
+      self->connection_->send(bytes);
+      self->session_.failure_sent();
     });
   } else if (auto* close = std::get_if<protocol::CloseConnection>(&action)) {
     connection_->close(close->code, std::move(close->reason));

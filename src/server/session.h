@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "net/ws_server.h"
 #include "protocol/server_session.h"
+#include "server/failure_limiter.h"
 #include "server/instance_manager.h"
 #include "server/program_library.h"
 #include "server/status.h"
@@ -25,6 +26,8 @@ struct SessionServices {
   const Clock& clock;
   const Limits& limits;
   const std::string& internal_token;
+  protocol::Authority* authority;  ///< null: authentication is off
+  FailureLimiter& failures;
   protocol::UploadSpools& spools;
   ProgramLibrary& programs;
   InstanceManager& instances;

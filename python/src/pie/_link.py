@@ -30,7 +30,9 @@ def _close_all() -> None:
 class Link:
     """One C++ client and the futures that wait for it, all of one event loop."""
 
-    def __init__(self, uri: str, connect_timeout: float, silence_timeout: float) -> None:
+    def __init__(
+        self, uri: str, connect_timeout: float, silence_timeout: float, ca_file: str
+    ) -> None:
         """Connects nothing yet. Must be made inside the event loop that will use it."""
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[int, asyncio.Future[object]] = {}
@@ -48,7 +50,7 @@ class Link:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(on_loop)
 
-        self.native = _native.Client(uri, connect_timeout, silence_timeout, wake)
+        self.native = _native.Client(uri, connect_timeout, silence_timeout, ca_file, wake)
         _open_links.add(self)
 
     def drain(self) -> None:

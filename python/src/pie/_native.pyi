@@ -51,6 +51,7 @@ class Client:
         uri: str,
         connect_timeout: float,
         silence_timeout: float,
+        ca_file: str,
         wake: Callable[[], object],
     ) -> None: ...
     def connect(self) -> int: ...

@@ -45,15 +45,19 @@ class PieClient:
         *,
         connect_timeout: float = 10.0,
         silence_timeout: float = 30.0,
+        ca_file: StrPath | None = None,
     ) -> None:
         """Connects nothing yet.
 
-        `server_uri` is a WebSocket address, ``ws://HOST:PORT``. A server that does not even answer
+        `server_uri` is a WebSocket address, ``ws://HOST:PORT`` or ``wss://HOST:PORT``; of the
+        latter `ca_file` names PEM certificates to trust besides the system's (default: what the
+        environment's PIE_CA_FILE names). A server that does not even answer
         a WebSocket ping for `silence_timeout` seconds is taken for gone.
         """
         self._uri = server_uri
         self._connect_timeout = connect_timeout
         self._silence_timeout = silence_timeout
+        self._ca_file = "" if ca_file is None else str(Path(ca_file).expanduser())
         self._open_link: Link | None = None
 
     async def __aenter__(self) -> PieClient:
@@ -74,7 +78,7 @@ class PieClient:
         """Connects; raises ConnectionError when there is no server, or it does not answer."""
         if self._open_link is not None:
             raise PieError("the client is connected already")
-        link = Link(self._uri, self._connect_timeout, self._silence_timeout)
+        link = Link(self._uri, self._connect_timeout, self._silence_timeout, self._ca_file)
         self._open_link = link
         try:
             await link.call(link.native.connect(), type(None), otherwise=PieError)
