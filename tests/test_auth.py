@@ -149,7 +149,7 @@ def test_a_file_that_got_damaged_keeps_the_users_and_one_at_start_is_refused(
     home.mkdir()
     (home / "authorized_users.toml").write_text("[users.x.keys]\nk = 3\n")
     done = subprocess.run([str(PIE), "serve", "--auth", "--port", "0"], text=True, check=False,
-                          env=dict(os.environ, PIE_HOME=str(home)), capture_output=True, timeout=60)  # fmt: skip
+                          env=dict(os.environ, PIE_HOME=str(home)), capture_output=True)  # fmt: skip
     assert done.returncode != 0 and "line 2" in done.stderr
 
 
