@@ -26,6 +26,7 @@ class Server:
     def __init__(self, home: Path, *arguments: str) -> None:
         self.home = home
         self.arguments = arguments
+        self.port = 0
         self.url = ""
         self.process: subprocess.Popen[bytes] | None = None
         self.log = home.parent / f"{home.name}.log"
@@ -34,7 +35,7 @@ class Server:
         """Starts it and waits until it answers."""
         ready = self.home.parent / f"{self.home.name}.ready"
         ready.unlink(missing_ok=True)
-        command = [str(PIE), "serve", "--port", "0", "--ready-file", str(ready), *self.arguments]
+        command = [str(PIE), "serve", "--port", str(self.port), "--ready-file", str(ready), *self.arguments]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command, env=dict(os.environ, PIE_HOME=str(self.home)), stdout=log, stderr=log

@@ -142,6 +142,11 @@ class PyClient {
                                           std::move(done));
     });
   }
+  uint64_t launch_server(uint16_t port, std::string program, std::vector<std::string> arguments) {
+    return start<void>([&](auto done) {
+      return client_.launch_server(port, std::move(program), std::move(arguments), std::move(done));
+    });
+  }
   uint64_t attach(std::string id) {
     return start<Instance>(
         [&](auto done) { return client_.attach(std::move(id), std::move(done)); });
@@ -330,6 +335,7 @@ NB_MODULE(_native, m) {
       .def("program_exists", &PyClient::program_exists)
       .def("launch", &PyClient::launch)
       .def("launch_from_registry", &PyClient::launch_from_registry)
+      .def("launch_server", &PyClient::launch_server)
       .def("attach", &PyClient::attach)
       .def("terminate", &PyClient::terminate)
       .def("list_instances", &PyClient::list_instances)

@@ -239,6 +239,21 @@ CallId Client::launch_from_registry(std::string name, LaunchOptions options, Don
                          });
 }
 
+CallId Client::launch_server(uint16_t port, std::string program, std::vector<std::string> arguments,
+                             Done<void> done) {
+  return start<void>(core_, std::move(done),
+                     [port, program = program_ref(std::move(program)),
+                      arguments = std::move(arguments)](Core& core, CallId call, Done<void> told) {
+                       core.request(
+                           call,
+                           [&](uint32_t corr_id) -> ClientMessage {
+                             return protocol::LaunchServerInstance{corr_id, port, program,
+                                                                   arguments, std::nullopt};
+                           },
+                           plain_answer(std::move(told)));
+                     });
+}
+
 CallId Client::attach(std::string instance_id, Done<Instance> done) {
   return start<Instance>(
       core_, std::move(done),

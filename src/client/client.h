@@ -99,6 +99,9 @@ class Client {
   /// `program`: a hash or a name.
   CallId launch(std::string program, LaunchOptions options, Done<Instance> done);
   CallId launch_from_registry(std::string name, LaunchOptions options, Done<Instance> done);
+  /// Serves an HTTP program on the server machine's 127.0.0.1:`port`; done when it is bound.
+  CallId launch_server(uint16_t port, std::string program, std::vector<std::string> arguments,
+                       Done<void> done);
   CallId attach(std::string instance_id, Done<Instance> done);
   CallId terminate(std::string instance_id, Done<void> done);
 

@@ -6,10 +6,20 @@
 
 namespace pie::client {
 
+Result<Event> Mailbox::take_front_locked() {
+  Waiting front = std::move(events_.front());
+  events_.pop_front();
+  if (front.spilled_bytes > 0) {
+    PIE_TRY_ASSIGN(front.event->data, spill_.pop(front.spilled_bytes));
+  } else if (front.event.ok()) {
+    memory_bytes_ -= front.event->data.size();
+  }
+  return std::move(front.event);
+}
+
 std::optional<Result<Event>> Mailbox::pop_locked() {
   if (!events_.empty()) {
-    Result<Event> event = std::move(events_.front());
-    events_.pop_front();
+    Result<Event> event = take_front_locked();
     if (event.ok() && protocol::is_final(event->code)) {
       ended_ = Error{ErrorCode::kFailedPrecondition,
                      fmt::format("instance has ended: {}{}{}", protocol::to_string(event->code),
@@ -70,7 +80,20 @@ bool Mailbox::has_final() const {
 void Mailbox::on_event(Result<Event> event) {
   std::unique_lock lock(mutex_);
   if (event.ok() && protocol::is_final(event->code)) has_final_ = true;
-  events_.push_back(std::move(event));
+  Waiting waiting{std::move(event)};
+  if (waiting.event.ok()) {
+    std::string& data = waiting.event->data;
+    const bool is_too_much =
+        data.size() >= kSpilledBytesMin && memory_bytes_ + data.size() > kMemoryBytesMax;
+    // A disk that takes no more leaves it in memory: nothing is dropped.
+    if (is_too_much && spill_.push(data).ok()) {
+      waiting.spilled_bytes = data.size();
+      std::string().swap(data);
+    } else {
+      memory_bytes_ += data.size();
+    }
+  }
+  events_.push_back(std::move(waiting));
   wake_all(std::move(lock));
 }
 

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "client/spill.h"
 #include "protocol/client_session.h"
 
 namespace pie::client {
@@ -17,9 +18,14 @@ namespace pie::client {
 using Event = protocol::ClientEvent;
 
 /// The events of one instance on their way from the connection to whoever receives them. Nothing is
-/// handed out but by pop(): a receiver that gives up waiting loses no event. Thread-safe.
+/// handed out but by pop(): a receiver that gives up waiting loses no event. Payloads beyond
+/// kMemoryBytesMax wait in a temporary file, so that a receiver that is slow costs disk and not
+/// memory, and the connection goes on for everybody else. Thread-safe.
 class Mailbox final : public protocol::EventSink {
  public:
+  static constexpr size_t kMemoryBytesMax = 8u << 20;
+  static constexpr size_t kSpilledBytesMin = 512;  ///< shorter ones are not worth a write
+
   /// The next event, nothing when there is none yet, or why there will be none: kFailedPrecondition
   /// "instance has ended: ..." after the final event, the connection's loss after the last one that
   /// came.
@@ -42,12 +48,19 @@ class Mailbox final : public protocol::EventSink {
   void on_lost(const Error& error) override;
 
  private:
+  struct Waiting {
+    Result<Event> event;
+    size_t spilled_bytes = 0;  ///< of the payload, which is in spill_ then
+  };
   std::optional<Result<Event>> pop_locked();
+  Result<Event> take_front_locked();
   void wake_all(std::unique_lock<std::mutex> lock);
 
   mutable std::mutex mutex_;
   std::condition_variable ready_;
-  std::deque<Result<Event>> events_;
+  std::deque<Waiting> events_;
+  size_t memory_bytes_ = 0;
+  Spill spill_;
   bool has_final_ = false;
   std::optional<Error> ended_;
   std::optional<Error> lost_;

@@ -22,6 +22,7 @@ from pie.errors import (
 from pie.events import Event
 from pie.instance import Instance
 from pie.keys import ParsedPrivateKey
+from pie.reconnect import ReconnectingClient, ReconnectingInstance
 
 __version__ = version("pie-client")
 
@@ -38,5 +39,7 @@ __all__ = [
     "PieTimeoutError",
     "ProgramError",
     "ProtocolError",
+    "ReconnectingClient",
+    "ReconnectingInstance",
     "__version__",
 ]

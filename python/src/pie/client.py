@@ -180,6 +180,25 @@ class PieClient:
         token = self._link.native.launch_from_registry(name, given, detached)
         return await self._opened(token)
 
+    async def launch_server_instance(
+        self,
+        port: int,
+        program: str,
+        args: Sequence[str] = (),
+        *,
+        arguments: Sequence[str] | None = None,
+    ) -> None:
+        """Serves an HTTP program, by hash or name, on the server machine's 127.0.0.1:`port`.
+
+        Returns when the port is bound; raises ProgramError with the reason when it cannot be. The
+        instance is listed, and ends by :meth:`terminate_instance`.
+        """
+        if not 0 <= port <= 65535:
+            raise ValueError(f"[port] got {port}, expected 0 to 65535")
+        given = list(args if arguments is None else arguments)
+        token = self._link.native.launch_server(port, program, given)
+        await self._link.call(token, type(None), otherwise=ProgramError)
+
     async def attach_instance(self, instance_id: str) -> Instance:
         """Attaches to a detached instance: first comes what it said meanwhile, then the rest."""
         return await self._opened(self._link.native.attach(instance_id))
