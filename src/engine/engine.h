@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/quota.h"
 #include "base/result.h"
 #include "base/strong_id.h"
 #include "engine/command.h"
@@ -23,6 +24,7 @@ struct EngineConfig {
 
 struct InstanceOptions {
   uint32_t kv_pages_max = 0;  ///< 0 = what the pool holds
+  UserQuotasRef shared;       ///< pages together with other instances; may be null
 };
 
 struct EngineStats {

@@ -39,8 +39,9 @@ void Front::forget(InstanceId instance, uint32_t count) {
 void Front::open_instance(InstanceId instance, const InstanceOptions& options) {
   const std::lock_guard lock(mutex_);
   const uint32_t most = limits_.page_count;
-  instances_[instance].kv_pages_max =
-      options.kv_pages_max == 0 ? most : std::min(most, options.kv_pages_max);
+  Instance& opened = instances_[instance];
+  opened.kv_pages_max = options.kv_pages_max == 0 ? most : std::min(most, options.kv_pages_max);
+  opened.shared = options.shared;
 }
 
 void Front::close_instance(InstanceId instance, std::function<void()> closed) {
@@ -48,6 +49,7 @@ void Front::close_instance(InstanceId instance, std::function<void()> closed) {
   CloseInstance message{.instance = instance, .closed = std::move(closed)};
   if (const auto at = instances_.find(instance); at != instances_.end()) {
     message.pages = at->second.pages.slots();
+    if (at->second.shared) at->second.shared->kv_pages.give_back(message.pages.size());
     message.embeddings = at->second.embeddings.slots();
     instances_.erase(at);
     std::erase_if(queues_, [&](const auto& queue) { return queue.second == instance; });
@@ -118,6 +120,10 @@ Result<std::vector<uint32_t>> Front::allocate(QueueId queue, uint32_t resource_t
                  fmt::format("[{}] got {} {} on top of {} used, expected at most {} in all", kCall,
                              count, kind, source.taken_count(), kEmbeddingsCapacity)};
   }
+  if (UserQuotas* shared = who.instance->shared.get();
+      pages && shared && !shared->kv_pages.take(count))
+    return Error{ErrorCode::kResourceExhausted,
+                 fmt::format("[{}] {}", kCall, shared->kv_pages.refusal(count))};
   std::vector<uint32_t> pointers;
   pointers.reserve(count);
   for (uint32_t i = 0; i < count; ++i) pointers.push_back(table.map(source.take()));
@@ -147,6 +153,7 @@ Result<void> Front::deallocate(QueueId queue, uint32_t resource_type,
   PIE_TRY(admit_command(kCall, who));
   Deallocate message{.queue = queue, .id = sched::CommandId{++last_command_}, .type = type};
   for (const uint32_t pointer : pointers) message.slots.push_back(*table.unmap(pointer));
+  if (pages && who.instance->shared) who.instance->shared->kv_pages.give_back(pointers.size());
   post(std::move(message));
   return {};
 }

@@ -74,6 +74,7 @@ class Front {
  private:
   struct Instance {
     uint32_t kv_pages_max = 0;
+    UserQuotasRef shared;
     uint32_t pending_commands = 0;
     uint64_t pass_count = 0;
     kv::PointerTable pages;

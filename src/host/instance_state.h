@@ -26,7 +26,8 @@ struct InstanceState final : wasm::InstanceContext {
         arguments(spec.arguments),
         limits(spec.limits),
         ending(std::make_shared<Ending>()),
-        output(std::make_shared<Output>(spec.ports, ending, spec.limits.output_bytes_max)),
+        output(std::make_shared<Output>(spec.ports, ending, spec.limits.output_bytes_max,
+                                        spec.limits.shared)),
         memory(std::make_shared<HostMemory>(spec.limits.host_bytes_max)) {}
 
   const Services& services;

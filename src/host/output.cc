@@ -15,10 +15,11 @@ struct Output::Gate final : wasm::Event {
 };
 
 Output::Output(std::shared_ptr<InstancePorts> ports, std::shared_ptr<Ending> ending,
-               uint64_t bytes_max)
+               uint64_t bytes_max, UserQuotasRef shared)
     : ports_(std::move(ports)),
       ending_(std::move(ending)),
       bytes_max_(bytes_max),
+      shared_(std::move(shared)),
       gate_(std::make_shared<Gate>()) {}
 
 Result<void> Output::count(uint64_t bytes) {
@@ -27,6 +28,12 @@ Result<void> Output::count(uint64_t bytes) {
                  fmt::format("output (stdout, stderr, messages and blobs together): used {} bytes "
                              "and {} more written, allowed {}",
                              bytes_, bytes, bytes_max_)};
+  if (shared_ && shared_->stored_logs.would_exceed(bytes))
+    return Error{
+        ErrorCode::kResourceExhausted,
+        shared_->stored_logs.refusal(bytes) + "; attach to finished instances, or terminate them"};
+  if (shared_ && !shared_->output.take(bytes))
+    return Error{ErrorCode::kResourceExhausted, shared_->output.refusal(bytes)};
   bytes_ += bytes;
   return {};
 }

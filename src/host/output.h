@@ -4,6 +4,7 @@
 #include <memory>
 #include <string_view>
 
+#include "base/quota.h"
 #include "host/ending.h"
 #include "host/ports.h"
 #include "wasi/wasi.h"
@@ -15,7 +16,8 @@ namespace pie::host {
 /// output_bytes_max. Thread: the instance's fiber only.
 class Output final : public wasi::OutputPorts {
  public:
-  Output(std::shared_ptr<InstancePorts> ports, std::shared_ptr<Ending> ending, uint64_t bytes_max);
+  Output(std::shared_ptr<InstancePorts> ports, std::shared_ptr<Ending> ending, uint64_t bytes_max,
+         UserQuotasRef shared = nullptr);
 
   // The program's stdio. Writes over the limit are dropped and end the instance from outside,
   // because WASI writes also where nothing may be thrown.
@@ -41,6 +43,7 @@ class Output final : public wasi::OutputPorts {
   std::shared_ptr<InstancePorts> ports_;
   std::shared_ptr<Ending> ending_;
   const uint64_t bytes_max_;
+  const UserQuotasRef shared_;
   uint64_t bytes_ = 0;
   std::shared_ptr<Gate> gate_;
 };

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/blob.h"
+#include "base/quota.h"
 #include "base/result.h"
 #include "base/strong_id.h"
 #include "engine/engine.h"
@@ -29,6 +30,7 @@ struct InstanceLimits {
   uint64_t kvs_value_bytes_max = 1ULL << 20;
   uint32_t queues_max = 16'384;      ///< engine queues, over its life
   uint32_t subscriptions_max = 256;  ///< live ones
+  UserQuotasRef shared;              ///< with the user's other instances; may be null
 };
 
 struct HostConfig {

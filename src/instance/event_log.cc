@@ -31,6 +31,11 @@ EventLog::EventLog(const Limits& limits, std::unique_ptr<LogStorage> storage,
     last_seq_ = std::max(last_seq_, record.seq);
     if (record.kind == EventKind::kEnd) ended_ = true;
   }
+  if (limits_.shared) limits_.shared->stored_logs.add(undelivered_bytes_);
+}
+
+EventLog::~EventLog() {
+  if (limits_.shared) limits_.shared->stored_logs.give_back(undelivered_bytes_);
 }
 
 void EventLog::append_locked(EventKind kind, EndCode code, std::string payload) {
@@ -49,6 +54,7 @@ void EventLog::append_locked(EventKind kind, EndCode code, std::string payload) 
   }
   last_seq_ = record.seq;
   undelivered_bytes_ += weight(record);
+  if (limits_.shared) limits_.shared->stored_logs.add(weight(record));
   const bool keep = !stored || memory_bytes_ + payload.size() <= limits_.memory_bytes_max;
   if (keep) memory_bytes_ += payload.size();
   entries_.push_back(
@@ -142,6 +148,7 @@ void EventLog::delivered(uint64_t seq) {
     bool any = false;
     while (!entries_.empty() && entries_.front().record.seq <= seq) {
       undelivered_bytes_ -= weight(entries_.front().record);
+      if (limits_.shared) limits_.shared->stored_logs.give_back(weight(entries_.front().record));
       if (entries_.front().payload) memory_bytes_ -= entries_.front().record.payload_bytes;
       entries_.pop_front();
       any = true;

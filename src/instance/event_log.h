@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/quota.h"
 #include "base/result.h"
 #include "base/utf8.h"
 #include "instance/event.h"
@@ -43,6 +44,7 @@ class EventLog {
   struct Limits {
     uint64_t undelivered_bytes_max = 64ULL << 20;  ///< above it the program's writes wait
     uint64_t memory_bytes_max = 1ULL << 20;        ///< payloads kept in memory; more is read back
+    UserQuotasRef shared;  ///< its stored_logs counts what is undelivered; may be null
   };
 
   /// A new log. `storage` may be null: then it lives in memory alone.
@@ -50,6 +52,9 @@ class EventLog {
   /// A log that an earlier process wrote; `records` are those not yet delivered, in order.
   EventLog(const Limits& limits, std::unique_ptr<LogStorage> storage,
            const std::vector<LogStorage::Record>& records, uint64_t last_seq);
+  ~EventLog();
+  EventLog(const EventLog&) = delete;
+  EventLog& operator=(const EventLog&) = delete;
 
   /// Bytes of stdout or stderr: characters that a write splits are held until whole.
   void write(EventKind stream, std::string_view bytes);

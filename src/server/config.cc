@@ -74,6 +74,11 @@ Result<void> read_limits(const toml::table& table, const std::string& where, Lim
   read.number("handles_max", limits.handles_max);
   read.number("output_bytes_max", limits.output_bytes_max);
   read.number("kv_pages_max", limits.kv_pages_max);
+  read.number("user_memory_bytes_max", limits.user_memory_bytes_max);
+  read.number("user_cpu_s_per_hour_max", limits.user_cpu_s_per_hour_max);
+  read.number("user_kv_pages_max", limits.user_kv_pages_max);
+  read.number("user_output_bytes_per_hour_max", limits.user_output_bytes_per_hour_max);
+  read.number("user_log_bytes_max", limits.user_log_bytes_max);
   read.number("grace_s", limits.grace_s);
   read.number("finished_kept_s", limits.finished_kept_s);
   return read.finish();

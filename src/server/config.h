@@ -23,6 +23,12 @@ struct Limits {
   uint32_t handles_max = 100'000;            ///< live host objects of one instance
   uint64_t output_bytes_max = 256ULL << 20;  ///< all that one instance says
   uint32_t kv_pages_max = 0;                 ///< of one instance; 0 = the pool
+  // Of one user together; 0 = unlimited. `internal` has none of them.
+  uint64_t user_memory_bytes_max = 0;
+  uint64_t user_cpu_s_per_hour_max = 0;
+  uint32_t user_kv_pages_max = 0;
+  uint64_t user_output_bytes_per_hour_max = 0;
+  uint64_t user_log_bytes_max = 4ULL << 30;  ///< said by all instances and not yet delivered
   uint64_t grace_s = 600;             ///< an attached launch that lost its client goes on so long
   uint64_t finished_kept_s = 86'400;  ///< an end that nobody fetched is kept so long
 };

@@ -11,12 +11,13 @@
 namespace pie::server {
 namespace {
 
-host::InstanceLimits instance_limits(const Limits& limits) {
+host::InstanceLimits instance_limits(const Limits& limits, UserQuotasRef shared) {
   return {.memory_bytes_max = limits.memory_bytes_max,
           .cpu_ns_max = limits.cpu_ns_max,
           .handles_max = limits.handles_max,
           .output_bytes_max = limits.output_bytes_max,
-          .kv_pages_max = limits.kv_pages_max};
+          .kv_pages_max = limits.kv_pages_max,
+          .shared = std::move(shared)};
 }
 
 instance::LifeTimes life_times(const Limits& limits) {
@@ -39,7 +40,7 @@ Result<void> InstanceManager::recover() {
 }
 
 void InstanceManager::adopt(const store::InstanceRecord& record) {
-  auto log = open_durable_log(store_, record.id, {.undelivered_bytes_max = limits_.log_bytes_max});
+  auto log = open_durable_log(store_, record.id, log_limits(record.owner));
   if (!log.ok()) {
     log::error("instance {}: {}", record.id, log.error().message);
     return;
@@ -60,6 +61,38 @@ void InstanceManager::adopt(const store::InstanceRecord& record) {
     instances_.emplace(record.id, instance);
   }
   if (drained) forget(instance);
+}
+
+UserQuotasRef InstanceManager::quotas_of(const std::string& user) {
+  if (user == kInternalUser) return nullptr;
+  const std::lock_guard lock(mutex_);
+  UserQuotasRef& quotas = quotas_[user];
+  if (!quotas) {
+    const auto named = [&](const char* what) { return std::string(what) + " of the user"; };
+    quotas.reset(new UserQuotas{
+        {named("memory of all instances"), "bytes", limits_.user_memory_bytes_max},
+        {named("CPU time in this hour"), "ns", limits_.user_cpu_s_per_hour_max * 1'000'000'000},
+        {named("KV pages of all instances"), "pages", limits_.user_kv_pages_max},
+        {named("output in this hour"), "bytes", limits_.user_output_bytes_per_hour_max},
+        {named("stored logs"), "bytes", limits_.user_log_bytes_max}});
+  }
+  return quotas;
+}
+
+instance::EventLog::Limits InstanceManager::log_limits(const std::string& user) {
+  return {.undelivered_bytes_max = limits_.log_bytes_max, .shared = quotas_of(user)};
+}
+
+void InstanceManager::begin_hour(uint64_t now_ns) {
+  constexpr uint64_t kHourNs = 3'600'000'000'000;
+  const std::lock_guard lock(mutex_);
+  if (now_ns / kHourNs == hour_) return;
+  hour_ = now_ns / kHourNs;
+  for (auto one = quotas_.begin(); one != quotas_.end();) {
+    one->second->cpu.reset();
+    one->second->output.reset();
+    one = one->second.use_count() == 1 ? quotas_.erase(one) : std::next(one);
+  }
 }
 
 Result<void> InstanceManager::admit(const std::string& user) const {
@@ -85,8 +118,7 @@ Result<std::shared_ptr<ManagedInstance>> InstanceManager::launch(Launch launch) 
                                .detached = launch.mode == instance::LaunchMode::kDetached,
                                .launched_ns = clock_.wall_ns(),
                                .finished_ns = std::nullopt};
-  PIE_TRY_ASSIGN(auto log, open_durable_log(store_, record.id,
-                                            {.undelivered_bytes_max = limits_.log_bytes_max}));
+  PIE_TRY_ASSIGN(auto log, open_durable_log(store_, record.id, log_limits(launch.user)));
   PIE_TRY(store_.add(record));
   auto instance = std::make_shared<ManagedInstance>(
       record, instance::LifeCycle(launch.mode, life_times(limits_)), std::move(log),
@@ -100,7 +132,7 @@ Result<std::shared_ptr<ManagedInstance>> InstanceManager::launch(Launch launch) 
                                .public_id = record.id,
                                .user = launch.user,
                                .arguments = std::move(launch.arguments),
-                               .limits = instance_limits(limits_),
+                               .limits = instance_limits(limits_, quotas_of(launch.user)),
                                .program = launch.program.program,
                                .ports = instance});
   if (!running.ok()) {
@@ -266,6 +298,7 @@ void InstanceManager::delivered(const InstanceRef& instance) {
 
 void InstanceManager::sweep() {
   const uint64_t now_ns = clock_.wall_ns();
+  begin_hour(now_ns);
   for (const auto& one : all()) {
     const auto due = one->due(now_ns);
     if (due == instance::LifeCycle::Due::kRemove) forget(one);

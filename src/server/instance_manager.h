@@ -68,6 +68,11 @@ class InstanceManager {
  private:
   using InstanceRef = std::shared_ptr<ManagedInstance>;
   Result<InstanceRef> find(const std::string& user, const std::string& id) const;
+  /// What the user's instances share; null for `internal`, which has no quotas.
+  UserQuotasRef quotas_of(const std::string& user);
+  instance::EventLog::Limits log_limits(const std::string& user);
+  /// At a new hour the hourly quotas begin anew.
+  void begin_hour(uint64_t now_ns);
   Result<void> admit(const std::string& user) const;
   void adopt(const store::InstanceRecord& record);
   void ended(const InstanceRef& instance, host::End end);
@@ -84,6 +89,8 @@ class InstanceManager {
   mutable std::mutex mutex_;
   std::map<std::string, InstanceRef> instances_;
   std::map<std::string, uint32_t> running_per_user_;
+  std::map<std::string, UserQuotasRef> quotas_;
+  uint64_t hour_ = 0;
 };
 
 /// A random version 4 UUID (RFC 9562, section 5.4): what clients know an instance by.

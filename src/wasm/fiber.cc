@@ -41,7 +41,8 @@ Fiber::Fiber(std::shared_ptr<Scheduler> scheduler, InstanceSpec spec,
       on_blocked_(std::move(spec.on_blocked)),
       on_released_(std::move(on_released)),
       on_gone_(std::move(on_gone)),
-      memory_(spec.limits.memory_bytes_max) {
+      memory_(spec.limits.memory_bytes_max,
+              spec.limits.shared ? &spec.limits.shared->memory : nullptr) {
   component = std::static_pointer_cast<const LinkedComponent>(std::move(spec.component));
   contexts = std::move(spec.contexts);
   result_.kind = WASMTIME_COMPONENT_BOOL;
@@ -68,7 +69,9 @@ Task::Slice Fiber::run_slice() {
   yielded_ = false;
   resumed_ = true;
   const bool ended = advance();
-  cpu_ns_.fetch_add(slice_cpu_ns(), std::memory_order_relaxed);
+  const uint64_t used_ns = slice_cpu_ns();
+  cpu_ns_.fetch_add(used_ns, std::memory_order_relaxed);
+  if (limits_.shared) limits_.shared->cpu.add(used_ns);
   if (ended) return end(outcome());
   if (yielded_) return Slice::kYielded;
   if (on_blocked_) on_blocked_();
@@ -131,6 +134,10 @@ wasmtime_error_t* Fiber::at_deadline(uint64_t* delta, wasmtime_update_deadline_k
     verdict = limit("CPU time", cpu_ns() + slice_cpu_ns(), limits_.cpu_ns_max, "ns");
     return wasmtime_error_new("the instance's CPU limit");
   }
+  if (limits_.shared && limits_.shared->cpu.would_exceed(slice_cpu_ns())) {
+    verdict = Outcome{Outcome::Kind::kLimit, limits_.shared->cpu.refusal(slice_cpu_ns()), 0};
+    return wasmtime_error_new("the user's CPU limit");
+  }
   if (resumed_) {
     resumed_ = false;
     *delta = 1;
@@ -164,6 +171,8 @@ Outcome Fiber::outcome() {
   if (error) {
     if (memory_.machine_full())
       return {Outcome::Kind::kFault, "the machine has no more memory: " + cause_of(*error), 0};
+    if (!memory_.shared_refusal().empty())
+      return {Outcome::Kind::kLimit, memory_.shared_refusal(), 0};
     if (memory_.refused_bytes() > 0)
       return limit("memory", memory_.refused_bytes(), memory_.bytes_max(), "bytes");
     const std::string cause = cause_of(*error);

@@ -82,6 +82,11 @@ bool MemoryBudget::take(uint64_t bytes) {
     refused_bytes_ = wanted;
     return false;
   }
+  if (shared_ && !shared_->take(bytes)) {
+    refused_bytes_ = wanted;
+    shared_refusal_ = shared_->refusal(bytes);
+    return false;
+  }
   used_bytes_.store(wanted, std::memory_order_relaxed);
   return true;
 }

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 
+#include "base/quota.h"
 #include "base/result.h"
 #include "wasm/call.h"
 #include "wasm/registry.h"
@@ -33,6 +34,7 @@ struct Limits {
   uint64_t memory_bytes_max = 512ULL << 20;
   uint64_t cpu_ns_max = 0;  ///< 0 = unlimited
   uint32_t handles_max = 100'000;
+  UserQuotasRef shared;  ///< memory and CPU time together with other instances; may be null
 };
 
 /// How the call of `run` ended.
