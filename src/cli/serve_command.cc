@@ -39,6 +39,8 @@ class StopSignals {
 };
 
 Result<void> serve(const ServeOptions& options) {
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error to whoever writes it
+  std::signal(SIGPIPE, SIG_IGN);
   const StopSignals signals;
   PIE_TRY_ASSIGN(const server::Config config, make_config(options.server));
   PIE_TRY_ASSIGN(const auto running, server::Server::start(config));

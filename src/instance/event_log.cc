@@ -22,8 +22,9 @@ EventLog::EventLog(const Limits& limits, std::unique_ptr<LogStorage> storage)
     : limits_(limits), storage_(std::move(storage)) {}
 
 EventLog::EventLog(const Limits& limits, std::unique_ptr<LogStorage> storage,
-                   const std::vector<LogStorage::Record>& records, uint64_t last_seq)
-    : limits_(limits), storage_(std::move(storage)), last_seq_(last_seq) {
+                   const std::vector<LogStorage::Record>& records, uint64_t last_seq,
+                   bool is_end_delivered)
+    : limits_(limits), storage_(std::move(storage)), last_seq_(last_seq), ended_(is_end_delivered) {
   PIE_CHECK(storage_ != nullptr);
   for (const auto& record : records) {
     entries_.push_back({record, nullptr});
@@ -49,8 +50,8 @@ void EventLog::append_locked(EventKind kind, EndCode code, std::string payload) 
     auto offset = storage_->append(record, payload);
     stored = offset.ok();
     if (stored) record.payload_offset = *offset;
-    if (!stored && !storage_failed_) log::error("instance log: {}", offset.error().message);
-    storage_failed_ = !stored;
+    if (!stored && storage_failure_.empty()) log::error("instance log: {}", offset.error().message);
+    storage_failure_ = stored ? "" : offset.error().message;
   }
   last_seq_ = record.seq;
   undelivered_bytes_ += weight(record);
@@ -128,6 +129,11 @@ std::optional<Event> EventLog::next(uint64_t seq) const {
                                                                          bytes.error().message);
   }
   return event;
+}
+
+std::string EventLog::storage_failure() const {
+  const std::lock_guard lock(mutex_);
+  return storage_failure_;
 }
 
 uint64_t EventLog::writable_locked() const {

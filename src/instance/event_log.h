@@ -50,8 +50,10 @@ class EventLog {
   /// A new log. `storage` may be null: then it lives in memory alone.
   EventLog(const Limits& limits, std::unique_ptr<LogStorage> storage);
   /// A log that an earlier process wrote; `records` are those not yet delivered, in order.
+  /// `is_end_delivered`: the final event was, too.
   EventLog(const Limits& limits, std::unique_ptr<LogStorage> storage,
-           const std::vector<LogStorage::Record>& records, uint64_t last_seq);
+           const std::vector<LogStorage::Record>& records, uint64_t last_seq,
+           bool is_end_delivered = false);
   ~EventLog();
   EventLog(const EventLog&) = delete;
   EventLog& operator=(const EventLog&) = delete;
@@ -78,6 +80,9 @@ class EventLog {
   /// The client has everything up to `seq`: it is forgotten, writers wake up.
   void delivered(uint64_t seq);
 
+  /// Why the last event could not be stored; "" when it was.
+  std::string storage_failure() const;
+
   uint64_t writable_bytes() const;
   /// Calls `wake` once, as soon as writable_bytes() is above 0 (at once, if it is).
   void on_writable(std::function<void()> wake);
@@ -100,7 +105,7 @@ class EventLog {
   uint64_t undelivered_bytes_ = 0;
   uint64_t memory_bytes_ = 0;
   bool ended_ = false;
-  bool storage_failed_ = false;
+  std::string storage_failure_;
   std::vector<std::function<void()>> writers_;
 };
 

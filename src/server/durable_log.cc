@@ -53,8 +53,9 @@ Result<std::unique_ptr<instance::EventLog>> open_durable_log(
       records.push_back({one.seq, static_cast<EventKind>(one.kind), static_cast<EndCode>(one.code),
                          one.payload_offset, one.payload_bytes});
   const uint64_t last_seq = file->last_seq();
+  const bool is_end_delivered = file->delivered_kind() == static_cast<uint8_t>(EventKind::kEnd);
   return std::make_unique<instance::EventLog>(
-      limits, std::make_unique<FileStorage>(std::move(file)), records, last_seq);
+      limits, std::make_unique<FileStorage>(std::move(file)), records, last_seq, is_end_delivered);
 }
 
 }  // namespace pie::server

@@ -48,8 +48,7 @@ void InstanceManager::adopt(const store::InstanceRecord& record) {
   const uint64_t now_ns = clock_.wall_ns();
   instance::LifeCycle life(instance::LaunchMode::kDetached, life_times(limits_));
   life.ended(record.finished_ns.value_or(now_ns));
-  if (!(*log)->ended() &&
-      !(record.finished_ns && (*log)->last_seq() > 0 && (*log)->undelivered_bytes() == 0)) {
+  if (!(*log)->ended()) {
     (*log)->end(instance::EndCode::kServerError, "server restarted");
     if (auto done = store_.finished(record.id, now_ns); !done.ok())
       log::error("instance {}: {}", record.id, done.error().message);

@@ -119,24 +119,31 @@ void ManagedInstance::tell_sink() {
   if (sink) sink->events_ready(shared_from_this());
 }
 
+void ManagedInstance::said() {
+  tell_sink();
+  const std::string failure = log_->storage_failure();
+  if (!failure.empty())
+    terminate({host::EndKind::kServerError, "the instance's log cannot be stored: " + failure});
+}
+
 void ManagedInstance::write_stdout(std::string_view bytes) {
   log_->write(instance::EventKind::kStdout, bytes);
-  tell_sink();
+  said();
 }
 
 void ManagedInstance::write_stderr(std::string_view bytes) {
   log_->write(instance::EventKind::kStderr, bytes);
-  tell_sink();
+  said();
 }
 
 void ManagedInstance::send_message(std::string text) {
   log_->append(instance::EventKind::kMessage, std::move(text));
-  tell_sink();
+  said();
 }
 
 void ManagedInstance::send_blob(std::vector<uint8_t> bytes) {
   log_->append(instance::EventKind::kBlob, std::string(bytes.begin(), bytes.end()));
-  tell_sink();
+  said();
 }
 
 void ManagedInstance::on_end(host::End end) { ended_callback_(shared_from_this(), std::move(end)); }

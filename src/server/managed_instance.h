@@ -77,6 +77,9 @@ class ManagedInstance final : public host::InstancePorts,
 
  private:
   void tell_sink();
+  /// Something was said: the one who listens hears of it. A log that the disk does not take ends
+  /// the instance: what it says from now on would not survive.
+  void said();
 
   const store::InstanceRecord record_;
   const std::unique_ptr<instance::EventLog> log_;

@@ -8,7 +8,9 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
+#include <utility>
 
 #include "base/log.h"
 
@@ -89,7 +91,13 @@ Result<void> InstanceLogFile::load() {
     const uint64_t payload_bytes = get(&header[16], 4);
     if (size_ + kHeaderBytes + payload_bytes > file_bytes) break;
     const uint64_t seq = get(&header[8], 8);
-    if (header[4] == kTypeDelivered) delivered = std::max(delivered, seq);
+    if (header[4] == kTypeDelivered) {
+      delivered = std::max(delivered, seq);
+      delivered_kind_ = header[5];
+    } else {
+      last_kind_ = header[5];
+      delivered_kind_ = 0;
+    }
     if (header[4] == kTypeEvent)
       records_.push_back(
           {seq, header[5], header[6], size_ + kHeaderBytes, static_cast<uint32_t>(payload_bytes)});
@@ -142,7 +150,9 @@ Result<uint64_t> InstanceLogFile::write(uint8_t type, const LogRecord& record,
 }
 
 Result<uint64_t> InstanceLogFile::append(LogRecord record, std::string_view payload) {
-  return write(kTypeEvent, record, payload);
+  PIE_TRY_ASSIGN(const uint64_t payload_offset, write(kTypeEvent, record, payload));
+  last_kind_ = record.kind;
+  return payload_offset;
 }
 
 Result<std::string> InstanceLogFile::read(uint64_t payload_offset, uint32_t payload_bytes) const {
@@ -164,11 +174,30 @@ Result<std::string> InstanceLogFile::read(uint64_t payload_offset, uint32_t payl
 
 Result<void> InstanceLogFile::mark_delivered(uint64_t seq) {
   if (fd_ < 0) return {};
-  if (seq >= last_seq_ && size_ >= kShrinkFromBytes) {
-    if (::ftruncate(fd_, 0) != 0) return failure("truncate");
-    size_ = 0;
+  const bool is_all = seq >= last_seq_;
+  const LogRecord marker{.seq = seq, .kind = is_all ? last_kind_ : uint8_t{0}};
+  if (is_all && size_ >= kShrinkFromBytes) return replace_by_marker(marker);
+  PIE_TRY(write(kTypeDelivered, marker, {}));
+  return {};
+}
+
+/// One rename, so that a crash finds the old file or the new one.
+Result<void> InstanceLogFile::replace_by_marker(const LogRecord& marker) {
+  const Header header = encode(kTypeDelivered, marker, 0);
+  const std::filesystem::path fresh = path_.string() + ".new";
+  const int fd = ::open(fresh.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (fd < 0) return failure("create");
+  const bool is_written =
+      ::pwrite(fd, header.data(), header.size(), 0) == static_cast<ssize_t>(header.size()) &&
+      ::rename(fresh.c_str(), path_.c_str()) == 0;
+  if (!is_written) {
+    const Error error = failure("replace");
+    ::close(fd);
+    ::unlink(fresh.c_str());
+    return error;
   }
-  PIE_TRY(write(kTypeDelivered, {.seq = seq}, {}));
+  ::close(std::exchange(fd_, fd));
+  size_ = kHeaderBytes;
   return {};
 }
 

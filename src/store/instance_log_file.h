@@ -26,7 +26,8 @@ struct LogRecord {
 /// Not thread-safe.
 ///
 /// Layout, little-endian, one after the other: u32 magic, u8 type (1 event, 2 delivered), u8 kind,
-/// u8 code, u8 0, u64 seq, u32 payload bytes, u32 FNV-1a of the header before it; payload.
+/// u8 code, u8 0, u64 seq, u32 payload bytes, u32 FNV-1a of the header before it; payload. The kind
+/// of a "delivered" is that of the last event, when that is delivered too.
 class InstanceLogFile {
  public:
   static Result<std::unique_ptr<InstanceLogFile>> open(const std::filesystem::path& path);
@@ -43,10 +44,13 @@ class InstanceLogFile {
   Result<std::string> read(uint64_t payload_offset, uint32_t payload_bytes) const;
   /// Events up to `seq` need not be kept.
   Result<void> mark_delivered(uint64_t seq);
+  /// The kind of the last event of all, when it was marked as delivered; 0 otherwise.
+  uint8_t delivered_kind() const { return delivered_kind_; }
 
  private:
   explicit InstanceLogFile(std::filesystem::path path) : path_(std::move(path)) {}
   Result<void> load();
+  Result<void> replace_by_marker(const LogRecord& marker);
   Result<uint64_t> write(uint8_t type, const LogRecord& record, std::string_view payload);
   Error failure(const std::string& what) const;
 
@@ -54,6 +58,8 @@ class InstanceLogFile {
   int fd_ = -1;
   uint64_t size_ = 0;
   uint64_t last_seq_ = 0;
+  uint8_t last_kind_ = 0;
+  uint8_t delivered_kind_ = 0;
   std::vector<LogRecord> records_;
 };
 

@@ -70,15 +70,32 @@ Result<NamedProgram> Registry::find(const ProgramName& name) {
   return found;
 }
 
-Result<std::string> Registry::wasm(const std::string& hash) {
-  fs::path path;
-  {
-    const std::lock_guard lock(mutex_);
-    for (const auto& [file, known] : hashes_)
-      if (known.hash == hash) path = file;
+std::optional<fs::path> Registry::hashed_file(const std::string& hash) {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [file, known] : hashes_)
+    if (known.hash == hash) return file;
+  return std::nullopt;
+}
+
+void Registry::hash_all() {
+  for (const auto& root : roots_) {
+    std::error_code failed;
+    for (fs::recursive_directory_iterator i(root, failed), end; !failed && i != end;
+         i.increment(failed)) {
+      const bool is_program = i->path().extension() == ".wasm" && i.depth() == 2;
+      if (is_program && !hash_of(i->path()).ok()) continue;  // it went away meanwhile
+    }
   }
-  if (path.empty()) return not_found();
-  PIE_TRY_ASSIGN(std::string bytes, read_file(path));
+}
+
+Result<std::string> Registry::wasm(const std::string& hash) {
+  auto path = hashed_file(hash);
+  if (!path) {
+    hash_all();
+    path = hashed_file(hash);
+  }
+  if (!path) return not_found();
+  PIE_TRY_ASSIGN(std::string bytes, read_file(*path));
   if (crypto::blake3_hex(bytes) != hash) return not_found();
   return bytes;
 }

@@ -21,7 +21,7 @@ class Registry {
   /// The program, with the hash of its bytes; the newest version when the name says none.
   /// kNotFound "Program not found".
   Result<NamedProgram> find(const ProgramName& name);
-  /// The bytes of a program that find() has given this hash. kNotFound.
+  /// The bytes of the program with this hash. kNotFound. The first question reads every file.
   Result<std::string> wasm(const std::string& hash);
 
  private:
@@ -31,6 +31,9 @@ class Registry {
     std::string hash;
   };
   std::optional<std::filesystem::path> locate(const ProgramName& name) const;
+  /// The file with this hash among those that were hashed.
+  std::optional<std::filesystem::path> hashed_file(const std::string& hash);
+  void hash_all();
   Result<std::string> hash_of(const std::filesystem::path& wasm);
 
   const std::vector<std::filesystem::path> roots_;
