@@ -5,6 +5,7 @@
 #include "base/blob.h"
 #include "base/file.h"
 #include "base/result.h"
+#include "base/toml_text.h"
 #include "base/utf8.h"
 
 namespace pie {
@@ -64,6 +65,18 @@ TEST(File, atomic_write_replaces_and_spooled_blob_reads_pieces_and_cleans_up) {
     EXPECT_TRUE((*blob)->read(UINT64_MAX, UINT64_MAX)->empty());
   }
   EXPECT_EQ(read_file(path).error().code, ErrorCode::kNotFound);
+}
+
+TEST(TomlText, what_the_parser_must_not_see_is_refused) {
+  for (const char* sound : {"a = 1 # é\n", "a = \"é\" # x", "a = \"\"\"\né\n\"\"\"",
+                            "a = 'é\\'\nb = 1", "a = \"x\\\"é\"\n", "",
+                            "[a]\n[ \"b\" ]\n[[c]]\nd = [\n{},\n[+1]\n]", "a = \"\"\nb = ''\r\n\t"})
+    EXPECT_TRUE(check_toml_text(sound).ok()) << sound;
+  for (const char* wrong : {"é = 1", "a = \"x\" é", "a = 'x\\' é'", "a = \"\x01\"", "# \x7f",
+                            "\"é\né", "[)]", "a = 1\n [[ (", "[\n", "a\xff"})
+    EXPECT_FALSE(check_toml_text(wrong).ok()) << wrong;
+  EXPECT_FALSE(check_toml_text(std::string_view("[\0]", 3)).ok());
+  EXPECT_NE(check_toml_text("a = 1\n\x02").error().message.find("line 2"), std::string::npos);
 }
 
 }  // namespace

@@ -34,6 +34,9 @@ Result<WsUrl> parse_ws_url(std::string_view text) {
     return Error{ErrorCode::kInvalidArgument,
                  fmt::format("[server address] got '{}', expected ws://HOST:PORT: {}", text, why)};
   };
+  for (const char c : text)
+    if (static_cast<unsigned char>(c) <= ' ' || c == 0x7f)
+      return wrong("it has a space or a control character");
   WsUrl url;
   std::string_view rest = text;
   if (rest.starts_with("ws://")) {

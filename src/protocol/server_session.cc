@@ -260,6 +260,7 @@ void ServerSession::send_event(const std::string& instance_id, uint64_t seq,
 }
 
 void ServerSession::expedite_delivery(uint64_t now_ns) {
+  if (state_ == State::kClosed) return;
   delivery_.expedite();
   if (auto ping = delivery_.ping(now_ns)) actions_.push_back(SendPing{std::move(*ping)});
 }
@@ -267,6 +268,7 @@ void ServerSession::expedite_delivery(uint64_t now_ns) {
 void ServerSession::on_pong(std::string_view payload, uint64_t now_ns) {
   heard_ns_ = now_ns;
   for (auto& one : delivery_.pong(payload)) actions_.push_back(std::move(one));
+  if (state_ == State::kClosed) return;
   if (auto ping = delivery_.ping(now_ns)) actions_.push_back(SendPing{std::move(*ping)});
 }
 

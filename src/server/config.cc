@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "base/file.h"
+#include "base/toml_text.h"
 
 namespace pie::server {
 namespace {
@@ -107,6 +108,8 @@ Result<Config> load_config(const fs::path& home) {
   auto text = read_file(file);
   if (!text.ok() && text.error().code == ErrorCode::kNotFound) return config;
   if (!text.ok()) return std::move(text).error();
+  if (auto sound = check_toml_text(*text); !sound.ok())
+    return Error{ErrorCode::kInvalidArgument, "[" + file.string() + "] " + sound.error().message};
   const toml::parse_result parsed = toml::parse(*text, file.string());
   if (!parsed) {
     std::ostringstream why;

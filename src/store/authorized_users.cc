@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/toml_text.h"
 #include "base/user_name.h"
 
 namespace pie::store {
@@ -85,6 +86,8 @@ Result<UserKeys> read_authorized_users(const fs::path& file) {
   auto text = read_file(file);
   if (!text.ok() && text.error().code == ErrorCode::kNotFound) return users;
   if (!text.ok()) return std::move(text).error();
+  if (auto sound = check_toml_text(*text); !sound.ok())
+    return Error{ErrorCode::kInvalidArgument, "[" + file.string() + "] " + sound.error().message};
   const toml::parse_result parsed = toml::parse(*text, file.string());
   if (!parsed)
     return wrong(file, parsed.error().source(),

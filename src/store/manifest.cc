@@ -5,6 +5,8 @@
 
 #include <sstream>
 
+#include "base/toml_text.h"
+
 namespace pie::store {
 namespace {
 
@@ -86,6 +88,7 @@ Result<std::vector<InterfaceField>> fields(const toml::table& interface, std::st
 }  // namespace
 
 Result<Manifest> parse_manifest(std::string_view text) {
+  if (auto sound = check_toml_text(text); !sound.ok()) return wrong(sound.error().message);
   const toml::parse_result parsed = toml::parse(text);
   if (!parsed) {
     std::ostringstream where;
