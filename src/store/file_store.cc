@@ -1,3 +1,4 @@
+#include <set>
 #include <system_error>
 #include <utility>
 
@@ -190,12 +191,14 @@ class FileInstances final : public Instances {
     });
   }
   Result<void> remove(const std::string& id) override {
-    std::error_code ignored;
-    fs::remove(log_of(id), ignored);
-    return database_.write(Durability::kProcess, [&](Database& db) -> Result<void> {
+    // The row first: one without its log would look like an instance that never said a word.
+    PIE_TRY(database_.write(Durability::kProcess, [&](Database& db) -> Result<void> {
       PIE_TRY_ASSIGN(Statement row, db.prepare("DELETE FROM instances WHERE id=?"));
       return row.text(id).run();
-    });
+    }));
+    std::error_code ignored;
+    fs::remove(log_of(id), ignored);
+    return {};
   }
   Result<std::vector<InstanceRecord>> list() override {
     std::vector<InstanceRecord> all;
@@ -226,6 +229,19 @@ class FileInstances final : public Instances {
     return InstanceLogFile::open(log_of(id));
   }
 
+  /// Logs that a crash left behind when their instances were removed.
+  void remove_orphans() {
+    const auto records = list();
+    if (!records.ok()) return;
+    std::set<fs::path> known;
+    for (const auto& one : *records) known.insert(log_of(one.id));
+    std::error_code ignored;
+    std::vector<fs::path> orphans;
+    for (const auto& entry : fs::directory_iterator(folder_, ignored))
+      if (!known.contains(entry.path())) orphans.push_back(entry.path());
+    for (const auto& path : orphans) fs::remove(path, ignored);
+  }
+
  private:
   fs::path log_of(const std::string& id) const { return folder_ / (id + ".log"); }
 
@@ -239,7 +255,9 @@ class FileStore final : public Store {
       : database_(std::move(database)),
         programs_(*database_, home / "programs"),
         kvs_(*database_),
-        instances_(*database_, home / "instances") {}
+        instances_(*database_, home / "instances") {
+    instances_.remove_orphans();
+  }
   Programs& programs() override { return programs_; }
   Kvs& kvs() override { return kvs_; }
   Instances& instances() override { return instances_; }
