@@ -1,6 +1,6 @@
 # Each target does its own set-up; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test bench lint tidy format sanitize clean
+.PHONY: help setup build demo test bench lint tidy format sanitize fuzz crash soak clean
 
 PROMPT ?= What is the capital of France? Answer in one sentence.
 export PROMPT
@@ -24,6 +24,15 @@ test: setup ## build and run every test; ends with "N passed, N failed"
 sanitize: setup ## the sanitizer presets alone
 	@tools/build --tests
 	@build/venv/bin/python tools/run_tests.py --only sanitizers
+
+fuzz: setup ## every decoder under libFuzzer, ten minutes each: ARGS="--time SECONDS --only NAME"
+	@tools/build --tests
+	@build/venv/bin/python tools/run_tests.py --build-only fuzz
+	@build/venv/bin/python tests/fuzz/run.py $(ARGS)
+
+crash: setup ## kill -9 at 200 random moments under load: ARGS="--kills N --seed S"
+	@tools/build --tests
+	@build/venv/bin/python -m tests.reliability.crash $(ARGS)
 
 bench: build ## beside llama.cpp in the same run; writes build/bench.json
 	@build/venv/bin/python bench/run.py $(ARGS)

@@ -2,7 +2,7 @@
 """Runs every test of Pie and ends in one line: N passed, N failed.
 
     tools/run_tests.py                    everything
-    tools/run_tests.py --only unit        one suite: unit, e2e, lint, sanitizers
+    tools/run_tests.py --only unit        one suite: unit, e2e, lint, sanitizers, fuzz
     tools/run_tests.py --filter TEXT      only tests whose name has TEXT (unit and e2e)
 
 Exit code 0 when nothing failed and something passed. `make test` builds what this needs first.
@@ -175,33 +175,51 @@ def lint(_: str) -> Tally:
     return tally
 
 
-def sanitizers(name_filter: str) -> Tally:
-    """Builds and runs the test programs that can bear them under ASan+UBSan and TSan."""
-    tally = Tally()
+def build_preset(preset: str, programs: list[str], *options: str) -> Tally:
+    """Builds some programs of another preset; a failure is printed and counted."""
     env = dict(environment())
     env.setdefault("CCACHE_DIR", str(Path(os.environ.get("PIE_CACHE") or
                                           Path.home() / ".cache" / "pie") / "ccache"))  # fmt: skip
     env.update(CCACHE_BASEDIR=str(ROOT), CCACHE_NOHASHDIR="1")
+    for command in (
+        ["cmake", "--preset", preset, *options],
+        ["cmake", "--build", str(BUILD / "cmake" / preset), "--target", *programs],
+    ):
+        done = subprocess.run(command, cwd=ROOT, env=env, text=True, check=False,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
+        if done.returncode != 0:
+            print(done.stdout[-8000:])
+            return Tally(failed=[f"{preset}: `{' '.join(command[:3])}` failed"])
+    return Tally()
+
+
+def sanitizers(name_filter: str) -> Tally:
+    """Builds and runs the test programs that can bear them under ASan+UBSan and TSan."""
+    tally = Tally()
     for preset, programs in SANITIZED.items():
-        folder = BUILD / "cmake" / preset
-        for command in (
-            ["cmake", "--preset", preset, "-DPIE_BUILD_TESTS=ON"],
-            ["cmake", "--build", str(folder), "--target", *programs],
-        ):
-            done = subprocess.run(command, cwd=ROOT, env=env, text=True, check=False,
-                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
-            if done.returncode != 0:
-                print(done.stdout[-8000:])
-                tally.failed.append(f"{preset}: `{' '.join(command[:3])}` failed")
-                break
-        else:
-            for program in programs:
-                tally.add(run_gtest(folder / "tests" / program, f"{preset} {program}", name_filter))
+        built = build_preset(preset, programs, "-DPIE_BUILD_TESTS=ON")
+        tally.add(built)
+        for program in programs if not built.failed else ():
+            path = BUILD / "cmake" / preset / "tests" / program
+            tally.add(run_gtest(path, f"{preset} {program}", name_filter))
     return tally
 
 
+def build_fuzzers() -> Tally:
+    """Builds the fuzzers."""
+    return build_preset("fuzz", ["fuzzers"])
+
+
+def fuzz(_: str) -> Tally:
+    """Every fuzzer over its seeds and some thousand inputs; `make fuzz` runs them for long."""
+    built = build_fuzzers()
+    if built.failed:
+        return built
+    return check("fuzz", [str(VENV / "python"), "tests/fuzz/run.py", "--short"])
+
+
 SUITES: dict[str, Callable[[str], Tally]] = {
-    "unit": unit, "e2e": e2e, "sanitizers": sanitizers, "lint": lint,
+    "unit": unit, "e2e": e2e, "sanitizers": sanitizers, "fuzz": fuzz, "lint": lint,
 }  # fmt: skip
 
 
@@ -212,7 +230,10 @@ def main() -> int:
     )
     parser.add_argument("--only", choices=SUITES)
     parser.add_argument("--filter", default="")
+    parser.add_argument("--build-only", choices=["fuzz"], help="build what `make fuzz` runs")
     options = parser.parse_args()
+    if options.build_only:
+        return 1 if build_fuzzers().failed else 0
     total = Tally()
     for name, suite in SUITES.items():
         if options.only in (None, name):
