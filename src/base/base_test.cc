@@ -72,8 +72,9 @@ TEST(TomlText, what_the_parser_must_not_see_is_refused) {
                             "a = 'é\\'\nb = 1", "a = \"x\\\"é\"\n", "",
                             "[a]\n[ \"b\" ]\n[[c]]\nd = [\n{},\n[+1]\n]", "a = \"\"\nb = ''\r\n\t"})
     EXPECT_TRUE(check_toml_text(sound).ok()) << sound;
-  for (const char* wrong : {"é = 1", "a = \"x\" é", "a = 'x\\' é'", "a = \"\x01\"", "# \x7f",
-                            "\"é\né", "[)]", "a = 1\n [[ (", "[\n", "a\xff"})
+  for (const char* wrong :
+       {"é = 1", "a = \"x\" é", "a = 'x\\' é'", "a = \"\x01\"", "# \x7f", "\"é\né", "[)]", "a = [}",
+        "a = ]", "a = [\n{]", "a = 1\n [[ (", "[\n", "a\xff"})
     EXPECT_FALSE(check_toml_text(wrong).ok()) << wrong;
   EXPECT_FALSE(check_toml_text(std::string_view("[\0]", 3)).ok());
   EXPECT_NE(check_toml_text("a = 1\n\x02").error().message.find("line 2"), std::string::npos);

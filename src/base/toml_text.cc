@@ -22,8 +22,10 @@ class Scanner {
         ++line_;
         if (quote_.size() != 3) quote_ = {};
         begins_line_ = quote_.empty();
-      } else if (begins_line && depth_ == 0 && byte == '[' && !is_header()) {
+      } else if (begins_line && open_.empty() && byte == '[' && !is_header()) {
         return "a table header without a name";
+      } else if (quote_.empty() && (byte == ']' || byte == '}') && !closes(text_[at_])) {
+        return "a bracket that closes nothing";
       } else if ((byte < 0x20 && byte != '\t' && byte != '\r') || byte == 0x7f) {
         return "a control character";
       } else if (quote_.empty() && byte >= 0x80) {
@@ -38,6 +40,8 @@ class Scanner {
 
  private:
   static bool is_space(char c) { return c == ' ' || c == '\t'; }
+
+  bool closes(char c) const { return !open_.empty() && open_.back() == c; }
 
   /// Whether what follows the bracket can be a table's name (or the bracket that ends it).
   bool is_header() const {
@@ -68,15 +72,15 @@ class Scanner {
       quote_ = text_.substr(at_, is_triple ? 3 : 1);
       at_ += quote_.size() - 1;
     } else if (c == '[' || c == '{') {
-      ++depth_;
-    } else if ((c == ']' || c == '}') && depth_ > 0) {
-      --depth_;
+      open_ += c == '[' ? ']' : '}';
+    } else if (c == ']' || c == '}') {
+      open_.pop_back();
     }
   }
 
   const std::string_view text_;
   size_t at_ = 0;
-  size_t depth_ = 0;  ///< of open brackets and braces
+  std::string open_;  ///< what closes the open brackets and braces
   bool begins_line_ = true;
   size_t line_ = 1;
   std::string_view quote_;  ///< what ends the quoted part, "#" in a comment
