@@ -34,6 +34,12 @@ crash: setup ## kill -9 at 200 random moments under load: ARGS="--kills N --seed
 	@tools/build --tests
 	@build/venv/bin/python -m tests.reliability.crash $(ARGS)
 
+soak: setup ## 1,000 connections for ten minutes, 20,000 random steps, every attack in its long form
+	@tools/build --tests
+	@build/venv/bin/python -m tests.reliability.soak $(ARGS)
+	@build/venv/bin/python -m tests.reliability.state_machine
+	@build/venv/bin/python -m tests.reliability.attackers
+
 bench: build ## beside llama.cpp in the same run; writes build/bench.json
 	@build/venv/bin/python bench/run.py $(ARGS)
 

@@ -41,7 +41,7 @@ class Tally:
     """Counts what was lost, leaked or crashed, and says so at the end."""
 
     def __init__(self, name: str, seed: int) -> None:
-        self.name = name
+        self.name, self.seed = name, seed
         self.started = time.monotonic()
         self.counts = {"lost": 0, "leaked": 0, "crashed": 0}
         print(f"{name}: seed {seed}", flush=True)
