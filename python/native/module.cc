@@ -6,6 +6,7 @@
 #include <nanobind/stl/vector.h>
 
 #include <chrono>
+#include <memory>
 #include <unordered_map>
 #include <utility>
 
@@ -26,15 +27,27 @@ std::chrono::milliseconds milliseconds(double seconds) {
   return std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000));
 }
 
-/// Reads the bytes where Python keeps them; the object lives until the last reader is done.
-UploadSource bytes_source(nb::bytes bytes) {
-  const std::span span(reinterpret_cast<const uint8_t*>(bytes.c_str()), bytes.size());
-  PyObject* object = bytes.release().ptr();
-  return client::borrowed_source(span, std::shared_ptr<void>(object, [](void* held) {
+/// Reads the bytes where Python keeps them (bytes, bytearray, a contiguous memoryview); the buffer
+/// is held until the last reader is done.
+UploadSource buffer_source(nb::handle object) {
+  auto* buffer = new Py_buffer;
+  if (PyObject_GetBuffer(object.ptr(), buffer, PyBUF_SIMPLE) != 0) {
+    delete buffer;
+    throw nb::python_error();
+  }
+  const std::span span(static_cast<const uint8_t*>(buffer->buf), static_cast<size_t>(buffer->len));
+  return client::borrowed_source(span, std::shared_ptr<void>(buffer, [](void* held) {
                                    if (!interpreter_is_alive()) return;
                                    const nb::gil_scoped_acquire gil;
-                                   Py_DECREF(static_cast<PyObject*>(held));
+                                   PyBuffer_Release(static_cast<Py_buffer*>(held));
+                                   delete static_cast<Py_buffer*>(held);
                                  }));
+}
+
+/// A path's file, read in pieces, or the bytes of anything else.
+Result<UploadSource> upload_source(nb::handle from) {
+  if (nb::isinstance<nb::str>(from)) return client::file_source(nb::cast<std::string>(from));
+  return buffer_source(from);
 }
 
 /// An instance with the queue that its completions go to.
@@ -87,84 +100,88 @@ class PyClient {
   PyClient(std::string uri, double connect_timeout, double silence_timeout, std::string ca_file,
            nb::object wake)
       : completions_(std::make_shared<Completions>(std::move(wake))),
-        client_({std::move(uri), milliseconds(connect_timeout), milliseconds(silence_timeout),
-                 std::move(ca_file)}) {}
+        client_(std::make_unique<client::Client>(
+            client::ClientOptions{std::move(uri), milliseconds(connect_timeout),
+                                  milliseconds(silence_timeout), std::move(ca_file)})) {}
 
   ~PyClient() {
+    if (!client_) return;  // abandoned
     completions_->detach();
     close();
   }
 
+  /// In the child of a fork: the client's thread and its locks are the parent's.
+  void abandon() { (void)client_.release(); }
+
   void close() {
     const nb::gil_scoped_release unlocked;
-    client_.close();
+    client_->close();
   }
 
   uint64_t connect() {
-    return start<void>([&](auto done) { return client_.connect(std::move(done)); });
+    return start<void>([&](auto done) { return client_->connect(std::move(done)); });
   }
   uint64_t authenticate(std::string username, client::KeyRef key) {
     return start<void>([&](auto done) {
-      return client_.authenticate(std::move(username), std::move(key), std::move(done));
+      return client_->authenticate(std::move(username), std::move(key), std::move(done));
     });
   }
   uint64_t internal_authenticate(std::string token) {
     return start<void>([&](auto done) {
-      return client_.internal_authenticate(std::move(token), std::move(done));
+      return client_->internal_authenticate(std::move(token), std::move(done));
     });
   }
-  uint64_t upload_program(nb::bytes program, std::optional<std::string> manifest) {
-    UploadSource source = bytes_source(std::move(program));
-    return upload([&](client::Progress progress, auto done) {
-      return client_.upload_program(std::move(source), std::move(manifest), std::move(progress),
-                                    std::move(done));
+  uint64_t upload_program(nb::object program, std::optional<std::string> manifest) {
+    return upload(program, [&](UploadSource source, client::Progress progress, auto done) {
+      return client_->upload_program(std::move(source), std::move(manifest), std::move(progress),
+                                     std::move(done));
     });
   }
-  uint64_t upload_blob(const PyInstance& instance, nb::bytes blob) {
-    UploadSource source = bytes_source(std::move(blob));
-    return upload([&](client::Progress progress, auto done) {
+  uint64_t upload_blob(const PyInstance& instance, nb::object blob) {
+    return upload(blob, [&](UploadSource source, client::Progress progress, auto done) {
       return instance.get().upload_blob(std::move(source), std::move(progress), std::move(done));
     });
   }
   uint64_t program_exists(std::string record) {
     return start<bool>(
-        [&](auto done) { return client_.program_exists(std::move(record), std::move(done)); });
+        [&](auto done) { return client_->program_exists(std::move(record), std::move(done)); });
   }
   uint64_t launch(std::string program, std::vector<std::string> arguments, bool detached) {
     return start<Instance>([&](auto done) {
-      return client_.launch(std::move(program), {std::move(arguments), detached}, std::move(done));
+      return client_->launch(std::move(program), {std::move(arguments), detached}, std::move(done));
     });
   }
   uint64_t launch_from_registry(std::string name, std::vector<std::string> arguments,
                                 bool detached) {
     return start<Instance>([&](auto done) {
-      return client_.launch_from_registry(std::move(name), {std::move(arguments), detached},
-                                          std::move(done));
+      return client_->launch_from_registry(std::move(name), {std::move(arguments), detached},
+                                           std::move(done));
     });
   }
   uint64_t launch_server(uint16_t port, std::string program, std::vector<std::string> arguments) {
     return start<void>([&](auto done) {
-      return client_.launch_server(port, std::move(program), std::move(arguments), std::move(done));
+      return client_->launch_server(port, std::move(program), std::move(arguments),
+                                    std::move(done));
     });
   }
   uint64_t attach(std::string id) {
     return start<Instance>(
-        [&](auto done) { return client_.attach(std::move(id), std::move(done)); });
+        [&](auto done) { return client_->attach(std::move(id), std::move(done)); });
   }
   uint64_t terminate(std::string id) {
     return start<void>(
-        [&](auto done) { return client_.terminate(std::move(id), std::move(done)); });
+        [&](auto done) { return client_->terminate(std::move(id), std::move(done)); });
   }
   uint64_t list_instances() {
     return start<std::vector<client::InstanceInfo>>(
-        [&](auto done) { return client_.list_instances(std::move(done)); });
+        [&](auto done) { return client_->list_instances(std::move(done)); });
   }
   uint64_t ping() {
-    return start<void>([&](auto done) { return client_.ping(std::move(done)); });
+    return start<void>([&](auto done) { return client_->ping(std::move(done)); });
   }
   uint64_t query(std::string subject, std::string record) {
     return start<std::string>([&](auto done) {
-      return client_.query(std::move(subject), std::move(record), std::move(done));
+      return client_->query(std::move(subject), std::move(record), std::move(done));
     });
   }
   uint64_t send(const PyInstance& instance, std::string message) {
@@ -179,7 +196,7 @@ class PyClient {
     auto node = calls_.extract(token);
     if (node.empty()) return;
     const nb::gil_scoped_release unlocked;
-    client_.cancel(node.mapped());
+    client_->cancel(node.mapped());
   }
 
   /// [(token, value)]; a value may be an ErrorInfo.
@@ -237,7 +254,14 @@ class PyClient {
   }
 
   template <class Call>
-  uint64_t upload(Call call) {
+  uint64_t upload(nb::handle from, Call call) {
+    Result<UploadSource> source = upload_source(from);
+    if (!source.ok()) {
+      return start<std::string>([&](auto done) {
+        done(std::move(source).error());
+        return CallId{0};
+      });
+    }
     const uint64_t token = completions_->next_token();
     client::Progress progress = [completions = completions_, token](uint64_t sent, uint64_t total) {
       completions->push(token, ProgressInfo{sent, total});
@@ -245,14 +269,14 @@ class PyClient {
     CallId id = 0;
     {
       const nb::gil_scoped_release unlocked;
-      id = call(std::move(progress), done_of<std::string>(token));
+      id = call(std::move(*source), std::move(progress), done_of<std::string>(token));
     }
     calls_[token] = id;
     return token;
   }
 
   CompletionsRef completions_;
-  client::Client client_;
+  std::unique_ptr<client::Client> client_;
   std::unordered_map<uint64_t, CallId> calls_;  // under the GIL
 };
 
@@ -322,6 +346,7 @@ NB_MODULE(_native, m) {
            nb::arg("wake"))
       .def("connect", &PyClient::connect)
       .def("close", &PyClient::close)
+      .def("abandon", &PyClient::abandon)
       .def(
           "authenticate",
           [](PyClient& c, std::string username, const PyPrivateKey* key) {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import os
 import weakref
 from collections.abc import Callable
 from typing import TypeVar
@@ -25,6 +26,16 @@ def _close_all() -> None:
     """The C++ threads must be gone before the interpreter is."""
     for link in list(_open_links):
         link.native.close()
+
+
+def _abandon_all() -> None:
+    """In the child of a fork: the C++ threads stayed with the parent."""
+    for link in list(_open_links):
+        link.abandon()
+    _open_links.clear()
+
+
+os.register_at_fork(after_in_child=_abandon_all)
 
 
 class Link:
@@ -50,8 +61,27 @@ class Link:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(on_loop)
 
-        self.native = _native.Client(uri, connect_timeout, silence_timeout, ca_file, wake)
+        self._native = _native.Client(uri, connect_timeout, silence_timeout, ca_file, wake)
+        self._is_abandoned = False
         _open_links.add(self)
+
+    @property
+    def native(self) -> _native.Client:
+        """The C++ client."""
+        if self._is_abandoned:
+            raise ConnectionError(
+                "the client belongs to the process that forked this one: make another one here"
+            )
+        return self._native
+
+    def check(self) -> None:
+        """Raises ConnectionError in the child of a fork."""
+        _ = self.native
+
+    def abandon(self) -> None:
+        """Leaves the connection to the parent process."""
+        self._is_abandoned = True
+        self._native.abandon()
 
     def drain(self) -> None:
         """Hands what the C++ side has finished to whoever waits for it."""
@@ -101,6 +131,8 @@ class Link:
 
     async def close(self) -> None:
         """Closes the connection; whatever waits ends with a ConnectionError."""
+        if self._is_abandoned:
+            return
         await self._loop.run_in_executor(None, self.native.close)
         self.drain()
         _open_links.discard(self)

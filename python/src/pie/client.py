@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import NoReturn
 
 from pie import _native
 from pie._link import Link, Progress
 from pie.errors import PieError, ProgramError
-from pie.instance import Instance
+from pie.instance import Instance, readable
 from pie.keys import ParsedPrivateKey
 
 StrPath = str | os.PathLike[str]
@@ -119,9 +120,9 @@ class PieClient:
         files; with a manifest the program also has a name to launch it by.
         """
         if isinstance(wasm_path, bytes | bytearray | memoryview):
-            program = bytes(wasm_path)
+            program: _native.Buffer | str = bytes(wasm_path)
         else:
-            program = Path(wasm_path).expanduser().read_bytes()
+            program = readable(wasm_path)
         manifest = None
         if manifest_path is not None:
             manifest = Path(manifest_path).expanduser().read_text(encoding="utf-8")
@@ -230,6 +231,10 @@ class PieClient:
     async def query(self, subject: str, record: str = "") -> str:
         """Asks the server something; returns the text. PieError when it is refused."""
         return await self._link.call(self._link.native.query(subject, record), str)
+
+    def __reduce__(self) -> NoReturn:
+        """Not to be pickled or copied."""
+        raise TypeError("a PieClient cannot be pickled or copied: make another one")
 
     async def _opened(self, token: int) -> Instance:
         link = self._link

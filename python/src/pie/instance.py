@@ -3,12 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+from typing import BinaryIO, NoReturn
 
 from pie import _native
 from pie._link import Link, Progress
 from pie.errors import PieTimeoutError, error_from
 from pie.events import Event
+
+BlobData = bytes | bytearray | memoryview | os.PathLike[str] | Iterable[bytes]
+"""What :meth:`Instance.upload_blob` takes."""
+
+
+def readable(path: str | os.PathLike[str]) -> str:
+    """The path with ``~`` expanded, of a file that can be read; raises OSError."""
+    file = Path(path).expanduser()
+    with file.open("rb"):
+        return str(file)
+
+
+def _collect(pieces: Iterable[bytes], file: BinaryIO) -> None:
+    for piece in pieces:
+        file.write(piece)
+    file.flush()
 
 
 class Instance:
@@ -37,12 +58,28 @@ class Instance:
         """
         await self._link.call(self._link.native.send(self._native, message), type(None))
 
-    async def upload_blob(
-        self, data: bytes | bytearray | memoryview, *, progress: Progress | None = None
-    ) -> str:
-        """Sends the program bytes; returns their BLAKE3 hash."""
-        token = self._link.native.upload_blob(self._native, bytes(data))
-        return await self._link.call(token, str, progress=progress)
+    async def upload_blob(self, data: BlobData, *, progress: Progress | None = None) -> str:
+        """Sends the program bytes; returns their BLAKE3 hash.
+
+        `data` is bytes or a view of them, read where they are; a path, whose file is read in
+        pieces; or an iterable of bytes, collected in a temporary file first (on another thread).
+        It must not change meanwhile.
+        """
+        with contextlib.ExitStack() as held:
+            if isinstance(data, bytes | bytearray):
+                source: _native.Buffer | str = data
+            elif isinstance(data, memoryview):
+                source = data if data.c_contiguous else bytes(data)
+            elif isinstance(data, os.PathLike):
+                source = readable(data)
+            elif isinstance(data, str):
+                raise TypeError("got a str, expected bytes, a pathlib.Path or an iterable of bytes")
+            else:
+                spool = held.enter_context(tempfile.TemporaryFile())
+                await asyncio.to_thread(_collect, data, spool)
+                source = f"/proc/self/fd/{spool.fileno()}"
+            token = self._link.native.upload_blob(self._native, source)
+            return await self._link.call(token, str, progress=progress)
 
     async def recv(self, timeout: float | None = None) -> tuple[Event, str | bytes]:
         """Waits for the next event: its kind, and its text (or bytes, of a blob).
@@ -51,6 +88,7 @@ class Instance:
         connection is lost, PieTimeoutError after `timeout` seconds. No event is lost by a timeout
         or by cancelling.
         """
+        self._link.check()
         loop = asyncio.get_running_loop()
         deadline = None if timeout is None else loop.time() + timeout
         while True:
@@ -78,6 +116,10 @@ class Instance:
             event, data = await self.recv()
             is_over = event.is_final
             yield event, data
+
+    def __reduce__(self) -> NoReturn:
+        """Not to be pickled or copied."""
+        raise TypeError("an Instance cannot be pickled or copied: pass its id and attach to it")
 
     def __repr__(self) -> str:
         """Names the id."""

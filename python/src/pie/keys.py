@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import NoReturn
 
 from pie import _native
 from pie.errors import InvalidKeyError
@@ -62,6 +63,10 @@ class ParsedPrivateKey:
         if isinstance(signature, _native.ErrorInfo):
             raise InvalidKeyError(signature.message)
         return signature
+
+    def __reduce__(self) -> NoReturn:
+        """Not to be pickled or copied: a secret does not travel by accident."""
+        raise TypeError("a ParsedPrivateKey cannot be pickled or copied: parse it where it is used")
 
     def __repr__(self) -> str:
         """Names the kind; never the secret."""

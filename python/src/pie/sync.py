@@ -16,12 +16,13 @@ import asyncio
 import threading
 from collections.abc import Coroutine, Iterator, Sequence
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import pie
 from pie._link import Progress
 from pie.client import InstanceInfo, StrPath
 from pie.events import Event
+from pie.instance import BlobData
 from pie.keys import ParsedPrivateKey
 
 __all__ = ["Instance", "PieClient"]
@@ -48,6 +49,11 @@ class _LoopThread:
         except BaseException:
             future.cancel()
             raise
+
+    @property
+    def is_alive(self) -> bool:
+        """False after stop(), and in the child of a fork."""
+        return self._thread.is_alive()
 
     def stop(self) -> None:
         """Ends the thread. Fine to repeat."""
@@ -81,10 +87,8 @@ class Instance:
         """Sends the program a text message."""
         self._loop.run(self._instance.send(message))
 
-    def upload_blob(
-        self, data: bytes | bytearray | memoryview, *, progress: Progress | None = None
-    ) -> str:
-        """Sends the program bytes; returns their BLAKE3 hash."""
+    def upload_blob(self, data: BlobData, *, progress: Progress | None = None) -> str:
+        """Sends the program bytes, of memory, a file or an iterable; returns their BLAKE3 hash."""
         return self._loop.run(self._instance.upload_blob(data, progress=progress))
 
     def recv(self, timeout: float | None = None) -> tuple[Event, str | bytes]:
@@ -102,6 +106,10 @@ class Instance:
             event, data = self.recv()
             is_over = event.is_final
             yield event, data
+
+    def __reduce__(self) -> NoReturn:
+        """Not to be pickled or copied."""
+        raise TypeError("an Instance cannot be pickled or copied: pass its id and attach to it")
 
     def __repr__(self) -> str:
         """Names the id."""
@@ -155,9 +163,13 @@ class PieClient:
     def close(self) -> None:
         """Closes the connection and ends the client's thread. Fine to repeat."""
         loop, self._open_loop = self._open_loop, None
-        if loop is not None:
+        if loop is not None and loop.is_alive:
             loop.run(self._client.close())
             loop.stop()
+
+    def __reduce__(self) -> NoReturn:
+        """Not to be pickled or copied."""
+        raise TypeError("a PieClient cannot be pickled or copied: make another one")
 
     def __del__(self) -> None:
         """A client that was forgotten leaves no thread behind."""
