@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from types import TracebackType
@@ -155,9 +156,18 @@ class ReconnectingInstance:
         """The instance's id."""
         return self._instance.id
 
+    @property
+    def instance_id(self) -> str:
+        """The same as :attr:`id`."""
+        return self.id
+
     async def send(self, message: str) -> None:
         """Sends a message. After a loss it is sent again, so it may arrive twice."""
         await self._keep_on(lambda: self._instance.send(message))
+
+    async def upload_blob(self, data: bytes | bytearray | memoryview | os.PathLike[str]) -> str:
+        """Sends the program bytes; returns their BLAKE3 hash. After a loss as :meth:`send`."""
+        return await self._keep_on(lambda: self._instance.upload_blob(data))
 
     async def recv(self, timeout: float | None = None) -> tuple[Event, str | bytes]:
         """The next event; `timeout` as in :meth:`Instance.recv`, reconnections not counted."""
