@@ -52,9 +52,11 @@ Result<std::map<std::string, std::string>> read_keys(const fs::path& file,
 std::string toml_string(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
-    if (c == '\n') {
-      out += "\\n";
-    } else if (static_cast<unsigned char>(c) >= 0x20) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f) {
+      constexpr char kDigits[] = "0123456789ABCDEF";
+      out.append("\\u00").append({kDigits[byte >> 4], kDigits[byte & 15]});
+    } else {
       if (c == '"' || c == '\\') out += '\\';
       out += c;
     }
