@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 SEED = "20261124"
 
 
-@pytest.mark.parametrize("program", ["attackers", "crash", "soak", "state_machine"])
+@pytest.mark.parametrize("program", ["attackers", "crash", "cross_user", "soak", "state_machine"])
 def test_short_form(program: str) -> None:
     command = [sys.executable, "-m", f"tests.reliability.{program}", "--short", "--seed", SEED]
     done = subprocess.run(command, cwd=ROOT, text=True, check=False, timeout=160,
