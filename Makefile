@@ -40,7 +40,8 @@ soak: setup ## 1,000 connections for ten minutes, 20,000 random steps, every att
 	@build/venv/bin/python -m tests.reliability.state_machine
 	@build/venv/bin/python -m tests.reliability.attackers
 
-bench: build ## beside llama.cpp in the same run; writes build/bench.json
+bench: setup ## beside llama.cpp in the same run; writes build/bench.json
+	@tools/build --tests
 	@build/venv/bin/python bench/run.py $(ARGS)
 
 lint: setup ## formatting, ruff, mypy

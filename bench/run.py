@@ -34,6 +34,7 @@ BUILD = ROOT / "build"
 NEW_TOKENS = 64
 PROMPT_TOKENS = 64
 CONCURRENCY = (1, 8, 32)
+MANY = 10_000  # detached idle instances on one server
 WORDS = ["river", "stone", "lamp", "paper", "cloud", "engine", "garden", "copper", "winter", "harbour"]
 
 
@@ -136,6 +137,48 @@ async def idle_bytes(server: Server, count: int) -> float:
     return figure
 
 
+async def spinner_ms(url: str, repetitions: int) -> float:
+    """Median milliseconds from terminate to its answer, of a program that spins."""
+    figures = []
+    async with PieClient(url) as client:
+        await client.authenticate("bench")
+        hash = await client.upload_program((BUILD / "inferlets" / "spin.wasm").read_bytes())
+        for _ in range(repetitions):
+            instance = await client.launch_instance(hash)
+            await asyncio.sleep(0.05)  # it spins
+            started = time.perf_counter()
+            await instance.terminate()
+            figures.append(1000 * (time.perf_counter() - started))
+    return statistics.median(figures)
+
+
+async def many_idle(server: Server) -> dict[str, float]:
+    """With MANY detached idle instances: bytes of each, and the latency of list and attach."""
+    figures: dict[str, list[float]] = {"list": [], "attach": []}
+    users = ("bench-a", "bench-b")  # the default limit is 8,192 instances a user
+    before = server.rss_bytes()
+    for user in users:
+        async with PieClient(server.url) as client:
+            await client.authenticate(user)
+            left = MANY // len(users)
+            while left > 0:
+                count = min(left, 100)
+                await asyncio.gather(*(client.launch_instance("echo", detached=True) for _ in range(count)))
+                left -= count
+    bytes_each = (server.rss_bytes() - before) / MANY
+    for user in users:
+        async with PieClient(server.url) as client:
+            await client.authenticate(user)
+            rows = await client.list_instances()
+            for row in random.sample(rows, 20):
+                calls = {"list": client.list_instances(), "attach": client.attach_instance(row.id)}
+                for name, call in calls.items():
+                    started = time.perf_counter()
+                    await call
+                    figures[name].append(1000 * (time.perf_counter() - started))
+    return {"bytes": bytes_each} | {name: statistics.median(times) for name, times in figures.items()}
+
+
 def better(ours: float, peers: float | None, unit: str, **more: Any) -> dict[str, Any]:
     """A result row; for times and bytes less is better."""
     row: dict[str, Any] = {"ours": round(ours, 3), "peer": None, "ratio": None, "unit": unit, **more}
@@ -190,6 +233,15 @@ def measure(cores: str, repetitions: int, only: str, model: Path) -> dict[str, d
             results[f"idle_instance_bytes{suffix}"] = better(
                 asyncio.run(idle_bytes(server, 200)), None, "bytes"
             )
+        if "terminate_spinner_ms".startswith(only):
+            results[f"terminate_spinner_ms{suffix}"] = better(
+                asyncio.run(spinner_ms(server.url, 5 * repetitions)), None, "ms"
+            )
+        if any(key.startswith(only) for key in ("idle_10000_bytes", "list_10000_ms", "attach_10000_ms")):
+            figures = asyncio.run(many_idle(server))
+            results[f"idle_10000_bytes{suffix}"] = better(figures["bytes"], None, "bytes")
+            results[f"list_10000_ms{suffix}"] = better(figures["list"], None, "ms", rows=MANY // 2)
+            results[f"attach_10000_ms{suffix}"] = better(figures["attach"], None, "ms")
         server.stop()
     return results
 
