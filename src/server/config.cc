@@ -108,9 +108,10 @@ Result<Config> load_config(const fs::path& home) {
   auto text = read_file(file);
   if (!text.ok() && text.error().code == ErrorCode::kNotFound) return config;
   if (!text.ok()) return std::move(text).error();
-  if (auto sound = check_toml_text(*text); !sound.ok())
-    return Error{ErrorCode::kInvalidArgument, "[" + file.string() + "] " + sound.error().message};
-  const toml::parse_result parsed = toml::parse(*text, file.string());
+  const auto ascii = ascii_toml(*text);
+  if (!ascii.ok())
+    return Error{ErrorCode::kInvalidArgument, "[" + file.string() + "] " + ascii.error().message};
+  const toml::parse_result parsed = toml::parse(*ascii, file.string());
   if (!parsed) {
     std::ostringstream why;
     why << "[" << file.string() << "] got: " << parsed.error().description() << " (line "

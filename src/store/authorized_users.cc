@@ -88,9 +88,10 @@ Result<UserKeys> read_authorized_users(const fs::path& file) {
   auto text = read_file(file);
   if (!text.ok() && text.error().code == ErrorCode::kNotFound) return users;
   if (!text.ok()) return std::move(text).error();
-  if (auto sound = check_toml_text(*text); !sound.ok())
-    return Error{ErrorCode::kInvalidArgument, "[" + file.string() + "] " + sound.error().message};
-  const toml::parse_result parsed = toml::parse(*text, file.string());
+  const auto ascii = ascii_toml(*text);
+  if (!ascii.ok())
+    return Error{ErrorCode::kInvalidArgument, "[" + file.string() + "] " + ascii.error().message};
+  const toml::parse_result parsed = toml::parse(*ascii, file.string());
   if (!parsed)
     return wrong(file, parsed.error().source(),
                  "got: " + std::string(parsed.error().description()));

@@ -88,8 +88,9 @@ Result<std::vector<InterfaceField>> fields(const toml::table& interface, std::st
 }  // namespace
 
 Result<Manifest> parse_manifest(std::string_view text) {
-  if (auto sound = check_toml_text(text); !sound.ok()) return wrong(sound.error().message);
-  const toml::parse_result parsed = toml::parse(text);
+  const auto ascii = ascii_toml(text);
+  if (!ascii.ok()) return wrong(ascii.error().message);
+  const toml::parse_result parsed = toml::parse(*ascii);
   if (!parsed) {
     std::ostringstream where;
     where << parsed.error().description() << " (line " << parsed.error().source().begin.line << ")";
