@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from pathlib import Path
 
@@ -123,6 +124,28 @@ def test_blobs_go_both_ways_hash_checked(server: Server, size: int) -> None:
             await peer.call("terminate_instance", instance_id=instance)
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("size", [0, 1, 3_000_000, 16 << 20])
+def test_a_program_makes_a_blob_of_up_to_16_mib(server: Server, programs: Path, size: int) -> None:
+    async def main() -> None:
+        async with Peer(server.url) as peer:
+            hash = await peer.upload_file(programs / "make_blob.wasm")
+            instance = await peer.launch(hash, [str(size)])
+            assert (await peer.final(instance))["event"] == COMPLETED
+            chunks = [f for f in peer.frames if f["type"] == "download_blob"]
+            blob = b"".join(f["chunk_data"] for f in chunks)
+            assert blob == bytes(i * 7 % 251 for i in range(size))
+            assert chunks[0]["blob_hash"] == blake3_hex(blob)
+
+    asyncio.run(main())
+
+
+def test_a_blob_above_16_mib_names_the_bound(server: Server, programs: Path) -> None:
+    for size in ((16 << 20) + 1, 64 << 20):
+        end = hostile(server, programs, "make_blob", [str(size)])
+        assert end["event"] in (EXCEPTION, OUT_OF_RESOURCES), end
+        assert re.search(r"expected at most 16777216|allowed \d+", end["message"]), end
 
 
 # ---- ends

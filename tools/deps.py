@@ -150,13 +150,6 @@ def make_llama(unpacked: Path, out: Path) -> None:
     shutil.rmtree(build)
 
 
-def make_wasmtime(unpacked: Path, out: Path) -> None:
-    """lib/libwasmtime.so from the wheel."""
-    (out / "lib").mkdir(parents=True)
-    library = next(unpacked.glob("wasmtime/linux-x86_64/_libwasmtime.so"))
-    shutil.copy(library, out / "lib" / "libwasmtime.so")
-
-
 def make_wasmtime_headers(unpacked: Path, out: Path) -> None:
     """include/ as the crate's own install script lays it out."""
     source = next(unpacked.iterdir())
@@ -173,7 +166,6 @@ def make_plain(unpacked: Path, out: Path) -> None:
 
 MAKERS = {
     "llama": make_llama,
-    "wasmtime": make_wasmtime,
     "wasmtime-headers": make_wasmtime_headers,
 }
 FETCHERS = {"pypi": fetch_pypi, "crate": fetch_crate, "deb": fetch_deb}
@@ -190,10 +182,24 @@ def make_cargo_install(pin: dict[str, Any], out: Path, work: Path) -> None:
     run([*command, "--root", str(out)], pin["name"], env=env)
 
 
+def make_cargo_build(pin: dict[str, Any], out: Path, work: Path) -> None:
+    """Builds a shared library from the crates that its own Cargo.lock pins; lib/*.so."""
+    env = dict(os.environ, CARGO_HOME=str(CACHE / "cargo"), CARGO_TARGET_DIR=str(work / "target"))
+    # The crates ask for the newest compiler out of prudence; slightly older ones build them too.
+    command = ["cargo", "build", "--release", "--locked", "--ignore-rust-version"]
+    run([*command, "--manifest-path", str(ROOT / pin["path"] / "Cargo.toml")], pin["name"], env=env)
+    (out / "lib").mkdir(parents=True)
+    for library in (work / "target" / "release").glob("*.so"):
+        shutil.copy(library, out / "lib")
+
+
 def folder_of(name: str) -> Path:
     """Where a dependency lives; the key changes with anything that it is made from."""
     pin = PINS[name]
     key = hashlib.sha256(repr(sorted(pin.items())).encode())
+    for file in sorted((ROOT / pin["path"]).rglob("*")) if "path" in pin else []:
+        if file.is_file():
+            key.update(file.read_bytes())
     if name == "llama":
         key.update((ROOT / "cmake" / "llama" / "CMakeLists.txt").read_bytes())
         key.update(cpu_flags().encode())
@@ -241,6 +247,8 @@ def make(name: str, folder: Path) -> None:
         out.mkdir()
         if pin["kind"] == "cargo-install":
             make_cargo_install(pin, out, work)
+        elif pin["kind"] == "cargo-build":
+            make_cargo_build(pin, out, work)
         else:
             archive = FETCHERS[pin["kind"]](pin, work)
             check_sum(archive, pin)
@@ -250,7 +258,7 @@ def make(name: str, folder: Path) -> None:
     say(f"{name} {pin['version']}: done in {time.monotonic() - started:.0f} s")
 
 
-SLOW = {"llama", "wasm-tools"}
+SLOW = {"llama", "wasm-tools", "wasmtime"}
 
 
 def table() -> str:

@@ -32,4 +32,9 @@ void EmbeddingStore::write(kv::SlotId slot, std::span<const float> values) {
   values_[slot.value].assign(values.begin(), values.end());
 }
 
+void EmbeddingStore::copy(kv::SlotId from, kv::SlotId to) {
+  const float* values = read(from);
+  write(to, std::vector<float>(values, values + zeros_.size()));
+}
+
 }  // namespace pie::engine

@@ -21,6 +21,9 @@ class EmbeddingStore {
   const float* read(kv::SlotId slot) const;
   void write(kv::SlotId slot, std::span<const float> values);
 
+  /// Makes `to` hold what `from` does.
+  void copy(kv::SlotId from, kv::SlotId to);
+
   /// The slots that died since the last call: their ids may be used again.
   std::vector<kv::SlotId> take_dead_slots() { return std::exchange(dead_, {}); }
 

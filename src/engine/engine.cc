@@ -51,6 +51,22 @@ class EngineImpl final : public Engine {
                           std::span<const uint32_t> pointers) override {
     return front_.deallocate(queue, resource_type, pointers);
   }
+  Result<void> export_resources(QueueId queue, uint32_t resource_type,
+                                std::span<const uint32_t> pointers,
+                                const std::string& name) override {
+    return front_.export_resources(queue, resource_type, pointers, name);
+  }
+  Result<std::vector<uint32_t>> import_resources(QueueId queue, uint32_t resource_type,
+                                                 const std::string& name) override {
+    return front_.import_resources(queue, resource_type, name);
+  }
+  Result<void> release_exported(QueueId queue, uint32_t resource_type,
+                                const std::string& name) override {
+    return front_.release_exported(queue, resource_type, name);
+  }
+  Result<std::vector<ExportedName>> exported(QueueId queue, uint32_t resource_type) override {
+    return front_.exported(queue, resource_type);
+  }
   Result<void> submit(QueueId queue, ForwardPass pass, ForwardCallback done) override {
     return front_.submit(queue, std::move(pass), std::move(done));
   }

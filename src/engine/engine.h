@@ -25,12 +25,21 @@ struct EngineConfig {
 struct InstanceOptions {
   uint32_t kv_pages_max = 0;  ///< 0 = what the pool holds
   UserQuotasRef shared;       ///< pages together with other instances; may be null
+  std::string user;           ///< whose exported names it sees, besides those of `internal`
+};
+
+/// A name under which resources are exported, and how many there are.
+struct ExportedName {
+  std::string name;
+  uint32_t count = 0;
+  bool operator==(const ExportedName&) const = default;
 };
 
 struct EngineStats {
   uint32_t kv_pages_capacity = 0, kv_pages_used = 0;
   uint32_t embeddings_capacity = 0, embeddings_used = 0;
   uint32_t instance_count = 0;
+  uint32_t kv_pages_exported = 0, embeddings_exported = 0;
   uint64_t steps = 0, tokens_computed = 0, tokens_generated = 0;
   double tokens_per_second = 0;  ///< generated, over the last seconds of work
   double step_ms_mean = 0;
@@ -82,6 +91,20 @@ class Engine {
   /// Unmaps the pointers now and frees what they hold when the queue gets there.
   virtual Result<void> deallocate(QueueId queue, uint32_t resource_type,
                                   std::span<const uint32_t> pointers) = 0;
+
+  /// Gives a name of the instance's user references of its own to what the pointers hold when the
+  /// queue gets there; they outlive the instance. kAlreadyExists for a name in use.
+  virtual Result<void> export_resources(QueueId queue, uint32_t resource_type,
+                                        std::span<const uint32_t> pointers,
+                                        const std::string& name) = 0;
+  /// New pointers to what was exported, copied when it is written. kNotFound.
+  virtual Result<std::vector<uint32_t>> import_resources(QueueId queue, uint32_t resource_type,
+                                                         const std::string& name) = 0;
+  /// Drops a name of the instance's user; whoever imported keeps its pages. kNotFound.
+  virtual Result<void> release_exported(QueueId queue, uint32_t resource_type,
+                                        const std::string& name) = 0;
+  /// What import_resources() finds, by name.
+  virtual Result<std::vector<ExportedName>> exported(QueueId queue, uint32_t resource_type) = 0;
 
   /// Appends a pass. `done` is called also when the pass asks for no output.
   virtual Result<void> submit(QueueId queue, ForwardPass pass, ForwardCallback done) = 0;

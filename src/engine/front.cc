@@ -42,6 +42,7 @@ void Front::open_instance(InstanceId instance, const InstanceOptions& options) {
   Instance& opened = instances_[instance];
   opened.kv_pages_max = options.kv_pages_max == 0 ? most : std::min(most, options.kv_pages_max);
   opened.shared = options.shared;
+  opened.user = options.user;
 }
 
 void Front::close_instance(InstanceId instance, std::function<void()> closed) {
@@ -98,6 +99,32 @@ Result<void> Front::admit_command(std::string_view call, Owner owner) {
   return {};
 }
 
+/// Whether the instance (for pointers of its own: `is_mapped`), the engine and the user's quota
+/// take so many more; then the quota counts them.
+Result<void> Front::admit_slots(std::string_view call, const Instance& instance, ResourceType type,
+                                uint64_t count, bool is_mapped) {
+  const bool pages = type == ResourceType::kKvPage;
+  const uint64_t mapped = (pages ? instance.pages : instance.embeddings).mapped_count();
+  const uint32_t allowed = pages ? instance.kv_pages_max : kEmbeddingsPerInstance;
+  const std::string_view kind = pages ? "KV pages" : "embedding slots";
+  if (is_mapped && mapped + count > allowed) {
+    return Error{ErrorCode::kResourceExhausted,
+                 fmt::format("[{}] got {} {} on top of {} used, expected at most {} allowed for "
+                             "this instance",
+                             call, count, kind, mapped, allowed)};
+  }
+  if (!pages && uint64_t{embedding_slots_.taken_count()} + count > kEmbeddingsCapacity) {
+    return Error{ErrorCode::kResourceExhausted,
+                 fmt::format("[{}] got {} {} on top of {} used, expected at most {} in all", call,
+                             count, kind, embedding_slots_.taken_count(), kEmbeddingsCapacity)};
+  }
+  UserQuotas* shared = instance.shared.get();
+  if (pages && shared && !shared->kv_pages.take(count))
+    return Error{ErrorCode::kResourceExhausted,
+                 fmt::format("[{}] {}", call, shared->kv_pages.refusal(count))};
+  return {};
+}
+
 Result<std::vector<uint32_t>> Front::allocate(QueueId queue, uint32_t resource_type,
                                               uint32_t count) {
   constexpr std::string_view kCall = "allocate-resources";
@@ -107,23 +134,7 @@ Result<std::vector<uint32_t>> Front::allocate(QueueId queue, uint32_t resource_t
   const bool pages = type == ResourceType::kKvPage;
   kv::PointerTable& table = pages ? who.instance->pages : who.instance->embeddings;
   kv::SlotSource& source = pages ? page_slots_ : embedding_slots_;
-  const uint32_t allowed = pages ? who.instance->kv_pages_max : kEmbeddingsPerInstance;
-  const std::string_view kind = pages ? "KV pages" : "embedding slots";
-  if (uint64_t{table.mapped_count()} + count > allowed) {
-    return Error{ErrorCode::kResourceExhausted,
-                 fmt::format("[{}] got {} {} on top of {} used, expected at most {} allowed for "
-                             "this instance",
-                             kCall, count, kind, table.mapped_count(), allowed)};
-  }
-  if (!pages && uint64_t{source.taken_count()} + count > kEmbeddingsCapacity) {
-    return Error{ErrorCode::kResourceExhausted,
-                 fmt::format("[{}] got {} {} on top of {} used, expected at most {} in all", kCall,
-                             count, kind, source.taken_count(), kEmbeddingsCapacity)};
-  }
-  if (UserQuotas* shared = who.instance->shared.get();
-      pages && shared && !shared->kv_pages.take(count))
-    return Error{ErrorCode::kResourceExhausted,
-                 fmt::format("[{}] {}", kCall, shared->kv_pages.refusal(count))};
+  PIE_TRY(admit_slots(kCall, *who.instance, type, count, true));
   std::vector<uint32_t> pointers;
   pointers.reserve(count);
   for (uint32_t i = 0; i < count; ++i) pointers.push_back(table.map(source.take()));

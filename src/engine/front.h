@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 #include <span>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -51,6 +52,12 @@ class Front {
   Result<std::vector<uint32_t>> allocate(QueueId queue, uint32_t resource_type, uint32_t count);
   Result<void> deallocate(QueueId queue, uint32_t resource_type,
                           std::span<const uint32_t> pointers);
+  Result<void> export_resources(QueueId queue, uint32_t resource_type,
+                                std::span<const uint32_t> pointers, const std::string& name);
+  Result<std::vector<uint32_t>> import_resources(QueueId queue, uint32_t resource_type,
+                                                 const std::string& name);
+  Result<void> release_exported(QueueId queue, uint32_t resource_type, const std::string& name);
+  Result<std::vector<ExportedName>> exported(QueueId queue, uint32_t resource_type);
   Result<void> submit(QueueId queue, ForwardPass pass, ForwardCallback done);
   void synchronize(QueueId queue, std::function<void(bool)> done);
   uint32_t kv_pages_used(InstanceId instance) const;
@@ -75,6 +82,7 @@ class Front {
   struct Instance {
     uint32_t kv_pages_max = 0;
     UserQuotasRef shared;
+    std::string user;
     uint32_t pending_commands = 0;
     uint64_t pass_count = 0;
     kv::PointerTable pages;
@@ -84,6 +92,24 @@ class Front {
     InstanceId id;
     Instance* instance;
   };
+  /// What a name of a user stands for.
+  struct Export {
+    uint64_t number = 0;
+    std::vector<kv::SlotId> slots;
+    UserQuotasRef shared;  ///< whose pages these count as; may be null
+  };
+  struct ExportKey {
+    std::string user;
+    ResourceType type;
+    std::string name;
+    auto operator<=>(const ExportKey&) const = default;
+  };
+  /// The user's own name, else one that `internal` published.
+  const Export* find_export(const std::string& user, ResourceType type, const std::string& name);
+  Result<void> admit_slots(std::string_view call, const Instance& instance, ResourceType type,
+                           uint64_t count, bool is_mapped);
+  Result<std::vector<kv::SlotId>> find_slots(std::string_view call, const Instance& instance,
+                                             ResourceType type, std::span<const uint32_t> pointers);
   Result<Owner> owner(std::string_view call, QueueId queue);
   Result<void> admit_command(std::string_view call, Owner owner);
   Result<void> resolve(Instance& instance, const ForwardPass& pass, PendingPass& pending);
@@ -102,6 +128,8 @@ class Front {
   std::unordered_map<InstanceId, uint32_t> expected_;
   kv::SlotSource page_slots_;
   kv::SlotSource embedding_slots_;
+  std::map<ExportKey, Export> exports_;
+  uint64_t last_export_ = 0;
   uint32_t last_queue_ = 0;
   uint64_t last_command_ = 0;
   std::map<InstanceId, uint32_t> kv_pages_held_;

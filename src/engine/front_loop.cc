@@ -73,6 +73,11 @@ EngineStats Front::stats() const {
   EngineStats stats = stats_;
   stats.instance_count = static_cast<uint32_t>(instances_.size());
   stats.embeddings_used = embedding_slots_.taken_count();
+  for (const auto& [key, one] : exports_) {
+    const auto count = static_cast<uint32_t>(one.slots.size());
+    (key.type == ResourceType::kKvPage ? stats.kv_pages_exported : stats.embeddings_exported) +=
+        count;
+  }
   return stats;
 }
 

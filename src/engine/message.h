@@ -7,6 +7,7 @@
 #include "base/strong_id.h"
 #include "engine/command.h"
 #include "engine/pending_pass.h"
+#include "sched/command.h"
 
 namespace pie::engine {
 
@@ -42,12 +43,24 @@ struct CloseInstance {
   std::vector<kv::SlotId> embeddings;
   std::function<void()> closed;
 };
+/// An export or an import.
+struct Share {
+  QueueId queue;
+  sched::CommandId id;
+  ResourceType type = ResourceType::kKvPage;
+  sched::ShareShape shape;
+};
+/// A name was released: its slots are nobody's any more.
+struct ReleaseExport {
+  ResourceType type = ResourceType::kKvPage;
+  std::vector<kv::SlotId> slots;
+};
 /// A callback that only has to come from the engine thread.
 struct Notify {
   std::function<void()> call;
 };
 
-using Message =
-    std::variant<OpenQueue, ChangePriority, Submit, Deallocate, Synchronize, CloseInstance, Notify>;
+using Message = std::variant<OpenQueue, ChangePriority, Submit, Deallocate, Synchronize,
+                             CloseInstance, Share, ReleaseExport, Notify>;
 
 }  // namespace pie::engine

@@ -112,6 +112,26 @@ void StepLoop::handle(CloseInstance& message) {
   message.closed();
 }
 
+void StepLoop::handle(Share& message) {
+  PendingShare pending{queues_.at(message.queue), {}, {}};
+  if (message.type == ResourceType::kEmbedding) {
+    pending.from = std::exchange(message.shape.from, {});
+    pending.to = std::exchange(message.shape.to, {});
+    embeddings_.pin(pending.from);
+    embeddings_.pin(pending.to);
+  }
+  shares_[message.id] = std::move(pending);
+  scheduler_.push_share(message.queue, message.id, std::move(message.shape));
+}
+
+void StepLoop::handle(ReleaseExport& message) {
+  for (const kv::SlotId slot : message.slots) {
+    if (message.type == ResourceType::kKvPage) pages_.release(slot);
+    if (message.type == ResourceType::kEmbedding) embeddings_.release(slot);
+  }
+  settle();
+}
+
 void StepLoop::handle(Notify& message) { message.call(); }
 
 StepLoop::Turn StepLoop::turn() {
@@ -119,6 +139,14 @@ StepLoop::Turn StepLoop::turn() {
   const sched::Plan plan = scheduler_.plan(line_);
   for (const sched::CommandId command : plan.completed) complete(command);
   if (!plan.fresh.empty()) executor_->clear_pages(plan.fresh);
+  if (!plan.copies.empty()) {
+    std::vector<KvPageId> from, to;
+    for (const kv::PageCopy& copy : plan.copies) {
+      from.push_back(copy.from);
+      to.push_back(copy.to);
+    }
+    executor_->copy_pages(from, to);
+  }
   if (!plan.chunks.empty()) {
     execute(plan, started_ns);
     line_ = sched::Line::kInOrder;
@@ -153,6 +181,12 @@ void StepLoop::complete(sched::CommandId command) {
   } else if (const auto deallocation = deallocations_.extract(command)) {
     for (const kv::SlotId slot : deallocation.mapped().embeddings) embeddings_.release(slot);
     front_.retire(deallocation.mapped().instance, 1);
+  } else if (const auto share = shares_.extract(command)) {
+    const PendingShare& pending = share.mapped();
+    for (size_t i = 0; i < pending.to.size(); ++i) embeddings_.copy(pending.from[i], pending.to[i]);
+    embeddings_.unpin(pending.from);
+    embeddings_.unpin(pending.to);
+    front_.retire(pending.instance, 1);
   }
 }
 

@@ -39,6 +39,8 @@ class StepLoop {
   void handle(Deallocate& message);
   void handle(Synchronize& message);
   void handle(CloseInstance& message);
+  void handle(Share& message);
+  void handle(ReleaseExport& message);
   void handle(Notify& message);
 
   Turn turn();
@@ -77,6 +79,11 @@ class StepLoop {
     std::vector<kv::SlotId> embeddings;
   };
   std::unordered_map<sched::CommandId, PendingDeallocation> deallocations_;
+  struct PendingShare {
+    InstanceId instance;
+    std::vector<kv::SlotId> from, to;  ///< embeddings, which the scheduler does not know
+  };
+  std::unordered_map<sched::CommandId, PendingShare> shares_;
   std::unordered_map<QueueId, InstanceId> queues_;
 };
 

@@ -165,7 +165,7 @@ const Mistake kMistakes[] = {
     {"exhausted", kLimit, "KV pages: used 0, allowed 1000"},
     {"value", kException, "store-set: [value] got 2097152 bytes"},
     {"blobs", kLimit, "host memory"},
-    {"export", kException, "not supported yet: export-resources"},
+    {"export", kException, "export-resources: scripted refusal"},
     {"adapter", kException, "not supported yet: inferlet:adapter/common#set-adapter"},
     {"zo", kException, "not supported yet: inferlet:zo/evolve#set-adapter-seed"},
     {"image", kException, "not supported yet: inferlet:image/image#calculate-embed-size"},

@@ -162,8 +162,9 @@ class WasmProgramHost final : public ProgramHost {
     auto running = std::make_shared<RunningProgram>(*state, engines_, ended);
     auto ending = state->ending;
     for (engine::Engine* engine : engines_)
-      engine->open_instance(
-          spec.id, {.kv_pages_max = spec.limits.kv_pages_max, .shared = spec.limits.shared});
+      engine->open_instance(spec.id, {.kv_pages_max = spec.limits.kv_pages_max,
+                                      .shared = spec.limits.shared,
+                                      .user = spec.user});
     census_->enter();
     auto instance = runtime_->launch(wasm_spec(spec, *program, std::move(state), ended));
     if (!instance.ok()) {

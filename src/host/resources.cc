@@ -21,17 +21,45 @@ void deallocate(Call& call) {
   value_or_throw(queue->engine().deallocate(queue->id, call.u32(1), call.u32s(2)));
 }
 
+void get_all_exported(Call& call) {
+  auto queue = call.object<QueueObject>(0);
+  std::vector<Value> rows;
+  for (auto& one : value_or_throw(queue->engine().exported(queue->id, call.u32(1)))) {
+    std::vector<Value> row;
+    row.push_back(Value::string(std::move(one.name)));
+    row.push_back(Value::u32(one.count));
+    rows.push_back(Value::tuple(std::move(row)));
+  }
+  call.ret(Value::list(std::move(rows)));
+}
+
+void release_exported(Call& call) {
+  auto queue = call.object<QueueObject>(0);
+  value_or_throw(
+      queue->engine().release_exported(queue->id, call.u32(1), std::string(call.string(2))));
+}
+
+void export_resources(Call& call) {
+  auto queue = call.object<QueueObject>(0);
+  value_or_throw(queue->engine().export_resources(queue->id, call.u32(1), call.u32s(2),
+                                                  std::string(call.string(3))));
+}
+
+void import_resources(Call& call) {
+  auto queue = call.object<QueueObject>(0);
+  call.ret(Value::u32s(value_or_throw(
+      queue->engine().import_resources(queue->id, call.u32(1), std::string(call.string(2))))));
+}
+
 }  // namespace
 
 void define_resources(wasm::Registry& registry) {
   registry.function(kCommon, "allocate-resources", allocate);
   registry.function(kCommon, "deallocate-resources", deallocate);
-  for (const char* name : {"get-all-exported-resources", "release-exported-resources",
-                           "export-resources", "import-resources"}) {
-    std::string text = std::string("not supported yet: ") + name;
-    registry.function(kCommon, name,
-                      [text = std::move(text)](Call&) { throw wasm::GuestError(text); });
-  }
+  registry.function(kCommon, "get-all-exported-resources", get_all_exported);
+  registry.function(kCommon, "release-exported-resources", release_exported);
+  registry.function(kCommon, "export-resources", export_resources);
+  registry.function(kCommon, "import-resources", import_resources);
 }
 
 }  // namespace pie::host

@@ -42,6 +42,17 @@ class ScriptedEngine final : public engine::Engine {
     return pointers;
   }
   Result<void> deallocate(QueueId, uint32_t, std::span<const uint32_t>) override { return {}; }
+  Result<void> export_resources(QueueId, uint32_t, std::span<const uint32_t>,
+                                const std::string&) override {
+    return Error{ErrorCode::kAlreadyExists, "scripted refusal"};
+  }
+  Result<std::vector<uint32_t>> import_resources(QueueId, uint32_t, const std::string&) override {
+    return std::vector<uint32_t>{7, 8};
+  }
+  Result<void> release_exported(QueueId, uint32_t, const std::string&) override { return {}; }
+  Result<std::vector<engine::ExportedName>> exported(QueueId, uint32_t) override {
+    return std::vector<engine::ExportedName>{{"one", 1}, {"two", 2}};
+  }
   Result<void> submit(QueueId, engine::ForwardPass pass, engine::ForwardCallback done) override {
     std::lock_guard lock(mutex_);
     passes.push_back({std::move(pass), std::move(done)});

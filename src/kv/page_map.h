@@ -12,9 +12,19 @@
 
 namespace pie::kv {
 
+/// Who owns slots that no instance does: the pages under an exported name.
+inline constexpr InstanceId kExports{0};
+
+/// A whole page to be copied before it is written.
+struct PageCopy {
+  KvPageId from, to;
+  bool operator==(const PageCopy&) const = default;
+};
+
 /// Which physical page each slot is bound to. A slot gets its page when a pass first needs it and
-/// gives it back when the slot dies. Several slots may come to refer to one page (the pool counts
-/// references), each owner's count is kept by owner.
+/// gives it back when the slot dies. Several slots may refer to one page (the pool counts
+/// references); a slot that is to be written gets a copy of its own first. Each owner's count is
+/// kept by owner, a shared page counting for each.
 /// Thread: engine only.
 class PageMap {
  public:
@@ -25,10 +35,15 @@ class PageMap {
   void release(SlotId slot);
 
   /// How many pages bind() would take from the pool.
-  uint32_t missing_count(std::span<const SlotId> slots);
+  uint32_t missing_count(std::span<const SlotId> slots, size_t first_written);
   /// Binds every slot that has no page and appends the pages that were taken (to be cleared before
-  /// use) to `fresh`. All or nothing: false when the pool has too few, and then nothing changed.
-  bool bind(InstanceId owner, std::span<const SlotId> slots, std::vector<KvPageId>& fresh);
+  /// use) to `fresh`. Slots from index `first_written` on are to be written (each occurs once): a
+  /// page that others refer to as well is replaced by a new one, and the copy to be made appended
+  /// to `copies`. All or nothing: false when the pool has too few, and then nothing changed.
+  bool bind(InstanceId owner, std::span<const SlotId> slots, size_t first_written,
+            std::vector<KvPageId>& fresh, std::vector<PageCopy>& copies);
+  /// Makes `to`, of `owner`, refer to what `from` does: to the same page, or to none yet.
+  void share(SlotId from, InstanceId owner, SlotId to);
   /// The page of a bound slot.
   KvPageId page(SlotId slot) const;
 
@@ -51,6 +66,9 @@ class PageMap {
     uint64_t counted = 0;  // the missing_count() that saw it last: a list may name a slot twice
   };
   bool bound(SlotId slot) const;
+  bool is_shared(SlotId slot) const;
+  void attach(SlotId slot, InstanceId owner, KvPageId page);
+  void detach(SlotId slot);
   Binding& binding(SlotId slot);
   void unbind_dead();
 

@@ -7,10 +7,12 @@
 namespace pie::sched {
 
 bool Scheduler::admit(const Queue& q, Pass& pass, Plan& plan) {
-  if (!pages_.bind(q.instance, pass.shape.pages, plan.fresh)) return false;
+  if (!pages_.bind(q.instance, pass.shape.pages, first_written(pass), plan.fresh, plan.copies))
+    return false;
   pass.pages.reserve(pass.shape.pages.size());
   for (const kv::SlotId slot : pass.shape.pages) pass.pages.push_back(pages_.page(slot));
   pass.admitted = true;
+  mark_use(pass, 1);
   pass.waits = false;
   return true;
 }
@@ -18,19 +20,20 @@ bool Scheduler::admit(const Queue& q, Pass& pass, Plan& plan) {
 void Scheduler::admit_in_line(Plan& plan) {
   line_blocked_ = false;
   for (const auto& [age, q] : active_) {
-    auto& pass = std::get<Pass>(q->commands.front().what);
-    if (pass.admitted) continue;
-    pass.waits = line_blocked_ && pages_.missing_count(pass.shape.pages) > 0;
-    if (!pass.waits) pass.waits = !admit(*q, pass, plan);
-    line_blocked_ = line_blocked_ || pass.waits;
+    auto* pass = std::get_if<Pass>(&q->commands.front().what);
+    if (pass == nullptr || pass->admitted) continue;
+    pass->waits =
+        line_blocked_ && pages_.missing_count(pass->shape.pages, first_written(*pass)) > 0;
+    if (!pass->waits) pass->waits = !admit(*q, *pass, plan);
+    line_blocked_ = line_blocked_ || pass->waits;
   }
 }
 
 /// When nobody in line can go on: the oldest one whose pages are there all the same.
 bool Scheduler::admit_out_of_line(Plan& plan) {
   for (const auto& [age, q] : active_) {
-    auto& pass = std::get<Pass>(q->commands.front().what);
-    if (pass.waits && admit(*q, pass, plan)) return true;
+    auto* pass = std::get_if<Pass>(&q->commands.front().what);
+    if (pass != nullptr && pass->waits && admit(*q, *pass, plan)) return true;
   }
   return false;
 }
@@ -51,7 +54,8 @@ bool Scheduler::goes_before(const Queue& a, const Queue& b) const {
 void Scheduler::choose(Plan& plan) {
   std::vector<Candidate> candidates;
   for (const auto& [age, q] : active_) {
-    if (std::get<Pass>(q->commands.front().what).admitted) candidates.push_back({q});
+    const auto* pass = std::get_if<Pass>(&q->commands.front().what);
+    if (pass != nullptr && pass->admitted) candidates.push_back({q});
   }
   std::sort(candidates.begin(), candidates.end(), [&](const Candidate& a, const Candidate& b) {
     return goes_before(*a.queue, *b.queue);
@@ -83,7 +87,8 @@ bool Scheduler::add_chunk(Candidate& candidate, uint32_t& budget, Plan& plan) {
     const auto& before = std::get<Pass>(q.commands[candidate.next - 1].what);
     if (pass->shape.after_earlier_only || before.shape.after_earlier_only) return false;
     if (!pass->admitted) {
-      if (line_blocked_ && pages_.missing_count(pass->shape.pages) > 0) return false;
+      if (line_blocked_ && pages_.missing_count(pass->shape.pages, first_written(*pass)) > 0)
+        return false;
       if (!admit(q, *pass, plan)) return false;
     }
   }

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/strong_id.h"
+#include "kv/page_map.h"
 #include "kv/pointer_table.h"
 
 namespace pie::sched {
@@ -35,10 +36,19 @@ struct Chunk {
                                     ///< valid until the step is finished
 };
 
+/// Slots that come to refer to what others do (export, import): to[i] to what from[i] does.
+struct ShareShape {
+  InstanceId owner;  ///< of `to`; kv::kExports for an export
+  std::vector<kv::SlotId> from, to;
+  uint64_t makes = 0;  ///< number of the export that this is; 0 for an import
+  uint64_t needs = 0;  ///< number of the export that must have been made before; 0: none
+};
+
 /// What one turn of the step loop has to do.
 struct Plan {
   std::vector<CommandId> completed;  ///< commands without computation that have taken effect
   std::vector<KvPageId> fresh;       ///< pages to be cleared before the step
+  std::vector<kv::PageCopy> copies;  ///< pages to be copied before the step, after clearing
   std::vector<Chunk> chunks;         ///< the step; at most one chunk of a pass
   bool waiting = false;              ///< there is no step because all that could run wait for pages
   bool stuck = false;  ///< passes wait for pages and every instance that holds any waits as well:

@@ -50,9 +50,48 @@ void Scheduler::push_deallocate(QueueId id, CommandId command, std::vector<kv::S
 
 void Scheduler::push_marker(QueueId id, CommandId command) { push(id, Command{command, Marker{}}); }
 
+void Scheduler::push_share(QueueId id, CommandId command, ShareShape shape) {
+  pages_.pin(shape.from);
+  pages_.pin(shape.to);
+  if (shape.makes != 0) exports_pending_.insert(shape.makes);
+  push(id, Command{command, Share{std::move(shape)}});
+}
+
+bool Scheduler::can_share(const ShareShape& shape) const {
+  const auto use = [&](kv::SlotId slot) {
+    return slot.value < use_.size() ? use_[slot.value] : Use{};
+  };
+  return !exports_pending_.contains(shape.needs) &&
+         std::all_of(shape.from.begin(), shape.from.end(),
+                     [&](kv::SlotId slot) { return use(slot).writes == 0; }) &&
+         std::all_of(shape.to.begin(), shape.to.end(),
+                     [&](kv::SlotId slot) { return use(slot).reads == 0; });
+}
+
+void Scheduler::share(const ShareShape& shape) {
+  for (size_t i = 0; i < shape.to.size(); ++i)
+    pages_.share(shape.from[i], shape.owner, shape.to[i]);
+  exports_pending_.erase(shape.makes);
+  pages_.unpin(shape.from);
+  pages_.unpin(shape.to);
+}
+
+void Scheduler::mark_use(const Pass& pass, int by) {
+  for (size_t i = 0; i < pass.shape.pages.size(); ++i) {
+    const uint32_t slot = pass.shape.pages[i].value;
+    if (slot >= use_.size()) use_.resize(slot + 1);
+    use_[slot].reads += by;
+    use_[slot].writes += i >= first_written(pass) ? by : 0;
+  }
+}
+
 void Scheduler::drain(Queue& q, std::vector<CommandId>& completed) {
   while (!q.commands.empty() && !std::holds_alternative<Pass>(q.commands.front().what)) {
     Command& head = q.commands.front();
+    if (const auto* sharing = std::get_if<Share>(&head.what)) {
+      if (!can_share(sharing->shape)) return;
+      share(sharing->shape);
+    }
     if (const auto* deallocate = std::get_if<Deallocate>(&head.what)) {
       for (const kv::SlotId slot : deallocate->slots) pages_.release(slot);
     }
@@ -64,7 +103,9 @@ void Scheduler::drain(Queue& q, std::vector<CommandId>& completed) {
 
 void Scheduler::end_pass(Queue& q, size_t index) {
   const auto at = q.commands.begin() + static_cast<ptrdiff_t>(index);
-  pages_.unpin(std::get<Pass>(at->what).shape.pages);
+  const Pass& pass = std::get<Pass>(at->what);
+  if (pass.admitted) mark_use(pass, -1);
+  pages_.unpin(pass.shape.pages);
   q.commands.erase(at);
   --pending_;
 }
@@ -139,6 +180,14 @@ std::vector<CommandId> Scheduler::close_instance(InstanceId instance) {
       drain(q, dropped);
       if (q.commands.empty()) break;
       dropped.push_back(q.commands.front().id);
+      if (const auto* sharing = std::get_if<Share>(&q.commands.front().what)) {
+        // Nothing of this instance runs any more, and what it imports is of no use to it.
+        exports_pending_.erase(sharing->shape.makes);
+        share(sharing->shape);
+        q.commands.pop_front();
+        --pending_;
+        continue;
+      }
       end_pass(q, 0);
     }
     active_.erase({instance, id});

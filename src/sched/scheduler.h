@@ -48,6 +48,9 @@ class Scheduler {
   void push_pass(QueueId queue, CommandId id, PassShape shape);
   /// Releases the slots when the queue gets there.
   void push_deallocate(QueueId queue, CommandId id, std::vector<kv::SlotId> slots);
+  /// Takes effect when the queue gets there, the export that it needs was made, and no pass under
+  /// way writes what it shares or uses what it replaces. Pins all slots until then.
+  void push_share(QueueId queue, CommandId id, ShareShape shape);
   /// Takes effect when everything before it in the queue is done.
   void push_marker(QueueId queue, CommandId id);
 
@@ -83,9 +86,12 @@ class Scheduler {
     std::vector<kv::SlotId> slots;
   };
   struct Marker {};
+  struct Share {
+    ShareShape shape;
+  };
   struct Command {
     CommandId id;
-    std::variant<Pass, Deallocate, Marker> what;
+    std::variant<Pass, Deallocate, Marker, Share> what;
   };
   struct Queue {
     QueueId id;
@@ -103,6 +109,13 @@ class Scheduler {
   Queue& queue(QueueId id);
   void push(QueueId queue, Command command);
   void drain(Queue& queue, std::vector<CommandId>& completed);
+  bool can_share(const ShareShape& shape) const;
+  void share(const ShareShape& shape);
+  /// Counts an admitted pass's slots as in use (by = 1), or no longer (-1).
+  void mark_use(const Pass& pass, int by);
+  size_t first_written(const Pass& pass) const {
+    return pass.shape.context_len / config_.page_size;
+  }
   void end_pass(Queue& queue, size_t index);
   bool admit(const Queue& queue, Pass& pass, Plan& plan);
   void admit_in_line(Plan& plan);
@@ -118,6 +131,11 @@ class Scheduler {
   const SchedulerConfig config_;
   kv::PageMap& pages_;
   StepPages step_pages_;
+  struct Use {
+    int reads = 0, writes = 0;  // admitted passes
+  };
+  std::vector<Use> use_;  // by slot
+  std::set<uint64_t> exports_pending_;
   std::map<QueueId, Queue> queues_;
   std::map<InstanceId, std::vector<QueueId>> by_instance_;
   std::map<Age, Queue*> active_;  // queues that have commands, oldest instance first

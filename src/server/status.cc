@@ -31,16 +31,18 @@ StatusReport::Lines StatusReport::lines(const std::string& user) const {
     const auto add = [&](const std::string& key, std::string value) {
       all.emplace_back(id + "." + key, std::move(value));
     };
-    const auto add_resource = [&](const std::string& type, uint32_t capacity, uint32_t used) {
+    const auto add_resource = [&](const std::string& type, uint32_t capacity, uint32_t used,
+                                  uint32_t exported) {
       add("resource.g0." + type + ".capacity", std::to_string(capacity));
       add("resource.g0." + type + ".available",
           std::to_string(capacity - std::min(capacity, used)));
       add("resource.g0." + type + ".used", std::to_string(used));
-      add("resource." + type + ".exported_count", "0");
+      add("resource." + type + ".exported_count", std::to_string(exported));
     };
     add("model.name", id);
-    add_resource("kv_page", stats.kv_pages_capacity, stats.kv_pages_used);
-    add_resource("embedding", stats.embeddings_capacity, stats.embeddings_used);
+    add_resource("kv_page", stats.kv_pages_capacity, stats.kv_pages_used, stats.kv_pages_exported);
+    add_resource("embedding", stats.embeddings_capacity, stats.embeddings_used,
+                 stats.embeddings_exported);
     add("instances.active_count", std::to_string(instances_.running_count()));
     for (const auto& [instance, count] : pages)
       add("instance." + instance + ".kv_pages", std::to_string(count));

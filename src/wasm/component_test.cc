@@ -118,7 +118,7 @@ TEST_F(ComponentTest, unserved_interfaces_link_and_fail_when_called) {
       (core module $m (import "h" "go" (func $go)) (memory (export "memory") 1)
         (func (export "run") (result i32) (call $go) (i32.const 256)))
       (core instance $i (instantiate $m (with "h" (instance (export "go" (func $go))))))
-      (func $run (result (result (error string))) (canon lift (core func $i "run") (memory $i "memory")))
+      (func $run (result (result (error string))) (canon lift (core func $i "run") (memory (core memory $i "memory"))))
       (instance $inst (export "run" (func $run)))
       (export "inferlet:core/run" (instance $inst))))"}));
     auto compiled = runtime_->compile(wasm, hash_of(interface));

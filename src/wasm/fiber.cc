@@ -6,14 +6,15 @@
 #include <utility>
 
 #include "wasm/trap_text.h"
+#include "wasm/wasmtime_extra.h"
 
 namespace pie::wasm {
 namespace {
 
-/// What wasmtime says when one host call copies more than it allows (`hostcall_fuel`, 128 MiB since
-/// 42.0): a list<u8> counts 48 bytes an element there, and its C API cannot raise the bound.
+/// What wasmtime says when one host call copies more than it allows: a list<u8> counts 48 bytes an
+/// element there. The bound lets a blob of 16 MiB through, with room to spare.
 constexpr std::string_view kHostCallFuel = "fuel allocated for hostcalls";
-constexpr uint64_t kHostCallBytes = 128ULL << 20;
+constexpr uint64_t kHostCallBytesMax = 1ULL << 30;
 constexpr uint64_t kHostCallBytesPerElement = 48;
 
 /// Limits of a store against programs that want to hurt the host; above what the largest programs
@@ -83,6 +84,7 @@ void Fiber::make_store() {
       wasmtime_store_new(component->engine().get(), static_cast<InstanceState*>(this), nullptr));
   wasmtime_store_limiter(store_.get(), kMemoryByBudget, kTableElementsMax, kCoreInstancesMax,
                          kTablesMax, kMemoriesMax);
+  pie_wasmtime_context_set_hostcall_fuel(wasmtime_store_context(store_.get()), kHostCallBytesMax);
   // Before instantiation: a start function may spin, and a deadline of 0 has passed already.
   wasmtime_context_set_epoch_deadline(wasmtime_store_context(store_.get()), 1);
   wasmtime_store_epoch_deadline_callback(store_.get(), on_epoch, this, nullptr);
@@ -181,7 +183,7 @@ Outcome Fiber::outcome() {
           Outcome::Kind::kLimit,
           fmt::format("data copied by one host call: used more, allowed {} bytes at {} for each "
                       "list element; hand it over in smaller pieces",
-                      kHostCallBytes, kHostCallBytesPerElement) +
+                      kHostCallBytesMax, kHostCallBytesPerElement) +
               backtrace_of(*error),
           0};
     return {Outcome::Kind::kTrap, cause + backtrace_of(*error), 0};

@@ -159,9 +159,9 @@ std::string with_things(const std::string& body, const std::string& version = "@
   (core func $limit (canon lower (func $things "limit")))
   (core func $exit (canon lower (func $things "exit")))
   (core func $fault (canon lower (func $things "fault")))
-  (core func $bad_text (canon lower (func $things "bad-text") (memory $M "memory") (realloc (func $M "realloc"))))
+  (core func $bad_text (canon lower (func $things "bad-text") (memory (core memory $M "memory")) (realloc (core func $M "realloc"))))
   (core func $block (canon lower (func $poll "[method]pollable.block")))
-  (core func $wait (canon lower (func $poll "poll") (memory $M "memory") (realloc (func $M "realloc"))))
+  (core func $wait (canon lower (func $poll "poll") (memory (core memory $M "memory")) (realloc (core func $M "realloc"))))
   (core func $drop_thing (canon resource.drop $thing))
   (core func $drop_pollable (canon resource.drop $pollable))
   (core module $m
@@ -187,8 +187,8 @@ std::string with_things(const std::string& body, const std::string& version = "@
     (export "bad-text" (func $bad_text))
     (export "block" (func $block)) (export "poll" (func $wait))
     (export "drop-thing" (func $drop_thing)) (export "drop-pollable" (func $drop_pollable))
-    (export "memory" (memory $M "memory"))))))
-  (func $run (result (result (error string))) (canon lift (core func $i "run") (memory $M "memory")))
+    (export "memory" (memory (core memory $M "memory")))))))
+  (func $run (result (result (error string))) (canon lift (core func $i "run") (memory (core memory $M "memory"))))
   (instance $inst (export "run" (func $run)))
   (export "inferlet:core/run" (instance $inst))))"});
 }

@@ -42,7 +42,7 @@ inline std::string hash_of(const std::string& wat) {
 inline std::string standalone(const std::string& body) {
   return joined({"(component (core module $m ", body,
                  R"() (core instance $i (instantiate $m))
-  (func $run (result (result (error string))) (canon lift (core func $i "run") (memory $i "memory")))
+  (func $run (result (result (error string))) (canon lift (core func $i "run") (memory (core memory $i "memory"))))
   (instance $inst (export "run" (func $run)))
   (export "inferlet:core/run" (instance $inst))))"});
 }
