@@ -115,7 +115,7 @@ def test_a_name_outlives_its_exporter_and_goes_when_released(own_server: Server)
             assert end.event == EXCEPTION and "import-resources" in end.message
             assert "context" in end.message
             async with asyncio.timeout(30):
-                while "0" != (await used_pages(peer)):
+                while (await used_pages(peer)) != "0":
                     await asyncio.sleep(0.02)
 
     asyncio.run(main())

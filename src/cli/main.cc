@@ -3,6 +3,7 @@
 #include "cli/auth_command.h"
 #include "cli/build_command.h"
 #include "cli/client_commands.h"
+#include "cli/config_command.h"
 #include "cli/run_command.h"
 #include "cli/serve_command.h"
 #include "cli/version.h"
@@ -17,6 +18,7 @@ int main(int argc, char** argv) {
   pie::cli::add_client_commands(app, exit_code);
   pie::cli::add_build_command(app, exit_code);
   pie::cli::add_auth_command(app, exit_code);
+  pie::cli::add_config_command(app, exit_code);
   app.footer(
       "Examples:\n"
       "  pie serve\n"

@@ -3,89 +3,100 @@
 #define TOML_EXCEPTIONS 0
 #include <toml++/toml.h>
 
+#include <algorithm>
 #include <cstdlib>
-#include <sstream>
 #include <system_error>
 
 #include "base/file.h"
 #include "base/toml_text.h"
+#include "server/settings.h"
 
 namespace pie::server {
 namespace {
 
 namespace fs = std::filesystem;
 
-/// One table of the file being read; remembers the first thing that is wrong.
-class Reader {
- public:
-  Reader(const toml::table& table, std::string where) : table_(table), where_(std::move(where)) {}
+Error wrong(const fs::path& file, const toml::source_region& where, const std::string& what) {
+  return {ErrorCode::kInvalidArgument,
+          "[" + file.string() + " line " + std::to_string(where.begin.line) + "] " + what};
+}
 
-  template <class Integer>
-  void number(std::string_view key, Integer& value) {
-    seen_.push_back(std::string(key));
-    const toml::node* node = table_.get(key);
-    if (!node) return;
-    const auto got = node->value<int64_t>();
-    if (!node->is_integer() || *got < 0 ||
-        static_cast<uint64_t>(*got) > std::numeric_limits<Integer>::max())
-      return wrong(key, "a number that is not negative");
-    value = static_cast<Integer>(*got);
+Result<void> read_value(const fs::path& file, const toml::node& node, Setting& setting) {
+  const bool is_text = std::holds_alternative<std::string*>(setting.place) ||
+                       std::holds_alternative<fs::path*>(setting.place);
+  const bool is_bool = std::holds_alternative<bool*>(setting.place);
+  std::string text = "something else";
+  bool is_right = false;
+  if (const auto value = node.value<std::string>(); value && node.is_string()) {
+    text = *value;
+    is_right = is_text;
+  } else if (node.is_boolean()) {
+    text = *node.value<bool>() ? "true" : "false";
+    is_right = is_bool;
+  } else if (node.is_integer()) {
+    text = std::to_string(*node.value<int64_t>());
+    is_right = !is_text && !is_bool;
   }
-  void text(std::string_view key, std::string& value) {
-    seen_.push_back(std::string(key));
-    const toml::node* node = table_.get(key);
-    if (node && !node->is_string()) return wrong(key, "text");
-    if (node) value = *node->value<std::string>();
+  if (is_right && setting.set(text).ok()) return {};
+  return wrong(file, node.source(),
+               "got " + text + " for '" + setting.key() + "', expected " + setting.expected());
+}
+
+/// Reads one table. A key that nobody knows is an error: a misspelt limit must not go unnoticed.
+Result<void> read_table(const fs::path& file, const toml::table& table, std::string_view section,
+                        std::vector<Setting>& all, Origins& origins) {
+  std::vector<std::string> known;
+  for (const Setting& one : all) {
+    if (one.section == section) known.emplace_back(one.name);
+    if (section.empty() && !one.section.empty() && known.back() != one.section)
+      known.emplace_back(one.section);
   }
-  /// Tells of a key that nobody asked for: a misspelt limit must not go unnoticed.
-  Result<void> finish() {
-    for (const auto& [key, node] : table_) {
-      bool known = node.is_table();
-      for (const auto& one : seen_) known = known || one == key.str();
-      if (!known) wrong(key.str(), "a known key");
+  for (const auto& [key, node] : table) {
+    const auto is_table = [&](const Setting& one) { return one.section == key.str(); };
+    if (section.empty() && node.is_table() && std::any_of(all.begin(), all.end(), is_table)) {
+      PIE_TRY(read_table(file, *node.as_table(), key.str(), all, origins));
+      continue;
     }
-    return error_.empty() ? Result<void>() : Error{ErrorCode::kInvalidArgument, error_};
+    const auto found = std::find_if(all.begin(), all.end(), [&](const Setting& one) {
+      return one.section == section && one.name == key.str();
+    });
+    if (found == all.end())
+      return wrong(file, key.source(),
+                   "got the unknown key '" + std::string(key.str()) + "'" +
+                       (section.empty() ? "" : " in [" + std::string(section) + "]") +
+                       ", expected a known one; the nearest is '" + nearest(key.str(), known) +
+                       "'");
+    PIE_TRY(read_value(file, node, *found));
+    origins[found->key()] = file.string();
   }
+  return {};
+}
 
- private:
-  void wrong(std::string_view key, std::string_view expected) {
-    if (!error_.empty()) return;
-    error_.append("[").append(where_).append("] got something else for '").append(key);
-    error_.append("', expected ").append(expected);
+Result<void> read_environment(std::vector<Setting>& all, Origins& origins) {
+  for (Setting& one : all) {
+    const char* text = std::getenv(one.variable().c_str());
+    if (text == nullptr || *text == '\0') continue;
+    if (auto done = one.set(text); !done.ok())
+      return std::move(done).error().within(one.variable());
+    origins[one.key()] = one.variable();
   }
-
-  const toml::table& table_;
-  const std::string where_;
-  std::vector<std::string> seen_;
-  std::string error_;
-};
-
-Result<void> read_limits(const toml::table& table, const std::string& where, Limits& limits) {
-  Reader read(table, where + " limits");
-  read.number("frame_bytes_max", limits.frame_bytes_max);
-  read.number("program_bytes_max", limits.program_bytes_max);
-  read.number("blob_bytes_max", limits.blob_bytes_max);
-  read.number("mailbox_bytes_max", limits.mailbox_bytes_max);
-  read.number("instances_per_user_max", limits.instances_per_user_max);
-  read.number("requests_pending_max", limits.requests_pending_max);
-  read.number("outbox_bytes_max", limits.outbox_bytes_max);
-  read.number("log_bytes_max", limits.log_bytes_max);
-  read.number("memory_bytes_max", limits.memory_bytes_max);
-  read.number("cpu_ns_max", limits.cpu_ns_max);
-  read.number("handles_max", limits.handles_max);
-  read.number("output_bytes_max", limits.output_bytes_max);
-  read.number("kv_pages_max", limits.kv_pages_max);
-  read.number("user_memory_bytes_max", limits.user_memory_bytes_max);
-  read.number("user_cpu_s_per_hour_max", limits.user_cpu_s_per_hour_max);
-  read.number("user_kv_pages_max", limits.user_kv_pages_max);
-  read.number("user_output_bytes_per_hour_max", limits.user_output_bytes_per_hour_max);
-  read.number("user_log_bytes_max", limits.user_log_bytes_max);
-  read.number("grace_s", limits.grace_s);
-  read.number("finished_kept_s", limits.finished_kept_s);
-  return read.finish();
+  return {};
 }
 
 }  // namespace
+
+Result<void> read_config_text(const fs::path& file, const std::string& text, Config& config,
+                              Origins& origins) {
+  const auto ascii = ascii_toml(text);
+  if (!ascii.ok())
+    return Error{ErrorCode::kInvalidArgument, "[" + file.string() + "] " + ascii.error().message};
+  const toml::parse_result parsed = toml::parse(*ascii, file.string());
+  if (!parsed)
+    return wrong(file, parsed.error().source(),
+                 "got: " + std::string(parsed.error().description()));
+  auto all = settings(config);
+  return read_table(file, parsed.table(), "", all, origins);
+}
 
 fs::path default_home() {
   if (const char* home = std::getenv("PIE_HOME"); home && *home) return home;
@@ -100,36 +111,21 @@ fs::path default_share() {
   return self.parent_path().parent_path() / "share" / "pie";
 }
 
-Result<Config> load_config(const fs::path& home) {
+Result<Config> load_config(const fs::path& home, Origins* origins) {
   Config config;
   config.home = home;
   config.share = default_share();
-  const fs::path file = home / "config.toml";
+  Origins ignored;
+  Origins& told = origins ? *origins : ignored;
+  const fs::path file = config_file(home);
   auto text = read_file(file);
-  if (!text.ok() && text.error().code == ErrorCode::kNotFound) return config;
-  if (!text.ok()) return std::move(text).error();
-  const auto ascii = ascii_toml(*text);
-  if (!ascii.ok())
-    return Error{ErrorCode::kInvalidArgument, "[" + file.string() + "] " + ascii.error().message};
-  const toml::parse_result parsed = toml::parse(*ascii, file.string());
-  if (!parsed) {
-    std::ostringstream why;
-    why << "[" << file.string() << "] got: " << parsed.error().description() << " (line "
-        << parsed.error().source().begin.line << ")";
-    return Error{ErrorCode::kInvalidArgument, why.str()};
-  }
-  Reader read(parsed.table(), file.string());
-  read.text("host", config.host);
-  read.number("port", config.port);
-  read.text("model", config.model);
-  read.number("model_threads", config.model_threads);
-  read.number("worker_threads", config.worker_threads);
-  read.number("kv_pages", config.kv_pages);
-  read.number("step_tokens_max", config.step_tokens_max);
-  PIE_TRY(read.finish());
-  if (const auto* limits = parsed.table().get_as<toml::table>("limits"))
-    PIE_TRY(read_limits(*limits, file.string(), config.limits));
+  if (!text.ok() && text.error().code != ErrorCode::kNotFound) return std::move(text).error();
+  if (text.ok()) PIE_TRY(read_config_text(file, *text, config, told));
+  auto all = settings(config);
+  PIE_TRY(read_environment(all, told));
   return config;
 }
+
+fs::path config_file(const fs::path& home) { return home / "config.toml"; }
 
 }  // namespace pie::server

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -59,8 +60,16 @@ inline constexpr const char* kDefaultModel = "smollm2-135m-instruct";
 std::filesystem::path default_home();
 /// PIE_SHARE, or ../share/pie beside the executable's folder.
 std::filesystem::path default_share();
-/// Defaults for this process, then what `home`/config.toml sets. An absent file is fine; a wrong
-/// one is an error that names the key.
-Result<Config> load_config(const std::filesystem::path& home);
+/// Where settings come from that are not defaults: key -> file or environment variable.
+using Origins = std::map<std::string, std::string>;
+
+std::filesystem::path config_file(const std::filesystem::path& home);
+/// Takes over what the text of a config.toml sets. kInvalidArgument names file, line, what was got
+/// and what is expected; of an unknown key the nearest one.
+Result<void> read_config_text(const std::filesystem::path& file, const std::string& text,
+                              Config& config, Origins& origins);
+/// Defaults, then what `home`/config.toml sets, then the environment (settings.h). An absent file
+/// is fine.
+Result<Config> load_config(const std::filesystem::path& home, Origins* origins = nullptr);
 
 }  // namespace pie::server

@@ -1,0 +1,230 @@
+#include "server/settings.h"
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+#include <numeric>
+#include <sstream>
+
+namespace pie::server {
+namespace {
+
+constexpr std::string_view kLimits = "limits";
+
+std::string quoted_toml(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + "\"";
+}
+
+template <class Integer>
+bool parse(std::string_view text, Integer& value) {
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return failed == std::errc() && end == text.data() + text.size();
+}
+
+size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), 0);
+  for (size_t i = 0; i < a.size(); ++i) {
+    size_t diagonal = std::exchange(row[0], i + 1);
+    for (size_t j = 0; j < b.size(); ++j) {
+      const size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
+    }
+  }
+  return row.back();
+}
+
+std::string trimmed(std::string_view line) {
+  const size_t first = line.find_first_not_of(" \t");
+  return first == std::string_view::npos ? "" : std::string(line.substr(first));
+}
+
+/// Whether the line sets `name`.
+bool sets(const std::string& line, std::string_view name) {
+  const std::string text = trimmed(line);
+  if (!text.starts_with(name)) return false;
+  const size_t next = text.find_first_not_of(" \t", name.size());
+  return next != std::string::npos && text[next] == '=';
+}
+
+}  // namespace
+
+std::string Setting::key() const {
+  return section.empty() ? std::string(name) : std::string(section) + "." + std::string(name);
+}
+
+std::string Setting::variable() const {
+  std::string out = "PIE_" + key();
+  for (char& c : out) c = c == '.' ? '_' : static_cast<char>(std::toupper(c));
+  return out;
+}
+
+std::string Setting::toml() const {
+  return std::visit(
+      [](const auto* value) -> std::string {
+        using T = std::decay_t<decltype(*value)>;
+        if constexpr (std::is_same_v<T, bool>) return *value ? "true" : "false";
+        if constexpr (std::is_same_v<T, std::string>) return quoted_toml(*value);
+        if constexpr (std::is_same_v<T, std::filesystem::path>) return quoted_toml(value->string());
+        if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>)
+          return std::to_string(*value);
+      },
+      place);
+}
+
+std::string Setting::expected() const {
+  return std::visit(
+      [](const auto* value) -> std::string {
+        using T = std::decay_t<decltype(*value)>;
+        if constexpr (std::is_same_v<T, bool>) return "true or false";
+        if constexpr (std::is_same_v<T, std::string>) return "text";
+        if constexpr (std::is_same_v<T, std::filesystem::path>) return "a path, as text";
+        if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>)
+          return "a number from 0 to " +
+                 std::to_string(std::min<uint64_t>(std::numeric_limits<T>::max(),
+                                                   std::numeric_limits<int64_t>::max()));
+      },
+      place);
+}
+
+Result<void> Setting::set(std::string_view text) {
+  const bool is_right = std::visit(
+      [&](auto* value) {
+        using T = std::decay_t<decltype(*value)>;
+        if constexpr (std::is_same_v<T, bool>) {
+          *value = text == "true";
+          return text == "true" || text == "false";
+        } else if constexpr (std::is_integral_v<T>) {
+          return parse(text, *value);
+        } else {
+          *value = T(text);
+          return true;
+        }
+      },
+      place);
+  if (is_right) return {};
+  return Error{ErrorCode::kInvalidArgument,
+               "[" + key() + "] got '" + std::string(text) + "', expected " + expected()};
+}
+
+std::vector<Setting> settings(Config& c) {
+  Limits& l = c.limits;
+  return {
+      {"", "host", &c.host, "address to listen on"},
+      {"", "port", &c.port, "port to listen on; 0 takes a free one"},
+      {"", "model", &c.model, "GGUF file, or the name of an installed model; empty: the default"},
+      {"", "auth", &c.auth, "ask clients for their keys (pie auth)"},
+      {"", "tls_certificate", &c.tls_certificate, "PEM chain; with tls_key the server is wss://"},
+      {"", "tls_key", &c.tls_key, "PEM private key of the certificate"},
+      {"", "model_threads", &c.model_threads, "threads of a step; 0: all cores"},
+      {"", "worker_threads", &c.worker_threads, "threads of programs; 0: the cores, at most 8"},
+      {"", "kv_pages", &c.kv_pages, "KV pages of the pool; 0: by the machine's memory"},
+      {"", "step_tokens_max", &c.step_tokens_max, "tokens of one step"},
+      {kLimits, "frame_bytes_max", &l.frame_bytes_max, "one WebSocket message"},
+      {kLimits, "program_bytes_max", &l.program_bytes_max, "one program"},
+      {kLimits, "blob_bytes_max", &l.blob_bytes_max, "one blob from a client"},
+      {kLimits, "mailbox_bytes_max", &l.mailbox_bytes_max,
+       "sent to an instance and not yet received"},
+      {kLimits, "instances_per_user_max", &l.instances_per_user_max, "instances that run"},
+      {kLimits, "requests_pending_max", &l.requests_pending_max,
+       "unanswered requests of one connection"},
+      {kLimits, "outbox_bytes_max", &l.outbox_bytes_max, "answers that a client does not read"},
+      {kLimits, "log_bytes_max", &l.log_bytes_max, "undelivered output of one instance"},
+      {kLimits, "memory_bytes_max", &l.memory_bytes_max, "memory of one instance"},
+      {kLimits, "cpu_ns_max", &l.cpu_ns_max, "CPU time of one instance; 0: unlimited"},
+      {kLimits, "handles_max", &l.handles_max, "host objects of one instance"},
+      {kLimits, "output_bytes_max", &l.output_bytes_max, "all that one instance says"},
+      {kLimits, "kv_pages_max", &l.kv_pages_max, "KV pages of one instance; 0: the pool"},
+      {kLimits, "user_memory_bytes_max", &l.user_memory_bytes_max,
+       "memory of a user's instances; 0: unlimited"},
+      {kLimits, "user_cpu_s_per_hour_max", &l.user_cpu_s_per_hour_max,
+       "CPU seconds of a user in an hour; 0: unlimited"},
+      {kLimits, "user_kv_pages_max", &l.user_kv_pages_max,
+       "KV pages of a user's instances and exports; 0: unlimited"},
+      {kLimits, "user_output_bytes_per_hour_max", &l.user_output_bytes_per_hour_max,
+       "output of a user in an hour; 0: unlimited"},
+      {kLimits, "user_log_bytes_max", &l.user_log_bytes_max,
+       "undelivered output of a user's instances; 0: unlimited"},
+      {kLimits, "grace_s", &l.grace_s, "an attached launch without its client goes on so long"},
+      {kLimits, "finished_kept_s", &l.finished_kept_s,
+       "an end that nobody fetches is kept so long"},
+  };
+}
+
+std::string nearest(std::string_view word, const std::vector<std::string>& known) {
+  const auto best = std::min_element(known.begin(), known.end(), [&](const auto& a, const auto& b) {
+    return edit_distance(word, a) < edit_distance(word, b);
+  });
+  return best == known.end() ? "" : *best;
+}
+
+Result<Setting> find_setting(Config& config, std::string_view key) {
+  std::vector<std::string> known;
+  for (const Setting& one : settings(config)) {
+    if (one.key() == key) return one;
+    known.push_back(one.key());
+  }
+  return Error{ErrorCode::kInvalidArgument,
+               "[config] got the key '" + std::string(key) +
+                   "', expected one that `pie config show` lists; the nearest is '" +
+                   nearest(key, known) + "'"};
+}
+
+std::string initial_config_text() {
+  Config defaults;
+  std::string text =
+      "# Pie's configuration. What is commented out has the value that stands there.\n"
+      "# Flags win over environment variables, those over this file: pie config show --origin\n";
+  std::string_view section;
+  for (const Setting& one : settings(defaults)) {
+    if (one.section != section) text += "\n[" + std::string(section = one.section) + "]\n";
+    text +=
+        "# " + std::string(one.help) + "\n# " + std::string(one.name) + " = " + one.toml() + "\n";
+  }
+  return text;
+}
+
+Result<std::string> change_config_text(std::string text, std::string_view key,
+                                       std::string_view value) {
+  Config scratch;
+  PIE_TRY_ASSIGN(Setting setting, find_setting(scratch, key));
+  PIE_TRY(setting.set(value));
+  const std::string fresh = std::string(setting.name) + " = " + setting.toml();
+  std::vector<std::string> lines;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  // The section's lines: from its header (or the top) to the next header.
+  const auto is_header = [](const std::string& line) { return trimmed(line).starts_with("["); };
+  auto begin = lines.begin();
+  if (!setting.section.empty()) {
+    const std::string header = "[" + std::string(setting.section) + "]";
+    begin = std::find_if(lines.begin(), lines.end(),
+                         [&](const auto& line) { return trimmed(line).starts_with(header); });
+    if (begin == lines.end()) {
+      lines.insert(lines.end(), {"", header});
+      begin = lines.end() - 1;
+    }
+    ++begin;
+  }
+  const auto end = std::find_if(begin, lines.end(), is_header);
+  const auto old =
+      std::find_if(begin, end, [&](const auto& line) { return sets(line, setting.name); });
+  if (old != end) {
+    *old = fresh;
+  } else {
+    auto at = end;
+    while (at != begin && trimmed(*(at - 1)).empty()) --at;
+    lines.insert(at, fresh);
+  }
+  std::string out;
+  for (const auto& line : lines) out += line + "\n";
+  return out;
+}
+
+}  // namespace pie::server
