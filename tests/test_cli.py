@@ -139,3 +139,27 @@ def test_build_shows_the_compilers_errors(tmp_path: Path) -> None:
 def test_build_of_what_is_no_source_says_so(tmp_path: Path, name: str) -> None:
     done = pie("build", name, home=tmp_path / "home", cwd=tmp_path)
     assert done.returncode != 0 and name in done.stderr
+
+
+def test_logs_shows_the_end_without_consuming_it_and_upload_prints_the_hash(
+    own_server: Server, programs: Path, tmp_path: Path
+) -> None:
+    home = own_server.home
+    manifest = tmp_path / "hello.toml"
+    manifest.write_text('[package]\nname = "me/greeter"\nversion = "1.0.0"\n')
+    hash = pie("upload", str(programs / "hello.wasm"), str(manifest), home=home).stdout.strip()
+    assert re.fullmatch(r"[0-9a-f]{64}", hash)
+    id = pie("submit", "-d", "me/greeter", home=home).stdout.strip()
+    deadline = time.monotonic() + 60
+    while json.loads(pie("list", "--json", home=home).stdout)[0]["status"] != "Finished":
+        assert time.monotonic() < deadline
+    first = pie("logs", id[:8], home=home)
+    assert first.returncode == 0 and "Completed" in first.stdout
+    events = json.loads(pie("logs", id, "--json", home=home).stdout)
+    assert events[-1]["event"] == "Completed" and events[0]["event"] == "Stdout"
+    short = json.loads(pie("logs", id, "--json", "-n", "1", home=home).stdout)
+    assert short == events[-1:]
+    assert pie("logs", id, "--user", "somebody-else", home=home).returncode == 1
+    attached = pie("attach", id, home=home)
+    assert attached.returncode == 0 and events[0]["text"] in attached.stdout
+    assert pie("logs", id, home=home).returncode == 1

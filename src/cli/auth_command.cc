@@ -15,8 +15,8 @@
 #include <utility>
 
 #include "base/file.h"
+#include "base/json_text.h"
 #include "cli/follow.h"
-#include "cli/json_text.h"
 #include "crypto/public_key.h"
 #include "server/config.h"
 #include "server/server.h"

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "base/file.h"
+#include "base/json_text.h"
 #include "cli/follow.h"
-#include "cli/json_text.h"
 #include "cli/key_file.h"
 #include "client/client.h"
 #include "client/wait.h"
@@ -189,6 +189,31 @@ Result<int> abort_instance(const PrefixOptions& options) {
   return 0;
 }
 
+struct LogsOptions {
+  PrefixOptions instance;
+  uint64_t bytes_max = 64 << 10;
+  bool as_json = false;
+};
+
+Result<int> logs(const LogsOptions& options) {
+  PIE_TRY_ASSIGN(const std::unique_ptr<Client> client, connect(options.instance.connection));
+  PIE_TRY_ASSIGN(const std::string id, find_instance(*client, options.instance.prefix));
+  const std::string record =
+      fmt::format("{} {} {}", id, options.as_json ? "json" : "text", options.bytes_max);
+  PIE_TRY_ASSIGN(const std::string text, wait_for<std::string>([&](auto told) {
+                   client->query("instance_log", record, told);
+                 }));
+  fmt::print("{}{}", text, text.empty() || text.back() == '\n' ? "" : "\n");
+  return 0;
+}
+
+Result<int> upload_only(const SubmitOptions& options) {
+  PIE_TRY_ASSIGN(const std::unique_ptr<Client> client, connect(options.connection));
+  PIE_TRY_ASSIGN(const std::string hash, upload(*client, options));
+  fmt::print("{}\n", hash);
+  return 0;
+}
+
 Result<int> ping(const Connection& connection) {
   PIE_TRY_ASSIGN(const std::unique_ptr<Client> client, connect(connection));
   PIE_TRY(wait_for<void>([&](auto told) { client->ping(told); }));
@@ -263,6 +288,31 @@ void add_abort(CLI::App& app, int& exit_code) {
   on_call(command, exit_code, [options] { return abort_instance(*options); });
 }
 
+void add_upload(CLI::App& app, int& exit_code) {
+  auto options = std::make_shared<SubmitOptions>();
+  CLI::App* command = app.add_subcommand("upload", "Upload a program and print its hash");
+  command->add_option("wasm", options->wasm_path, "The .wasm file")->required();
+  command->add_option("manifest", options->manifest_path, "Its manifest: then it has a name, too");
+  add_connection_options(*command, options->connection);
+  command->footer("Example:\n  pie upload my_inferlet.wasm my_inferlet.toml\n");
+  on_call(command, exit_code, [options] { return upload_only(*options); });
+}
+
+void add_logs(CLI::App& app, int& exit_code) {
+  auto options = std::make_shared<LogsOptions>();
+  CLI::App* command =
+      app.add_subcommand("logs", "Print the last that an instance said, and leave it in its log");
+  command->add_option("id", options->instance.prefix, "The instance's id, or how it begins")
+      ->required();
+  command->add_option("-n,--bytes", options->bytes_max, "At most so many bytes [65536]");
+  command->add_flag("--json", options->as_json, "As a JSON array of events");
+  add_connection_options(*command, options->instance.connection);
+  command->footer(
+      "Shows what nobody has received yet; `pie attach` receives it.\n"
+      "Example:\n  pie logs 3f2a --json\n");
+  on_call(command, exit_code, [options] { return logs(*options); });
+}
+
 void add_ping(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<Connection>();
   CLI::App* command = app.add_subcommand("ping", "Ask whether the server answers");
@@ -279,6 +329,8 @@ void add_client_commands(CLI::App& app, int& exit_code) {
   add_attach(app, exit_code);
   add_abort(app, exit_code);
   add_ping(app, exit_code);
+  add_upload(app, exit_code);
+  add_logs(app, exit_code);
 }
 
 }  // namespace pie::cli

@@ -9,8 +9,8 @@
 #include <system_error>
 
 #include "base/file.h"
+#include "base/json_text.h"
 #include "cli/follow.h"
-#include "cli/json_text.h"
 #include "server/config.h"
 #include "server/settings.h"
 

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/user_name.h"
 #include "server/durable_log.h"
+#include "server/log_tail.h"
 
 namespace pie::server {
 namespace {
@@ -262,6 +263,15 @@ std::vector<protocol::LiveInstance> InstanceManager::list(const std::string& use
                     .kv_pages_used = running ? running->kv_pages_used() : 0});
   }
   return rows;
+}
+
+Result<std::string> InstanceManager::log_tail(const std::string& user,
+                                              const std::string& record) const {
+  PIE_TRY_ASSIGN(const LogQuery query, parse_log_query(record));
+  if (!is_instance_id(query.instance_id))
+    return Error{ErrorCode::kInvalidArgument, "Invalid instance_id"};
+  PIE_TRY_ASSIGN(const InstanceRef instance, find(user, query.instance_id));
+  return server::log_tail(instance->log(), query.bytes_max, query.as_json);
 }
 
 std::map<std::string, uint32_t> InstanceManager::kv_pages(const std::string& user) const {

@@ -53,6 +53,9 @@ class InstanceManager {
   Result<void> send_blob(const std::string& user, const std::string& id, BlobRef blob);
   /// Own instances, newest first.
   std::vector<protocol::LiveInstance> list(const std::string& user) const;
+  /// The answer to `query instance_log` (log_tail.h): what is in the log of one's own instance and
+  /// not yet delivered.
+  Result<std::string> log_tail(const std::string& user, const std::string& record) const;
   /// Pages of each own instance that runs, by id.
   std::map<std::string, uint32_t> kv_pages(const std::string& user) const;
   size_t running_count() const;

@@ -10,7 +10,7 @@ using protocol::InstanceAttachResult;
 using protocol::InstanceLaunchResult;
 using protocol::Response;
 
-constexpr const char* kSubjects = "program_exists, model_status, backend_stats";
+constexpr const char* kSubjects = "program_exists, model_status, backend_stats, instance_log";
 
 Response response_of(uint32_t corr_id, const Result<void>& result, std::string success) {
   return {corr_id, result.ok(), result.ok() ? std::move(success) : result.error().message};
@@ -30,6 +30,10 @@ void Session::handle(protocol::Query request) {
       answer.result = self->services_.status.json(user);
     } else if (request.subject == "backend_stats") {
       answer.result = self->services_.status.text(user);
+    } else if (request.subject == "instance_log") {
+      auto tail = self->services_.instances.log_tail(user, request.record);
+      answer.successful = tail.ok();
+      answer.result = tail.ok() ? std::move(tail).value() : tail.error().message;
     } else {
       answer.successful = false;
       answer.result = "[query] got the subject '" + request.subject.substr(0, 80) +

@@ -4,23 +4,9 @@
 
 #include <algorithm>
 
+#include "base/json_text.h"
+
 namespace pie::server {
-namespace {
-
-std::string json_text(const std::string& text) {
-  std::string quoted = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') quoted += '\\';
-    if (static_cast<unsigned char>(c) < 0x20) {
-      quoted += fmt::format("\\u{:04x}", static_cast<int>(c));
-    } else {
-      quoted += c;
-    }
-  }
-  return quoted + '"';
-}
-
-}  // namespace
 
 StatusReport::Lines StatusReport::lines(const std::string& user) const {
   Lines all;

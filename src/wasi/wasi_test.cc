@@ -212,7 +212,7 @@ std::string program(const std::string& body) {
     )",
                        body, R"()
   (core instance $i (instantiate $m (with "h" (instance
-    (export "memory" (memory (core memory $M "memory")))
+    (export "memory" (memory $M "memory"))
     (export "block" (func $block)) (export "ready" (func $ready)) (export "poll" (func $wait))
     (export "read" (func $read)) (export "check" (func $check)) (export "write" (func $write))
     (export "blocking" (func $blocking)) (export "subscribe" (func $subscribe))
@@ -412,7 +412,7 @@ TEST_F(WasiTest, sockets_are_refused_by_their_result_type) {
       (if (i32.ne (i32.load8_u (i32.const 0)) (i32.const 1)) (then unreachable))
       (if (i32.ne (i32.load8_u (i32.const 4)) (i32.const 1)) (then unreachable))
       (i32.store (i32.const 256) (i32.const 0)) (i32.const 256)))
-  (core instance $i (instantiate $m (with "h" (instance (export "c" (func $c)) (export "n" (func $n)) (export "memory" (memory (core memory $M "memory")))))))
+  (core instance $i (instantiate $m (with "h" (instance (export "c" (func $c)) (export "n" (func $n)) (export "memory" (memory $M "memory"))))))
   (func $run (result (result (error string))) (canon lift (core func $i "run") (memory (core memory $M "memory"))))
   (instance $inst (export "run" (func $run)))
   (export "inferlet:core/run" (instance $inst))))");

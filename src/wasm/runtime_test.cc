@@ -187,7 +187,7 @@ std::string with_things(const std::string& body, const std::string& version = "@
     (export "bad-text" (func $bad_text))
     (export "block" (func $block)) (export "poll" (func $wait))
     (export "drop-thing" (func $drop_thing)) (export "drop-pollable" (func $drop_pollable))
-    (export "memory" (memory (core memory $M "memory")))))))
+    (export "memory" (memory $M "memory"))))))
   (func $run (result (result (error string))) (canon lift (core func $i "run") (memory (core memory $M "memory"))))
   (instance $inst (export "run" (func $run)))
   (export "inferlet:core/run" (instance $inst))))"});
