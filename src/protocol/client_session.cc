@@ -3,6 +3,14 @@
 #include <fmt/format.h>
 
 namespace pie::protocol {
+namespace {
+
+/// What a kept event costs.
+uint64_t kept_bytes(const Result<ClientEvent>& event) {
+  return sizeof(event) + (event.ok() ? event->data.size() : event.error().message.size());
+}
+
+}  // namespace
 
 uint32_t ClientSession::begin(Opens opens, ReplyHandler handler) {
   if (lost_) {
@@ -34,6 +42,7 @@ void ClientSession::open(const std::string& instance_id, std::weak_ptr<EventSink
   if (found == early_.end()) return;
   std::vector<Result<ClientEvent>> events = std::move(found->second);
   early_.erase(found);
+  for (const Result<ClientEvent>& event : events) early_bytes_ -= kept_bytes(event);
   for (Result<ClientEvent>& event : events) route(instance_id, std::move(event));
 }
 
@@ -73,6 +82,13 @@ Result<void> ClientSession::on_frame(std::string_view frame) {
     void operator()(ServerEvent&) {}
   };
   std::visit(Visitor{*this}, std::get<ServerMessage>(decoded));
+  if (early_bytes_ > limits_.early_bytes_max) {
+    return Error{
+        ErrorCode::kResourceExhausted,
+        fmt::format("[events before the answer to a launch] got {} bytes, expected at most "
+                    "{}: attach to instances that have said much by a connection of their own",
+                    early_bytes_, limits_.early_bytes_max)};
+  }
   return {};
 }
 
@@ -98,8 +114,7 @@ void ClientSession::route(const std::string& instance_id, Result<ClientEvent> ev
     }
   }
   if (opening_count_ == 0) return;
-  early_bytes_ += event.ok() ? event->data.size() : 0;
-  if (early_bytes_ > limits_.early_bytes_max) return;
+  early_bytes_ += kept_bytes(event);
   early_[instance_id].push_back(std::move(event));
 }
 

@@ -49,8 +49,9 @@ class ClientSession {
  public:
   struct Limits {
     DecodeLimits frame{.frame_bytes_max = 64u << 20, .array_items_max = 1u << 20};
-    uint64_t blob_bytes_max = 1u << 30;     ///< one blob from an instance
-    uint64_t early_bytes_max = 256u << 20;  ///< events kept for launches that are not answered yet
+    uint64_t blob_bytes_max = 1u << 30;  ///< one blob from an instance
+    /// Events kept for launches that are not answered yet; more is an error of on_frame().
+    uint64_t early_bytes_max = 256u << 20;
   };
 
   /// What kind of call it is: while one that opens an instance is pending, events of instances that

@@ -92,6 +92,28 @@ TEST_F(ClientSessionTest, a_whole_life_before_the_launch_answer_is_kept_too) {
   EXPECT_EQ(sink->events[1].code, EventCode::kCompleted);
 }
 
+TEST_F(ClientSessionTest, events_that_a_launch_took_over_do_not_count_any_more) {
+  session = ClientSession({.early_bytes_max = 4096});
+  uint32_t launch = begin_launch();
+  for (int i = 0; i < 20; ++i) {  // some launch is pending all the time
+    const uint32_t next = begin_launch();
+    receive(out("i", std::string(1000, 'x')));
+    receive(InstanceLaunchResult{launch, true, "i"});
+    receive(InstanceEvent{"i", EventCode::kCompleted, ""});
+    launch = next;
+  }
+  EXPECT_EQ(sink->events.size(), 40u);
+}
+
+TEST_F(ClientSessionTest, too_much_before_the_launch_answer_ends_the_connection) {
+  session = ClientSession({.early_bytes_max = 4096});
+  begin_launch();
+  receive(out("i", std::string(3000, 'x')));
+  const Result<void> more = session.on_frame(encode(out("i", std::string(3000, 'x'))));
+  ASSERT_FALSE(more.ok());
+  EXPECT_THAT(more.error().message, HasSubstr("expected at most 4096"));
+}
+
 TEST_F(ClientSessionTest, events_of_unknown_instances_are_not_kept_without_a_launch) {
   receive(out("i", "stray"));
   const uint32_t launch = begin_launch();
