@@ -377,6 +377,29 @@ TEST(Engine, limits_of_an_instance_name_used_and_allowed) {
   EXPECT_EQ(s.engine->allocate(queue, 1, UINT32_MAX).error().code, ErrorCode::kResourceExhausted);
 }
 
+TEST(Engine, a_refused_export_or_import_counts_nothing) {
+  Rig s;
+  const auto unlimited = [] { return Quota("", "", 0); };
+  UserQuotasRef quotas(
+      new UserQuotas{unlimited(), unlimited(), {"pages", "pages", 10}, unlimited(), unlimited()});
+  s.engine->open_instance(kA, {.shared = quotas, .user = "ann"});
+  const QueueId queue = s.engine->create_queue(kA);
+  const std::vector<uint32_t> pages = s.engine->allocate(queue, 0, 2).value();
+  ASSERT_TRUE(s.engine->export_resources(queue, 0, pages, "name").ok());
+  EXPECT_EQ(quotas->kv_pages.used(), 4u);
+  s.hold();
+  ForwardPass pass;
+  pass.inputs = {{.token = 1}};
+  while (s.engine->submit(queue, pass, nullptr).ok()) {
+  }
+  EXPECT_FALSE(s.engine->export_resources(queue, 0, pages, "other").ok());
+  EXPECT_FALSE(s.engine->import_resources(queue, 0, "name").ok());
+  EXPECT_EQ(quotas->kv_pages.used(), 4u);
+  s.release();
+  close(*s.engine, kA);
+  EXPECT_EQ(quotas->kv_pages.used(), 2u);  // the exported ones
+}
+
 TEST(Engine, a_program_that_never_waits_meets_a_limit) {
   Rig s;
   const QueueId queue = s.open(kA);

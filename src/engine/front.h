@@ -108,6 +108,8 @@ class Front {
   const Export* find_export(const std::string& user, ResourceType type, const std::string& name);
   Result<void> admit_slots(std::string_view call, const Instance& instance, ResourceType type,
                            uint64_t count, bool is_mapped);
+  Result<void> admit_share(std::string_view call, Owner owner, ResourceType type, uint64_t count,
+                           bool is_mapped);
   Result<std::vector<kv::SlotId>> find_slots(std::string_view call, const Instance& instance,
                                              ResourceType type, std::span<const uint32_t> pointers);
   Result<Owner> owner(std::string_view call, QueueId queue);

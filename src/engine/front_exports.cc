@@ -1,6 +1,8 @@
 // Names under which resources outlive the instance that made them (inferlet-host.md, section 2).
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/user_name.h"
 #include "engine/front.h"
 
@@ -8,7 +10,7 @@ namespace pie::engine {
 namespace {
 
 constexpr size_t kNameBytesMax = 1024;
-constexpr size_t kExportsPerUserMax = 4096;
+constexpr ptrdiff_t kExportsPerUserMax = 4096;
 
 Error no_such_name(std::string_view call, const std::string& name) {
   return Error{ErrorCode::kNotFound,
@@ -45,6 +47,15 @@ Result<std::vector<kv::SlotId>> Front::find_slots(std::string_view call, const I
   return slots;
 }
 
+/// Takes a command and the slots, or neither.
+Result<void> Front::admit_share(std::string_view call, Owner owner, ResourceType type,
+                                uint64_t count, bool is_mapped) {
+  PIE_TRY(admit_command(call, owner));
+  auto admitted = admit_slots(call, *owner.instance, type, count, is_mapped);
+  if (!admitted.ok()) --owner.instance->pending_commands;
+  return admitted;
+}
+
 Result<void> Front::export_resources(QueueId queue, uint32_t resource_type,
                                      std::span<const uint32_t> pointers, const std::string& name) {
   constexpr std::string_view kCall = "export-resources";
@@ -61,16 +72,16 @@ Result<void> Front::export_resources(QueueId queue, uint32_t resource_type,
                  fmt::format("[{}] got the name '{}', expected one that is not exported: release "
                              "it first",
                              kCall, name.substr(0, 80))};
-  const auto first = exports_.lower_bound({who.instance->user, ResourceType::kKvPage, ""});
-  size_t names = 0;
-  for (auto at = first; at != exports_.end() && at->first.user == who.instance->user; ++at) ++names;
-  if (names >= kExportsPerUserMax)
+  const std::string& user = who.instance->user;
+  const auto first = exports_.lower_bound({user, ResourceType::kKvPage, ""});
+  const auto last =
+      std::find_if(first, exports_.end(), [&](const auto& one) { return one.first.user != user; });
+  if (std::distance(first, last) >= kExportsPerUserMax)
     return Error{ErrorCode::kResourceExhausted,
                  fmt::format("[{}] got one name more than {}, expected fewer: release some", kCall,
                              kExportsPerUserMax)};
   PIE_TRY_ASSIGN(std::vector<kv::SlotId> from, find_slots(kCall, *who.instance, type, pointers));
-  PIE_TRY(admit_slots(kCall, *who.instance, type, pointers.size(), false));
-  PIE_TRY(admit_command(kCall, who));
+  PIE_TRY(admit_share(kCall, who, type, pointers.size(), false));
   Export made{.number = ++last_export_, .slots = {}, .shared = who.instance->shared};
   kv::SlotSource& source = type == ResourceType::kKvPage ? page_slots_ : embedding_slots_;
   for (size_t i = 0; i < from.size(); ++i) made.slots.push_back(source.take());
@@ -90,8 +101,7 @@ Result<std::vector<uint32_t>> Front::import_resources(QueueId queue, uint32_t re
   PIE_TRY_ASSIGN(const Owner who, owner(kCall, queue));
   const Export* found = find_export(who.instance->user, type, name);
   if (found == nullptr) return no_such_name(kCall, name);
-  PIE_TRY(admit_slots(kCall, *who.instance, type, found->slots.size(), true));
-  PIE_TRY(admit_command(kCall, who));
+  PIE_TRY(admit_share(kCall, who, type, found->slots.size(), true));
   const bool pages = type == ResourceType::kKvPage;
   kv::PointerTable& table = pages ? who.instance->pages : who.instance->embeddings;
   kv::SlotSource& source = pages ? page_slots_ : embedding_slots_;
