@@ -36,7 +36,7 @@ def test_set_changes_one_line_and_is_checked(tmp_path: Path) -> None:
     assert config(tmp_path, "set", "limits.grace_s", "7").returncode == 0
     assert config(tmp_path, "set", "host", "::1").returncode == 0
     assert file.read_text() == (
-        '# mine\nport = 9000\nhost = "::1"\n\n[limits]\n# bytes\nhandles_max = 5\ngrace_s = 7\n'
+        '# mine\nport = 9000 # old\nhost = "::1"\n\n[limits]\n# bytes\nhandles_max = 5\ngrace_s = 7\n'
     )
     assert config(tmp_path, "get", "limits.grace_s").stdout == "7\n"
     before = file.read_text()
@@ -44,10 +44,26 @@ def test_set_changes_one_line_and_is_checked(tmp_path: Path) -> None:
         ("port", "70000", "a number from 0 to 65535"),
         ("auth", "maybe", "true or false"),
         ("limits.handels_max", "1", "the nearest is 'limits.handles_max'"),
+        ("step_tokens_max", "0", "a number from 1"),
+        ("limits.frame_bytes_max", "1000", "a number from 524288"),
+        ("limits.grace_s", "100000000000", "to 1000000000"),
     ):
         done = config(tmp_path, "set", key, value)
         assert done.returncode == 1 and part in done.stderr
     assert file.read_text() == before
+
+
+def test_set_takes_any_text_and_leaves_what_it_cannot_edit(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    odd = 'two\nlines and "quotes" # no comment'
+    assert config(tmp_path, "set", "model", odd).returncode == 0
+    assert config(tmp_path, "get", "model").stdout == odd + "\n"
+    assert config(tmp_path, "set", "model", "plain").returncode == 0
+    assert file.read_text() == 'model = "plain"\n'
+    file.write_text("limits.grace_s = 1\n")
+    done = config(tmp_path, "set", "limits.handles_max", "5")
+    assert done.returncode == 1 and "by hand" in done.stderr
+    assert file.read_text() == "limits.grace_s = 1\n"
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:

@@ -151,4 +151,19 @@ Result<std::string> ascii_toml(std::string_view text) {
                                                 "), expected TOML 1.0"};
 }
 
+std::string toml_string(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f) {
+      constexpr char kDigits[] = "0123456789ABCDEF";
+      out.append("\\u00").append({kDigits[byte >> 4], kDigits[byte & 15]});
+    } else {
+      if (c == '"' || c == '\\') out += '\\';
+      out += c;
+    }
+  }
+  return out + "\"";
+}
+
 }  // namespace pie

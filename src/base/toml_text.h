@@ -14,4 +14,7 @@ namespace pie {
 /// (all against TOML 1.0).
 Result<std::string> ascii_toml(std::string_view text);
 
+/// The text as a TOML basic string, quotes included; control characters as escapes.
+std::string toml_string(std::string_view text);
+
 }  // namespace pie

@@ -16,7 +16,7 @@
 
 #include "base/file.h"
 #include "base/json_text.h"
-#include "cli/follow.h"
+#include "cli/on_call.h"
 #include "crypto/public_key.h"
 #include "server/config.h"
 #include "server/server.h"
@@ -97,15 +97,6 @@ Result<void> list(const AuthOptions& options) {
     fmt::print("{:<20}  {:<12}  {:<16}  {}\n{}", "USER", "KEY", "KIND", "FINGERPRINT", rows);
   }
   return {};
-}
-
-void on_call(CLI::App* command, int& exit_code, std::function<Result<void>()> call) {
-  command->callback([command, &exit_code, call = std::move(call)] {
-    const Result<void> done = call();
-    exit_code = done.ok() ? 0 : kExitFailed;
-    if (!done.ok())
-      fmt::print(stderr, "pie auth {}: {}\n", command->get_name(), done.error().message);
-  });
 }
 
 }  // namespace

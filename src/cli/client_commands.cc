@@ -15,6 +15,7 @@
 #include "base/json_text.h"
 #include "cli/follow.h"
 #include "cli/key_file.h"
+#include "cli/on_call.h"
 #include "client/client.h"
 #include "client/wait.h"
 #include "server/config.h"
@@ -226,19 +227,9 @@ void add_connection_options(CLI::App& command, Connection& connection) {
                      "Address of the server, ws://HOST:PORT (the one that serves PIE_HOME, else "
                      "ws://127.0.0.1:8080)");
   command.add_option("--user", connection.user, "Who you are to the server ($USER)");
-  command.add_option("--key", connection.key_file,
-                     "Your private key, for a server that asks for one (~/.ssh/id_ed25519)");
-}
-
-void on_call(CLI::App* command, int& exit_code, std::function<Result<int>()> call) {
-  command->callback([command, &exit_code, call = std::move(call)] {
-    const Result<int> done = call();
-    exit_code = done.ok() ? *done : kExitFailed;
-    if (!done.ok()) {
-      std::fprintf(stderr, "pie %s: %s\n", command->get_name().c_str(),
-                   done.error().message.c_str());
-    }
-  });
+  command.add_option(
+      "--key", connection.key_file,
+      "File of your private key, for a server that asks for one: ~/.ssh/id_ed25519, say");
 }
 
 void add_submit(CLI::App& app, int& exit_code) {

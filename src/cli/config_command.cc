@@ -10,7 +10,7 @@
 
 #include "base/file.h"
 #include "base/json_text.h"
-#include "cli/follow.h"
+#include "cli/on_call.h"
 #include "server/config.h"
 #include "server/settings.h"
 
@@ -67,8 +67,7 @@ Result<void> show(const ConfigOptions& options) {
 Result<void> get(const ConfigOptions& options) {
   PIE_TRY_ASSIGN(server::Config config, server::load_config(server::default_home()));
   PIE_TRY_ASSIGN(const server::Setting one, server::find_setting(config, options.key));
-  const std::string text = one.toml();
-  fmt::print("{}\n", text.starts_with('"') ? text.substr(1, text.size() - 2) : text);
+  fmt::print("{}\n", one.plain());
   return {};
 }
 
@@ -82,17 +81,12 @@ Result<void> set(const ConfigOptions& options) {
   PIE_TRY(server::read_config_text(file, before, scratch, origins));
   PIE_TRY_ASSIGN(const std::string after,
                  server::change_config_text(before, options.key, options.value));
-  PIE_TRY(server::read_config_text(file, after, scratch, origins));
+  if (auto done = server::read_config_text(file, after, scratch, origins); !done.ok())
+    return Error{ErrorCode::kInvalidArgument,
+                 "[" + file.string() +
+                     "] got tables that are spelt in another way than [limits]; "
+                     "set this one by hand (nothing was changed)"};
   return write_file_atomically(file, after);
-}
-
-void on_call(CLI::App* command, int& exit_code, std::function<Result<void>()> call) {
-  command->callback([command, &exit_code, call = std::move(call)] {
-    const Result<void> done = call();
-    exit_code = done.ok() ? 0 : kExitFailed;
-    if (!done.ok())
-      fmt::print(stderr, "pie config {}: {}\n", command->get_name(), done.error().message);
-  });
 }
 
 }  // namespace

@@ -6,19 +6,15 @@
 #include <numeric>
 #include <sstream>
 
+#include "base/toml_text.h"
+
 namespace pie::server {
 namespace {
 
 constexpr std::string_view kLimits = "limits";
-
-std::string quoted_toml(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') out += '\\';
-    out += c;
-  }
-  return out + "\"";
-}
+constexpr uint64_t kFrameBytesMin = 512 << 10;   // a chunk of 256 KiB and what goes with it
+constexpr uint64_t kWasmPageBytes = 64 << 10;    // no program runs in less
+constexpr uint64_t kSecondsMax = 1'000'000'000;  // 31 years; in nanoseconds it fits 64 bits
 
 template <class Integer>
 bool parse(std::string_view text, Integer& value) {
@@ -53,6 +49,25 @@ bool sets(const std::string& line, std::string_view name) {
   return next != std::string::npos && text[next] == '=';
 }
 
+/// The comment at the end of a line, with the blanks before it.
+std::string comment_of(const std::string& line) {
+  char quote = '\0';
+  for (size_t i = 0; i < line.size(); ++i) {
+    if (quote != '\0') {
+      if (line[i] == '\\' && quote == '"')
+        ++i;
+      else if (line[i] == quote)
+        quote = '\0';
+    } else if (line[i] == '"' || line[i] == '\'') {
+      quote = line[i];
+    } else if (line[i] == '#') {
+      const size_t text_end = line.find_last_not_of(" \t", i == 0 ? 0 : i - 1);
+      return line.substr(text_end == std::string::npos ? i : text_end + 1);
+    }
+  }
+  return "";
+}
+
 }  // namespace
 
 std::string Setting::key() const {
@@ -70,8 +85,8 @@ std::string Setting::toml() const {
       [](const auto* value) -> std::string {
         using T = std::decay_t<decltype(*value)>;
         if constexpr (std::is_same_v<T, bool>) return *value ? "true" : "false";
-        if constexpr (std::is_same_v<T, std::string>) return quoted_toml(*value);
-        if constexpr (std::is_same_v<T, std::filesystem::path>) return quoted_toml(value->string());
+        if constexpr (std::is_same_v<T, std::string>) return toml_string(*value);
+        if constexpr (std::is_same_v<T, std::filesystem::path>) return toml_string(value->string());
         if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>)
           return std::to_string(*value);
       },
@@ -80,17 +95,22 @@ std::string Setting::toml() const {
 
 std::string Setting::expected() const {
   return std::visit(
-      [](const auto* value) -> std::string {
+      [this](const auto* value) -> std::string {
         using T = std::decay_t<decltype(*value)>;
         if constexpr (std::is_same_v<T, bool>) return "true or false";
         if constexpr (std::is_same_v<T, std::string>) return "text";
         if constexpr (std::is_same_v<T, std::filesystem::path>) return "a path, as text";
         if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>)
-          return "a number from 0 to " +
-                 std::to_string(std::min<uint64_t>(std::numeric_limits<T>::max(),
-                                                   std::numeric_limits<int64_t>::max()));
+          return "a number from " + std::to_string(least) + " to " +
+                 std::to_string(std::min<uint64_t>(std::numeric_limits<T>::max(), most));
       },
       place);
+}
+
+std::string Setting::plain() const {
+  if (const auto* text = std::get_if<std::string*>(&place)) return **text;
+  if (const auto* path = std::get_if<std::filesystem::path*>(&place)) return (*path)->string();
+  return toml();
 }
 
 Result<void> Setting::set(std::string_view text) {
@@ -101,7 +121,7 @@ Result<void> Setting::set(std::string_view text) {
           *value = text == "true";
           return text == "true" || text == "false";
         } else if constexpr (std::is_integral_v<T>) {
-          return parse(text, *value);
+          return parse(text, *value) && *value >= least && *value <= most;
         } else {
           *value = T(text);
           return true;
@@ -125,35 +145,37 @@ std::vector<Setting> settings(Config& c) {
       {"", "model_threads", &c.model_threads, "threads of a step; 0: all cores"},
       {"", "worker_threads", &c.worker_threads, "threads of programs; 0: the cores, at most 8"},
       {"", "kv_pages", &c.kv_pages, "KV pages of the pool; 0: by the machine's memory"},
-      {"", "step_tokens_max", &c.step_tokens_max, "tokens of one step"},
-      {kLimits, "frame_bytes_max", &l.frame_bytes_max, "one WebSocket message"},
+      {"", "step_tokens_max", &c.step_tokens_max, "tokens of one step", 1},
+      {kLimits, "frame_bytes_max", &l.frame_bytes_max, "one WebSocket message", kFrameBytesMin},
       {kLimits, "program_bytes_max", &l.program_bytes_max, "one program"},
       {kLimits, "blob_bytes_max", &l.blob_bytes_max, "one blob from a client"},
       {kLimits, "mailbox_bytes_max", &l.mailbox_bytes_max,
        "sent to an instance and not yet received"},
-      {kLimits, "instances_per_user_max", &l.instances_per_user_max, "instances that run"},
+      {kLimits, "instances_per_user_max", &l.instances_per_user_max, "instances that run", 1},
       {kLimits, "requests_pending_max", &l.requests_pending_max,
-       "unanswered requests of one connection"},
-      {kLimits, "outbox_bytes_max", &l.outbox_bytes_max, "answers that a client does not read"},
-      {kLimits, "log_bytes_max", &l.log_bytes_max, "undelivered output of one instance"},
-      {kLimits, "memory_bytes_max", &l.memory_bytes_max, "memory of one instance"},
+       "unanswered requests of one connection", 1},
+      {kLimits, "outbox_bytes_max", &l.outbox_bytes_max, "answers that a client does not read",
+       kFrameBytesMin},
+      {kLimits, "log_bytes_max", &l.log_bytes_max, "undelivered output of one instance", 1},
+      {kLimits, "memory_bytes_max", &l.memory_bytes_max, "memory of one instance", kWasmPageBytes},
       {kLimits, "cpu_ns_max", &l.cpu_ns_max, "CPU time of one instance; 0: unlimited"},
-      {kLimits, "handles_max", &l.handles_max, "host objects of one instance"},
-      {kLimits, "output_bytes_max", &l.output_bytes_max, "all that one instance says"},
+      {kLimits, "handles_max", &l.handles_max, "host objects of one instance", 1},
+      {kLimits, "output_bytes_max", &l.output_bytes_max, "all that one instance says", 1},
       {kLimits, "kv_pages_max", &l.kv_pages_max, "KV pages of one instance; 0: the pool"},
       {kLimits, "user_memory_bytes_max", &l.user_memory_bytes_max,
        "memory of a user's instances; 0: unlimited"},
       {kLimits, "user_cpu_s_per_hour_max", &l.user_cpu_s_per_hour_max,
-       "CPU seconds of a user in an hour; 0: unlimited"},
+       "CPU seconds of a user in an hour; 0: unlimited", 0, kSecondsMax},
       {kLimits, "user_kv_pages_max", &l.user_kv_pages_max,
        "KV pages of a user's instances and exports; 0: unlimited"},
       {kLimits, "user_output_bytes_per_hour_max", &l.user_output_bytes_per_hour_max,
        "output of a user in an hour; 0: unlimited"},
       {kLimits, "user_log_bytes_max", &l.user_log_bytes_max,
        "undelivered output of a user's instances; 0: unlimited"},
-      {kLimits, "grace_s", &l.grace_s, "an attached launch without its client goes on so long"},
-      {kLimits, "finished_kept_s", &l.finished_kept_s,
-       "an end that nobody fetches is kept so long"},
+      {kLimits, "grace_s", &l.grace_s, "an attached launch without its client goes on so long", 0,
+       kSecondsMax},
+      {kLimits, "finished_kept_s", &l.finished_kept_s, "an end that nobody fetches is kept so long",
+       0, kSecondsMax},
   };
 }
 
@@ -216,7 +238,7 @@ Result<std::string> change_config_text(std::string text, std::string_view key,
   const auto old =
       std::find_if(begin, end, [&](const auto& line) { return sets(line, setting.name); });
   if (old != end) {
-    *old = fresh;
+    *old = fresh + comment_of(*old);
   } else {
     auto at = end;
     while (at != begin && trimmed(*(at - 1)).empty()) --at;

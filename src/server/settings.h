@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -20,6 +21,8 @@ struct Setting {
   std::string_view name;
   Place place;  ///< in the Config that the list was made for
   std::string_view help;
+  uint64_t least = 0;  ///< of numbers
+  uint64_t most = std::numeric_limits<int64_t>::max();
 
   /// "port", "limits.handles_max".
   std::string key() const;
@@ -27,6 +30,8 @@ struct Setting {
   std::string variable() const;
   /// The value as TOML: 8080, true, "text".
   std::string toml() const;
+  /// The number, text or path as it is, without quotes.
+  std::string plain() const;
   /// What a value must be: "a number from 0 to 65535", "true or false", "text".
   std::string expected() const;
   /// Takes a value as the environment or the command line gives it. kInvalidArgument.

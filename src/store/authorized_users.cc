@@ -48,22 +48,6 @@ Result<std::map<std::string, std::string>> read_keys(const fs::path& file,
   return keys;
 }
 
-/// A TOML basic string.
-std::string toml_string(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f) {
-      constexpr char kDigits[] = "0123456789ABCDEF";
-      out.append("\\u00").append({kDigits[byte >> 4], kDigits[byte & 15]});
-    } else {
-      if (c == '"' || c == '\\') out += '\\';
-      out += c;
-    }
-  }
-  return out + "\"";
-}
-
 /// Keeps two editors apart: an flock(2) on the folder of the file.
 class EditLock {
  public:
