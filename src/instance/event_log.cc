@@ -131,6 +131,18 @@ std::optional<Event> EventLog::next(uint64_t seq) const {
   return event;
 }
 
+uint64_t EventLog::before_last(uint64_t bytes_max) const {
+  const std::lock_guard lock(mutex_);
+  uint64_t seq = last_seq_;
+  uint64_t bytes = 0;
+  for (auto entry = entries_.rbegin(); entry != entries_.rend(); ++entry) {
+    bytes += entry->record.payload_bytes;
+    if (bytes > bytes_max && entry != entries_.rbegin()) break;
+    seq = entry->record.seq - 1;
+  }
+  return seq;
+}
+
 std::string EventLog::storage_failure() const {
   const std::lock_guard lock(mutex_);
   return storage_failure_;

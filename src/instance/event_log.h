@@ -77,6 +77,9 @@ class EventLog {
   /// The first event after `seq`, if it is there. An event whose bytes the disk lost is passed on
   /// as a kStderr text that says so.
   std::optional<Event> next(uint64_t seq) const;
+  /// The last events whose payloads are together at most `bytes_max` (the last event always) come
+  /// after this one: what next() begins with for them.
+  uint64_t before_last(uint64_t bytes_max) const;
   /// The client has everything up to `seq`: it is forgotten, writers wake up.
   void delivered(uint64_t seq);
 

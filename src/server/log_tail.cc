@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <deque>
 #include <sstream>
 
 #include "base/json_text.h"
@@ -52,18 +51,13 @@ std::string text_row(const Event& event) {
 }  // namespace
 
 std::string log_tail(const instance::EventLog& log, uint64_t bytes_max, bool as_json) {
-  std::deque<Event> last;
-  uint64_t bytes = 0;
-  for (auto event = log.next(0); event; event = log.next(event->seq)) {
-    bytes += event->payload->size();
-    last.push_back(*event);
-    for (; bytes > bytes_max && last.size() > 1; last.pop_front())
-      bytes -= last.front().payload->size();
-  }
+  const uint64_t last_seq =
+      log.last_seq();  // a program that goes on saying things keeps nobody here
   std::string out;
-  for (const Event& event : last) {
-    if (as_json) out += (out.empty() ? "" : ", ") + json_row(event);
-    if (!as_json) out += text_row(event);
+  for (auto event = log.next(log.before_last(bytes_max)); event && event->seq <= last_seq;
+       event = log.next(event->seq)) {
+    if (as_json) out += (out.empty() ? "" : ", ") + json_row(*event);
+    if (!as_json) out += text_row(*event);
   }
   return as_json ? "[" + out + "]" : out;
 }
