@@ -26,13 +26,20 @@ instance::LifeTimes life_times(const Limits& limits) {
           .finished_kept_ns = limits.finished_kept_s * 1'000'000'000};
 }
 
+constexpr uint64_t kHourNs = 3'600'000'000'000;
+
 Error not_found() { return {ErrorCode::kNotFound, "Instance not found"}; }
 
 }  // namespace
 
 InstanceManager::InstanceManager(const Limits& limits, host::ProgramHost& host,
                                  store::Instances& store, WorkPool& bookkeeping, const Clock& clock)
-    : limits_(limits), host_(host), store_(store), bookkeeping_(bookkeeping), clock_(clock) {}
+    : limits_(limits),
+      host_(host),
+      store_(store),
+      bookkeeping_(bookkeeping),
+      clock_(clock),
+      hour_(clock.wall_ns() / kHourNs) {}
 
 Result<void> InstanceManager::recover() {
   PIE_TRY_ASSIGN(const auto records, store_.list());
@@ -84,7 +91,6 @@ instance::EventLog::Limits InstanceManager::log_limits(const std::string& user) 
 }
 
 void InstanceManager::begin_hour(uint64_t now_ns) {
-  constexpr uint64_t kHourNs = 3'600'000'000'000;
   const std::lock_guard lock(mutex_);
   if (now_ns / kHourNs == hour_) return;
   hour_ = now_ns / kHourNs;

@@ -93,7 +93,7 @@ class InstanceManager {
   std::map<std::string, InstanceRef> instances_;
   std::map<std::string, uint32_t> running_per_user_;
   std::map<std::string, UserQuotasRef> quotas_;
-  uint64_t hour_ = 0;
+  uint64_t hour_;
 };
 
 /// A random version 4 UUID (RFC 9562, section 5.4): what clients know an instance by.
