@@ -20,7 +20,6 @@ class Spill {
   Result<void> push(std::string_view bytes);
   /// The oldest `size` bytes, which were pushed together.
   Result<std::string> pop(size_t size);
-  uint64_t waiting_bytes() const { return write_at_ - read_at_; }
 
  private:
   int fd_ = -1;

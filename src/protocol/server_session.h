@@ -97,9 +97,10 @@ using SessionAction = std::variant<SendFrame, SendDelayed, SendPing, CloseConnec
 
 /// One connection's protocol, without socket, clock or threads (protocol.md, sections 1 to 5).
 ///
-///   kNew -> identification -> kChallenged -> signature -> kAuthenticated -> kClosed
-///   kNew -> internal_authenticate, or identification where nobody has to prove it ->
-///   kAuthenticated kNew, kChallenged -> a failure -> kRefused -> failure_sent() -> kNew
+/// - kNew: identification leads to kChallenged, or where nobody has to prove it to kAuthenticated;
+///   internal_authenticate to kAuthenticated.
+/// - kChallenged: the right signature leads to kAuthenticated.
+/// - A failure leads to kRefused, and failure_sent() from there back to kNew.
 ///
 /// Every input appends to the actions that take_actions() hands out. Times are monotonic
 /// nanoseconds. Thread: the connection's strand.
