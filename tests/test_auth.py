@@ -210,6 +210,9 @@ def test_the_command_line_signs_in_with_a_key(guarded: Server, tmp_path: Path) -
     command = [str(PIE), "submit", "--user", "cli", "--key", str(key), "hello"]
     done = subprocess.run(command, env=env, text=True, capture_output=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
+    stranger = subprocess.run([str(PIE), "ping", "--user", "stranger"], env=env, text=True,
+                              capture_output=True, check=False, timeout=120)  # fmt: skip
+    assert stranger.returncode == 1 and "--key" in stranger.stderr
 
 
 def test_an_open_network_needs_authentication(tmp_path: Path) -> None:

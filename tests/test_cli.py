@@ -154,7 +154,8 @@ def test_logs_shows_the_end_without_consuming_it_and_upload_prints_the_hash(
     while json.loads(pie("list", "--json", home=home).stdout)[0]["status"] != "Finished":
         assert time.monotonic() < deadline
     first = pie("logs", id[:8], home=home)
-    assert first.returncode == 0 and "Completed" in first.stdout
+    assert first.returncode == 0
+    assert first.stdout.splitlines()[-1].startswith("Completed")
     events = json.loads(pie("logs", id, "--json", home=home).stdout)
     assert events[-1]["event"] == "Completed" and events[0]["event"] == "Stdout"
     short = json.loads(pie("logs", id, "--json", "-n", "1", home=home).stdout)

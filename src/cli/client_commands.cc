@@ -80,7 +80,13 @@ Result<std::unique_ptr<Client>> connect(const Connection& to) {
   if (!to.key_file.empty()) {
     PIE_TRY_ASSIGN(key, load_key(to.key_file));
   }
-  PIE_TRY(wait_for<void>([&](auto told) { client->authenticate(user, key, told); }));
+  if (auto done = wait_for<void>([&](auto told) { client->authenticate(user, key, told); });
+      !done.ok()) {
+    Error error = std::move(done).error();
+    if (error.code == ErrorCode::kPermissionDenied)
+      error.message += "; give --user and --key of somebody whom `pie auth list` shows there";
+    return error;
+  }
   return client;
 }
 

@@ -57,7 +57,10 @@ std::string log_tail(const instance::EventLog& log, uint64_t bytes_max, bool as_
   for (auto event = log.next(log.before_last(bytes_max)); event && event->seq <= last_seq;
        event = log.next(event->seq)) {
     if (as_json) out += (out.empty() ? "" : ", ") + json_row(*event);
-    if (!as_json) out += text_row(*event);
+    if (as_json) continue;
+    const bool is_inside_line = !out.empty() && out.back() != '\n';
+    if (event->kind == EventKind::kEnd && is_inside_line) out += '\n';
+    out += text_row(*event);
   }
   return as_json ? "[" + out + "]" : out;
 }
