@@ -1,5 +1,6 @@
 #include "base/check.h"
 #include "kernels/kernel_set.h"
+#include "kernels/peak.h"
 #include "kernels/tile/activation_panel.h"
 
 namespace pie::kernels {
@@ -100,5 +101,9 @@ void gelu_mul(Isa isa, const float* gate, const float* up, uint32_t n, float* y)
 }
 
 void exp(Isa isa, const float* x, uint32_t n, float* y) { kernel_set(isa).exp(x, n, y); }
+
+uint64_t run_peak_dot_products(Isa isa, uint64_t rounds) {
+  return kernel_set(isa).peak_dot_products(rounds);
+}
 
 }  // namespace pie::kernels

@@ -3,5 +3,5 @@
 #include "kernels/tile/kernel_set_of.h"
 
 namespace pie::kernels {
-const KernelSet kScalarKernels = kernel_set_of<Scalar>(scalar_product);
+const KernelSet kScalarKernels = kernel_set_of<Scalar>(scalar_product, scalar_dot_products);
 }

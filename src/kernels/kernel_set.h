@@ -34,6 +34,7 @@ struct KernelSet {
   void (*silu_mul)(const float*, const float*, uint32_t, float*);
   void (*gelu_mul)(const float*, const float*, uint32_t, float*);
   void (*exp)(const float*, uint32_t, float*);
+  uint64_t (*peak_dot_products)(uint64_t);
 };
 
 extern const KernelSet kScalarKernels;

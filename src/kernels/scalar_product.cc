@@ -105,4 +105,15 @@ void scalar_product(const Product& product) {
   }
 }
 
+uint64_t scalar_dot_products(uint64_t rounds) {
+  constexpr uint64_t kLength = 64;
+  volatile uint8_t w[kLength] = {1, 2, 3};  // volatile: the products are done
+  for (uint64_t round = 0; round < rounds; ++round) {
+    int32_t sum = 0;
+    for (const volatile uint8_t& weight : w) sum += weight * 3;
+    w[0] = static_cast<uint8_t>(sum);
+  }
+  return rounds * kLength * 2;
+}
+
 }  // namespace pie::kernels

@@ -7,4 +7,7 @@ namespace pie::kernels {
 /// sets must equal bit for bit.
 void scalar_product(const Product& product);
 
+/// See peak.h.
+uint64_t scalar_dot_products(uint64_t rounds);
+
 }  // namespace pie::kernels

@@ -12,6 +12,7 @@ namespace {
 /// The operations of simd/scalar.h with AVX2, FMA and F16C: a vector is two registers.
 struct Avx2 {
   static constexpr int kHalvesAtOnce = 1;
+  static constexpr int kPeakDots = 5;
   struct F {
     __m256 a, b;
   };
@@ -165,6 +166,8 @@ struct Avx2 {
                                  : 32767 / (254 * kMaxWeight) >= 8 ? 8
                                  : 32767 / (254 * kMaxWeight) >= 4 ? 4
                                                                    : 2;
+    /// As many as 16 registers hold, by measurement.
+    static constexpr int kTokensAtOnce = kBytes ? 2 : kRoom == 2 ? 3 : 6;
     static_assert(kBytes || 254 * kMaxWeight * kRoom <= 32767);
     static_assert(254 * 15 * 8 <= 32767);
     I words;       // of 16 bits
@@ -202,6 +205,8 @@ struct Avx2 {
         to = products;
       } else {
         to = {_mm256_add_epi16(to.a, products.a), _mm256_add_epi16(to.b, products.b)};
+        // Keeps the compiler from regrouping the sum, which would need all products at once.
+        __asm__("" : "+x"(to.a), "+x"(to.b));
       }
     }
     template <bool kFirst>
@@ -217,6 +222,10 @@ struct Avx2 {
     }
   };
 
+  /// Weights are loaded again for their other nibbles: keeping them costs registers that sums need.
+  PIE_INLINE static void forget_loads() { __asm__ volatile("" ::: "memory"); }
+  PIE_INLINE static void assume_changed(Quad& x) { __asm__ volatile("" : "+x"(x)); }
+  PIE_INLINE static void assume_used(I x) { __asm__ volatile("" : : "x"(x.a), "x"(x.b)); }
   PIE_INLINE static void prefetch(const std::byte* p) {
     _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0);
   }

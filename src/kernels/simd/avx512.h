@@ -10,7 +10,8 @@ namespace {
 
 /// The operations of simd/scalar.h with AVX-512 F, BW, VL, DQ and VNNI.
 struct Avx512 {
-  static constexpr int kHalvesAtOnce = 2;
+  static constexpr int kHalvesAtOnce = 2;  ///< a broadcast feeds two vpdpbusd
+  static constexpr int kPeakDots = 12;
   struct F {
     __m512 v;
   };
@@ -118,6 +119,7 @@ struct Avx512 {
   /// vpdpbusd adds four products to 32 bits.
   template <int kMaxWeight>
   struct Dot {
+    static constexpr int kTokensAtOnce = 6;
     __m512i sums;
     PIE_INLINE void begin(const int32_t* start, int shift) {
       sums = start == nullptr
@@ -131,6 +133,17 @@ struct Avx512 {
     PIE_INLINE I sum(const int32_t*, int) const { return {sums}; }
   };
 
+  PIE_INLINE static void forget_loads() {}  // 32 registers hold what a tile needs
+  PIE_INLINE static void assume_changed([[maybe_unused]] Quad& x) {
+#ifdef __AVX512F__
+    __asm__ volatile("" : "+v"(x));
+#endif
+  }
+  PIE_INLINE static void assume_used([[maybe_unused]] I x) {
+#ifdef __AVX512F__
+    __asm__ volatile("" : : "v"(x.v));
+#endif
+  }
   PIE_INLINE static void prefetch(const std::byte* p) { __builtin_prefetch(p, 0, 3); }
 
  private:

@@ -14,18 +14,11 @@ namespace {
 /// have the same ones with the same results, bit for bit. README.md, "The SIMD layer", says what
 /// each does. Loops stay out of line: kernels unroll everything, and nobody waits for this set.
 struct Scalar {
-  static constexpr int kHalvesAtOnce = 1;
   struct F {
     float v[16];
   };
   struct I {
     int32_t v[16];
-  };
-  struct Quads {
-    uint8_t v[64];
-  };
-  struct Quad {
-    int8_t v[4];
   };
 
   template <class Result, class Function>
@@ -145,53 +138,6 @@ struct Scalar {
     for (int i = 1; i < 16; ++i) most = a.v[i] > most ? a.v[i] : most;
     return most;
   }
-
-  // ---- products of quads
-  PIE_INLINE static Quads load_quads(const uint8_t* p) {
-    Quads r;
-    std::memcpy(r.v, p, sizeof r.v);
-    return r;
-  }
-  [[gnu::noinline]] static Quads low_nibbles(Quads a) {
-    for (uint8_t& byte : a.v) byte &= 15;
-    return a;
-  }
-  [[gnu::noinline]] static Quads high_nibbles(Quads a) {
-    for (uint8_t& byte : a.v) byte = static_cast<uint8_t>(byte >> 4);
-    return a;
-  }
-  template <int kBit, int kCount>
-  [[gnu::noinline]] static Quads put_bits(Quads low, Quads bits) {
-    constexpr int kMask = (1 << kCount) - 1;
-    for (int i = 0; i < 64; ++i) {
-      low.v[i] = static_cast<uint8_t>(low.v[i] | (bits.v[i] >> kBit & kMask) << 4);
-    }
-    return low;
-  }
-  PIE_INLINE static Quad broadcast(const int8_t* p) {
-    Quad r;
-    std::memcpy(r.v, p, sizeof r.v);
-    return r;
-  }
-
-  template <int kMaxWeight>
-  struct Dot {
-    int32_t sums[16];
-    PIE_INLINE void begin(const int32_t* start, int shift) {
-      for (int32_t& sum : sums) sum = start == nullptr ? 0 : *start * (1 << shift);
-    }
-    template <int kIndex>
-    [[gnu::noinline]] void add(const Quads& w, Quad x) {
-      for (int i = 0; i < 16; ++i) {
-        for (int b = 0; b < 4; ++b) sums[i] += w.v[4 * i + b] * x.v[b];
-      }
-    }
-    PIE_INLINE I sum(const int32_t*, int) const {
-      I r;
-      std::memcpy(r.v, sums, sizeof r.v);
-      return r;
-    }
-  };
 
   PIE_INLINE static void prefetch(const std::byte*) {}
 

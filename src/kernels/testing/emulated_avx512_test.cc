@@ -5,8 +5,10 @@
 #include "kernels/simd/avx512.h"
 #include "kernels/testing/kernel_sets.h"
 #include "kernels/tile/kernel_set_of.h"
+#include "kernels/tile/peak.h"
 #include "kernels/tile/run_product.h"
 
 namespace pie::kernels {
-const KernelSet kEmulatedAvx512Kernels = kernel_set_of<Avx512>(run_product<Avx512>);
+const KernelSet kEmulatedAvx512Kernels =
+    kernel_set_of<Avx512>(run_product<Avx512>, run_dot_products<Avx512>);
 }

@@ -8,11 +8,12 @@
 namespace pie::kernels {
 namespace {
 
-/// Two neighbouring quads of 16 rows.
-template <class S>
-struct QuadPair {
-  typename S::Quads even, odd;
-};
+/// Quad `kQuad` of a group from its vectors of nibbles.
+template <class S, int kQuad>
+PIE_INLINE typename S::Quads nibbles(const QuadVector* vectors) {
+  const auto both = S::load_quads(vectors[kQuad / 2]);
+  return kQuad % 2 == 0 ? S::low_nibbles(both) : S::high_nibbles(both);
+}
 
 /// What a block of several groups says once, widened: scales of the superblock.
 template <class S>
@@ -35,16 +36,13 @@ struct SimpleFormat {
   PIE_INLINE static BlockScales<S> block_scales(const Block&, int) {
     return {S::zero(), S::zero()};
   }
-  template <int kPair>
-  PIE_INLINE static QuadPair<S> quads(const Block& block, int half) {
-    const auto nibbles = S::load_quads(block.nibbles[half][kPair]);
-    const QuadPair<S> pair = {S::low_nibbles(nibbles), S::high_nibbles(nibbles)};
+  template <int kQuad>
+  PIE_INLINE static typename S::Quads quads(const Block& block, int half) {
+    const auto four_bits = nibbles<S, kQuad>(block.nibbles[half]);
     if constexpr (kFifthBit) {
-      const auto bits = S::load_quads(block.high_bits[half]);
-      return {S::template put_bits<2 * kPair, 1>(pair.even, bits),
-              S::template put_bits<2 * kPair + 1, 1>(pair.odd, bits)};
+      return S::template put_bits<kQuad, 1>(four_bits, S::load_quads(block.high_bits[half]));
     } else {
-      return pair;
+      return four_bits;
     }
   }
   PIE_INLINE static F scale(const Block& block, const BlockScales<S>&, int half, int) {
@@ -61,10 +59,9 @@ struct SimpleFormat {
 
 template <class S>
 struct FormatQ8_0 : SimpleFormat<S, PanelQ8_0, 255, false, 7, false> {
-  template <int kPair>
-  PIE_INLINE static QuadPair<S> quads(const PanelQ8_0& block, int half) {
-    return {S::load_quads(block.bytes[half][2 * kPair]),
-            S::load_quads(block.bytes[half][2 * kPair + 1])};
+  template <int kQuad>
+  PIE_INLINE static typename S::Quads quads(const PanelQ8_0& block, int half) {
+    return S::load_quads(block.bytes[half][kQuad]);
   }
 };
 
@@ -86,10 +83,10 @@ struct FormatWithMinima {
   PIE_INLINE static BlockScales<S> block_scales(const Block& block, int half) {
     return {S::load_f16(block.d[half]), S::negate(S::load_f16(block.d_min[half]))};
   }
-  template <int kPair>
-  PIE_INLINE static QuadPair<S> quads(const Group& group, int half) {
+  template <int kQuad>
+  PIE_INLINE static typename S::Quads quads(const Group& group, int half) {
     using Nibbles = SimpleFormat<S, Group, kMax, false, -1, kFifthBit>;
-    return Nibbles::template quads<kPair>(group, half);
+    return Nibbles::template quads<kQuad>(group, half);
   }
   PIE_INLINE static F scale(const Group& group, const BlockScales<S>& block, int half, int) {
     return S::mul(block.d, S::load_u8(group.scale[half]));
@@ -116,13 +113,10 @@ struct FormatQ6_K {
   PIE_INLINE static BlockScales<S> block_scales(const Block& block, int half) {
     return {S::load_f16(block.d[half]), S::zero()};
   }
-  template <int kPair>
-  PIE_INLINE static QuadPair<S> quads(const Group& group, int half) {
-    const auto nibbles = S::load_quads(group.nibbles[half][kPair]);
-    const auto bits = S::load_quads(group.high_bits[half][kPair / 2]);
-    constexpr int kBit = kPair % 2 * 4;
-    return {S::template put_bits<kBit, 2>(S::low_nibbles(nibbles), bits),
-            S::template put_bits<kBit + 2, 2>(S::high_nibbles(nibbles), bits)};
+  template <int kQuad>
+  PIE_INLINE static typename S::Quads quads(const Group& group, int half) {
+    const auto bits = S::load_quads(group.high_bits[half][kQuad / 4]);
+    return S::template put_bits<kQuad % 4 * 2, 2>(nibbles<S, kQuad>(group.nibbles[half]), bits);
   }
   PIE_INLINE static F scale(const Group& group, const BlockScales<S>& block, int half, int part) {
     return S::mul(block.d, S::load_i8(group.scale[part][half]));

@@ -6,9 +6,9 @@
 namespace pie::kernels {
 namespace {
 
-/// The kernels over a SIMD type, around a product.
+/// The kernels over a SIMD type, around a product and its dot products.
 template <class S>
-constexpr KernelSet kernel_set_of(void (*product)(const Product&)) {
+constexpr KernelSet kernel_set_of(void (*product)(const Product&), uint64_t (*peak)(uint64_t)) {
   return {.product = product,
           .pack_activations = pack_tokens<S>,
           .rms_norm = rms_norm_row<S>,
@@ -19,7 +19,8 @@ constexpr KernelSet kernel_set_of(void (*product)(const Product&)) {
           .soft_cap = soft_cap_row<S>,
           .silu_mul = silu_mul_row<S>,
           .gelu_mul = gelu_mul_row<S>,
-          .exp = exp_row<S>};
+          .exp = exp_row<S>,
+          .peak_dot_products = peak};
 }
 
 }  // namespace

@@ -38,57 +38,89 @@ struct GroupActivations {
   }
 };
 
-/// Adds one group of kHalves_ halves, beginning with first_half, to f: for each scale of the group
+/// Which of a tile's sums are computed together: as many as the registers hold.
+template <int kFirstHalf_, int kHalfCount_, int kFirstToken_, int kTokenCount_>
+struct Part {
+  static constexpr int kFirstHalf = kFirstHalf_;
+  static constexpr int kHalfCount = kHalfCount_;
+  static constexpr int kFirstToken = kFirstToken_;
+  static constexpr int kTokenCount = kTokenCount_;
+  /// f(half, token) for each sum of the part.
+  template <class Function>
+  PIE_INLINE static void each(const Function& f) {
+    each_index<kFirstToken, kFirstToken + kTokenCount>([&](auto t) PIE_INLINE_LAMBDA {
+      each_index<kFirstHalf, kFirstHalf + kHalfCount>([&](auto h) PIE_INLINE_LAMBDA { f(h, t); });
+    });
+  }
+};
+
+/// Adds scale number `kScale` of a group to f:
 ///   f = fma(float(exact integer sum) * d_x, scale, f), then f = fma(minimum, d_sum_x, f).
-template <class S, class Reader, int kTokens, int kHalves_, class Group>
-PIE_INLINE void add_group(const Group& group, const BlockScales<S>* scales,
-                          GroupActivations<kTokens> x, int first_half,
-                          typename S::F (*f)[kTokens]) {
+template <class S, class Reader, class Here, int kScale, int kTokens, class Group>
+PIE_INLINE void add_scaled_sums(const Group& group, const BlockScales<S>* scales,
+                                GroupActivations<kTokens> x, typename S::F (*f)[kTokens]) {
   using F = typename S::F;
-  constexpr int kParts = Reader::kScalesPerGroup;
-  constexpr int kPairs = kGroupQuads / 2 / kParts;
-  each_index<0, kParts>([&](auto part) PIE_INLINE_LAMBDA {
-    typename S::template Dot<Reader::kMaxWeight> dots[kHalves_][kTokens];
-    const int32_t* start = Reader::kOffsetShift < 0 ? nullptr
-                           : kParts == 1            ? x.minus_sum()
-                                                    : x.minus_sum_16(part);
-    const auto start_of = [&](int token) PIE_INLINE_LAMBDA {
-      return Reader::kOffsetShift < 0 ? nullptr : start + token;
-    };
-    each_index<0, kTokens>([&](auto t) PIE_INLINE_LAMBDA {
-      each_index<0, kHalves_>(
-          [&](auto h) PIE_INLINE_LAMBDA { dots[h][t].begin(start_of(t), Reader::kOffsetShift); });
-    });
-    each_index<0, kPairs>([&](auto p) PIE_INLINE_LAMBDA {
-      constexpr int kPair = decltype(part)::value * kPairs + decltype(p)::value;
-      QuadPair<S> w[kHalves_];
-      each_index<0, kHalves_>([&](auto h) PIE_INLINE_LAMBDA {
-        w[h] = Reader::template quads<kPair>(group, first_half + h);
-      });
-      each_index<0, kTokens>([&](auto t) PIE_INLINE_LAMBDA {
-        const auto quad = S::broadcast(x.q(t) + 8 * kPair);
-        each_index<0, kHalves_>([&](auto h) PIE_INLINE_LAMBDA {
-          dots[h][t].template add<2 * decltype(p)::value>(w[h].even, quad);
+  constexpr int kQuads = kGroupQuads / Reader::kScalesPerGroup;
+  constexpr int kShift = Reader::kOffsetShift;
+  typename S::template Dot<Reader::kMaxWeight> dots[kHalves][kTokens];
+  const auto start_of = [&](int token) PIE_INLINE_LAMBDA {
+    return kShift < 0                     ? nullptr
+           : Reader::kScalesPerGroup == 1 ? x.minus_sum() + token
+                                          : x.minus_sum_16(kScale) + token;
+  };
+  Here::each([&](auto h, auto t) PIE_INLINE_LAMBDA { dots[h][t].begin(start_of(t), kShift); });
+  each_index<0, kQuads>([&](auto quad) PIE_INLINE_LAMBDA {
+    constexpr int kQuad = kScale * kQuads + decltype(quad)::value;
+    typename S::Quads w[kHalves];
+    S::forget_loads();
+    each_index<Here::kFirstHalf, Here::kFirstHalf + Here::kHalfCount>(
+        [&](auto h) PIE_INLINE_LAMBDA { w[h] = Reader::template quads<kQuad>(group, h); });
+    each_index<Here::kFirstToken, Here::kFirstToken + Here::kTokenCount>(
+        [&](auto t) PIE_INLINE_LAMBDA {
+          const auto of_token = S::broadcast(x.q(t) + 4 * kQuad);
+          each_index<Here::kFirstHalf, Here::kFirstHalf + Here::kHalfCount>(
+              [&](auto h) PIE_INLINE_LAMBDA {
+                dots[h][t].template add<decltype(quad)::value>(w[h], of_token);
+              });
         });
-      });
-      each_index<0, kTokens>([&](auto t) PIE_INLINE_LAMBDA {
-        const auto quad = S::broadcast(x.q(t) + 8 * kPair + 4);
-        each_index<0, kHalves_>([&](auto h) PIE_INLINE_LAMBDA {
-          dots[h][t].template add<2 * decltype(p)::value + 1>(w[h].odd, quad);
-        });
-      });
-    });
-    each_index<0, kHalves_>([&](auto h) PIE_INLINE_LAMBDA {
-      const F scale = Reader::scale(group, scales[h], first_half + h, part);
-      const F minimum = Reader::minimum(group, scales[h], first_half + h);
-      each_index<0, kTokens>([&](auto t) PIE_INLINE_LAMBDA {
-        const F sum = S::to_float(dots[h][t].sum(start_of(t), Reader::kOffsetShift));
-        f[h][t] = S::fma(S::mul(sum, S::set1(x.d()[t])), scale, f[h][t]);
-        if constexpr (Reader::kHasMinimum) {
-          f[h][t] = S::fma(minimum, S::set1(x.d_sum()[t]), f[h][t]);
-        }
-      });
-    });
+  });
+  F scale[kHalves];
+  F minimum[kHalves];
+  each_index<Here::kFirstHalf, Here::kFirstHalf + Here::kHalfCount>([&](auto h) PIE_INLINE_LAMBDA {
+    scale[h] = Reader::scale(group, scales[h], h, kScale);
+    minimum[h] = Reader::minimum(group, scales[h], h);
+  });
+  Here::each([&](auto h, auto t) PIE_INLINE_LAMBDA {
+    const F sum = S::to_float(dots[h][t].sum(start_of(t), kShift));
+    f[h][t] = S::fma(S::mul(sum, S::set1(x.d()[t])), scale[h], f[h][t]);
+    if constexpr (Reader::kHasMinimum) {
+      f[h][t] = S::fma(minimum[h], S::set1(x.d_sum()[t]), f[h][t]);
+    }
+  });
+}
+
+/// Part number `kPart` of a tile of kTokens tokens.
+template <class S, class Reader, int kTokens>
+struct Parts {
+  static constexpr int kMost = S::template Dot<Reader::kMaxWeight>::kTokensAtOnce;
+  static constexpr int kOfTokens = (kTokens + kMost - 1) / kMost;
+  static constexpr int kOfHalves = kHalves / S::kHalvesAtOnce;
+  static constexpr int kCount = kOfTokens * kOfHalves;
+  static constexpr int token(int of_tokens) { return of_tokens * kTokens / kOfTokens; }
+  template <int kPart>
+  using Of = Part<kPart % kOfHalves * S::kHalvesAtOnce, S::kHalvesAtOnce, token(kPart / kOfHalves),
+                  token(kPart / kOfHalves + 1) - token(kPart / kOfHalves)>;
+};
+
+/// Adds a group to all sums of a tile, part by part.
+template <class S, class Reader, int kTokens, class Group>
+PIE_INLINE void add_group(const Group& group, const BlockScales<S>* scales,
+                          GroupActivations<kTokens> x, typename S::F (*f)[kTokens]) {
+  using All = Parts<S, Reader, kTokens>;
+  each_index<0, All::kCount * Reader::kScalesPerGroup>([&](auto i) PIE_INLINE_LAMBDA {
+    using Here = typename All::template Of<decltype(i)::value / Reader::kScalesPerGroup>;
+    constexpr int kScale = decltype(i)::value % Reader::kScalesPerGroup;
+    add_scaled_sums<S, Reader, Here, kScale>(group, scales, x, f);
   });
 }
 
@@ -99,7 +131,6 @@ void quantized_tile(const std::byte* panel, uint32_t k, const std::byte* activat
   using F = typename S::F;
   using Reader = FormatReader<S, kFormat>;
   using Block = typename Reader::Block;
-  constexpr int kAtOnce = S::kHalvesAtOnce;
   F f[kHalves][kTokens];
   each_index<0, kTokens>([&](auto t) PIE_INLINE_LAMBDA {
     each_index<0, kHalves>([&](auto h) PIE_INLINE_LAMBDA { f[h][t] = S::zero(); });
@@ -114,10 +145,7 @@ void quantized_tile(const std::byte* panel, uint32_t k, const std::byte* activat
     for (int g = 0; g < Reader::kGroups; ++g, x.data += kTokens * kActivationGroupBytes) {
       prefetch_some<S>(ahead);
       const auto& group = Reader::group(*block, g);
-      each_index<0, kHalves / kAtOnce>([&](auto pass) PIE_INLINE_LAMBDA {
-        constexpr int kFirst = decltype(pass)::value * kAtOnce;
-        add_group<S, Reader, kTokens, kAtOnce>(group, scales + kFirst, x, kFirst, f + kFirst);
-      });
+      add_group<S, Reader, kTokens>(group, scales, x, f);
     }
   }
   each_index<0, kTokens>([&](auto t) PIE_INLINE_LAMBDA {
