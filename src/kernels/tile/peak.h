@@ -9,8 +9,9 @@ namespace {
 /// that a product of 4-bit weights can reach. Returns the multiplications and additions done.
 template <class S>
 uint64_t run_dot_products(uint64_t rounds) {
-  alignas(64) const QuadVector weights = {1, 2, 3, 4, 5, 6, 7, 8};
+  alignas(64) QuadVector weights = {1, 2, 3, 4, 5, 6, 7, 8};
   const int8_t quad[4] = {1, -2, 3, -4};
+  __asm__ volatile("" : : "r"(weights) : "memory");  // nothing is known of their values
   const auto w = S::load_quads(weights);
   auto x = S::broadcast(quad);
   for (uint64_t round = 0; round < rounds; ++round) {
