@@ -42,6 +42,12 @@ class InstanceContext {
   virtual ~InstanceContext() = default;
 };
 
+/// A variant among the arguments: its case, and what it carries where that is a string.
+struct VariantCase {
+  std::string name;
+  std::string text;
+};
+
 /// One call from a program into the host. Valid during the host function only; asynchronous
 /// functions take from it what they need before they return their events.
 /// Argument accessors check kinds: a mismatch is a bug of ours, reported as GuestError.
@@ -52,6 +58,7 @@ class Call {
   virtual size_t argument_count() const = 0;
   virtual bool boolean(size_t i) const = 0;
   virtual uint8_t u8(size_t i) const = 0;
+  virtual uint16_t u16(size_t i) const = 0;
   virtual uint32_t u32(size_t i) const = 0;
   virtual uint64_t u64(size_t i) const = 0;
   virtual int64_t s64(size_t i) const = 0;
@@ -59,12 +66,21 @@ class Call {
   virtual std::string_view string(size_t i) const = 0;
   virtual std::string_view enumeration(size_t i) const = 0;  ///< the case's name
   virtual std::optional<uint32_t> optional_u32(size_t i) const = 0;
+  virtual std::optional<uint64_t> optional_u64(size_t i) const = 0;
+  virtual std::optional<std::string> optional_string(size_t i) const = 0;
+  virtual VariantCase variant(size_t i) const = 0;
+  virtual std::optional<VariantCase> optional_variant(size_t i) const = 0;
   virtual bool result_is_ok(size_t i) const = 0;
+  /// result<_, variant>: the error's case; "" when it is ok.
+  virtual std::string result_error(size_t i) const = 0;
   virtual std::vector<uint8_t> bytes(size_t i) const = 0;
   virtual std::vector<uint32_t> u32s(size_t i) const = 0;
   virtual std::vector<float> f32s(size_t i) const = 0;
   virtual std::vector<std::string> strings(size_t i) const = 0;
   virtual std::vector<std::vector<uint32_t>> u32_lists(size_t i) const = 0;
+  virtual std::vector<std::string> byte_lists(size_t i) const = 0;  ///< list<list<u8>>
+  /// list<tuple<string, list<u8>>>
+  virtual std::vector<std::pair<std::string, std::string>> named_bytes(size_t i) const = 0;
   /// list<record>: the string fields of each record, in declaration order.
   virtual std::vector<std::vector<std::string>> string_records(size_t i) const = 0;
 
@@ -73,7 +89,7 @@ class Call {
   std::shared_ptr<T> object(size_t i) {
     return cast<T>(object_at(i), i);
   }
-  /// The objects of a list<borrow<resource>>.
+  /// The objects of a list<borrow<resource>>; also the one of an option or a result, if it has one.
   template <class T>
   std::vector<std::shared_ptr<T>> objects(size_t i) {
     std::vector<std::shared_ptr<T>> all;

@@ -4,8 +4,6 @@
 
 #include <utility>
 
-#include "wasm/value_convert.h"
-
 namespace pie::wasm {
 namespace {
 
@@ -97,6 +95,22 @@ std::vector<T> items_of(const wasmtime_component_vallist_t& list, size_t i,
 
 uint32_t get_u32(const Val& val) { return val.of.u32; }
 std::string get_string(const Val& val) { return {val.of.string.data, val.of.string.size}; }
+std::string bytes_of(const wasmtime_component_vallist_t& list, size_t i) {
+  std::string bytes(list.size, '\0');
+  for (size_t k = 0; k < list.size; ++k) {
+    if (list.data[k].kind != WASMTIME_COMPONENT_U8) throw_mismatch(i);
+    bytes[k] = static_cast<char>(list.data[k].of.u8);
+  }
+  return bytes;
+}
+VariantCase case_of(const Val& val, size_t i) {
+  if (val.kind != WASMTIME_COMPONENT_VARIANT) throw_mismatch(i);
+  const auto& variant = val.of.variant;
+  VariantCase found{{variant.discriminant.data, variant.discriminant.size}, {}};
+  if (variant.val && variant.val->kind == WASMTIME_COMPONENT_STRING)
+    found.text = get_string(*variant.val);
+  return found;
+}
 
 }  // namespace
 
@@ -104,6 +118,18 @@ void take_handles(InstanceState& state, wasmtime_context_t* context, const Val* 
                   size_t argument_count) {
   HandleCollector collector(state, context);
   for (size_t i = 0; i < argument_count; ++i) collector.collect(i, arguments[i]);
+}
+
+MakeHandle handle_maker(InstanceState& state, wasmtime_context_t* context) {
+  return [&state, context](const Value::Node::Handle& handle) {
+    const uint32_t type = state.component->resource_number(handle.resource);
+    const uint32_t number = state.handles.add(handle.object);
+    const HostResource host(wasmtime_component_resource_host_new(true, number, type));
+    wasmtime_component_resource_any_t* any = nullptr;
+    const WasmError error(wasmtime_component_resource_host_to_any(context, host.get(), &any));
+    if (error) throw GuestError("can't give a handle: " + text_of(*error));
+    return any;
+  };
 }
 
 const Val& HostCall::argument(size_t i, wasmtime_component_valkind_t kind) const {
@@ -116,6 +142,7 @@ const wasmtime_component_vallist_t& HostCall::list(size_t i) const {
 
 bool HostCall::boolean(size_t i) const { return argument(i, WASMTIME_COMPONENT_BOOL).of.boolean; }
 uint8_t HostCall::u8(size_t i) const { return argument(i, WASMTIME_COMPONENT_U8).of.u8; }
+uint16_t HostCall::u16(size_t i) const { return argument(i, WASMTIME_COMPONENT_U16).of.u16; }
 uint32_t HostCall::u32(size_t i) const { return argument(i, WASMTIME_COMPONENT_U32).of.u32; }
 uint64_t HostCall::u64(size_t i) const { return argument(i, WASMTIME_COMPONENT_U64).of.u64; }
 int64_t HostCall::s64(size_t i) const { return argument(i, WASMTIME_COMPONENT_S64).of.s64; }
@@ -134,8 +161,34 @@ std::optional<uint32_t> HostCall::optional_u32(size_t i) const {
   if (payload->kind != WASMTIME_COMPONENT_U32) throw_mismatch(i);
   return payload->of.u32;
 }
+std::optional<uint64_t> HostCall::optional_u64(size_t i) const {
+  const Val* payload = argument(i, WASMTIME_COMPONENT_OPTION).of.option;
+  if (!payload) return std::nullopt;
+  if (payload->kind != WASMTIME_COMPONENT_U64) throw_mismatch(i);
+  return payload->of.u64;
+}
+std::optional<std::string> HostCall::optional_string(size_t i) const {
+  const Val* payload = argument(i, WASMTIME_COMPONENT_OPTION).of.option;
+  if (!payload) return std::nullopt;
+  if (payload->kind != WASMTIME_COMPONENT_STRING) throw_mismatch(i);
+  return get_string(*payload);
+}
+VariantCase HostCall::variant(size_t i) const {
+  return case_of(argument(i, WASMTIME_COMPONENT_VARIANT), i);
+}
+std::optional<VariantCase> HostCall::optional_variant(size_t i) const {
+  const Val* payload = argument(i, WASMTIME_COMPONENT_OPTION).of.option;
+  if (!payload) return std::nullopt;
+  return case_of(*payload, i);
+}
 bool HostCall::result_is_ok(size_t i) const {
   return argument(i, WASMTIME_COMPONENT_RESULT).of.result.is_ok;
+}
+std::string HostCall::result_error(size_t i) const {
+  const auto& result = argument(i, WASMTIME_COMPONENT_RESULT).of.result;
+  if (result.is_ok) return {};
+  if (!result.val) throw_mismatch(i);
+  return case_of(*result.val, i).name;
 }
 std::vector<uint8_t> HostCall::bytes(size_t i) const {
   return items_of<uint8_t>(list(i), i, WASMTIME_COMPONENT_U8,
@@ -163,6 +216,32 @@ std::vector<std::vector<uint32_t>> HostCall::u32_lists(size_t i) const {
   return lists;
 }
 
+std::vector<std::string> HostCall::byte_lists(size_t i) const {
+  const auto& outer = list(i);
+  std::vector<std::string> lists;
+  lists.reserve(outer.size);
+  for (size_t k = 0; k < outer.size; ++k) {
+    if (outer.data[k].kind != WASMTIME_COMPONENT_LIST) throw_mismatch(i);
+    lists.push_back(bytes_of(outer.data[k].of.list, i));
+  }
+  return lists;
+}
+
+std::vector<std::pair<std::string, std::string>> HostCall::named_bytes(size_t i) const {
+  const auto& outer = list(i);
+  std::vector<std::pair<std::string, std::string>> named;
+  named.reserve(outer.size);
+  for (size_t k = 0; k < outer.size; ++k) {
+    const Val& item = outer.data[k];
+    if (item.kind != WASMTIME_COMPONENT_TUPLE || item.of.tuple.size != 2) throw_mismatch(i);
+    const Val* pair = item.of.tuple.data;
+    if (pair[0].kind != WASMTIME_COMPONENT_STRING || pair[1].kind != WASMTIME_COMPONENT_LIST)
+      throw_mismatch(i);
+    named.emplace_back(get_string(pair[0]), bytes_of(pair[1].of.list, i));
+  }
+  return named;
+}
+
 std::vector<std::vector<std::string>> HostCall::string_records(size_t i) const {
   const auto& outer = list(i);
   std::vector<std::vector<std::string>> records;
@@ -180,15 +259,7 @@ std::vector<std::vector<std::string>> HostCall::string_records(size_t i) const {
 
 void HostCall::ret(Value value) {
   if (result_count_ == 0) throw GuestError("has no result in the program's import, but gives one");
-  const Val val = to_wasmtime(value, [this](const Value::Node::Handle& handle) {
-    const uint32_t type = state_.component->resource_number(handle.resource);
-    const uint32_t number = state_.handles.add(handle.object);
-    const HostResource host(wasmtime_component_resource_host_new(true, number, type));
-    wasmtime_component_resource_any_t* any = nullptr;
-    const WasmError error(wasmtime_component_resource_host_to_any(context_, host.get(), &any));
-    if (error) throw GuestError("can't give a handle: " + text_of(*error));
-    return any;
-  });
+  const Val val = to_wasmtime(value, handle_maker(state_, context_));
   wasmtime_component_val_delete(&results_[0]);
   results_[0] = val;
 }

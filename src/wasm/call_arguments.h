@@ -1,9 +1,11 @@
 #pragma once
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "wasm/host_call.h"
+#include "wasm/value_convert.h"
 
 namespace pie::wasm {
 
@@ -11,6 +13,10 @@ namespace pie::wasm {
 /// leave the table, borrows are given back. Throws GuestError for a handle that is not ours.
 void take_handles(InstanceState& state, wasmtime_context_t* context,
                   const wasmtime_component_val_t* arguments, size_t argument_count);
+
+/// Gives handles of the instance to objects; `context` is that of its store, whose call is the
+/// current one. What it makes throws LimitError at the limit, GuestError when a handle can't be.
+MakeHandle handle_maker(InstanceState& state, wasmtime_context_t* context);
 
 /// The Call of one host function over wasmtime's values.
 class HostCall final : public Call {
@@ -28,6 +34,7 @@ class HostCall final : public Call {
   size_t argument_count() const override { return argument_count_; }
   bool boolean(size_t i) const override;
   uint8_t u8(size_t i) const override;
+  uint16_t u16(size_t i) const override;
   uint32_t u32(size_t i) const override;
   uint64_t u64(size_t i) const override;
   int64_t s64(size_t i) const override;
@@ -35,12 +42,19 @@ class HostCall final : public Call {
   std::string_view string(size_t i) const override;
   std::string_view enumeration(size_t i) const override;
   std::optional<uint32_t> optional_u32(size_t i) const override;
+  std::optional<uint64_t> optional_u64(size_t i) const override;
+  std::optional<std::string> optional_string(size_t i) const override;
+  VariantCase variant(size_t i) const override;
+  std::optional<VariantCase> optional_variant(size_t i) const override;
   bool result_is_ok(size_t i) const override;
+  std::string result_error(size_t i) const override;
   std::vector<uint8_t> bytes(size_t i) const override;
   std::vector<uint32_t> u32s(size_t i) const override;
   std::vector<float> f32s(size_t i) const override;
   std::vector<std::string> strings(size_t i) const override;
   std::vector<std::vector<uint32_t>> u32_lists(size_t i) const override;
+  std::vector<std::string> byte_lists(size_t i) const override;
+  std::vector<std::pair<std::string, std::string>> named_bytes(size_t i) const override;
   std::vector<std::vector<std::string>> string_records(size_t i) const override;
   void ret(Value value) override;
 

@@ -55,6 +55,13 @@ bool is_run_function(const wasmtime_component_func_type_t* type) {
 
 }  // namespace
 
+/// Whether a function is `func(request: own<..>, response-out: own<..>)`.
+bool is_handler_function(const wasmtime_component_func_type_t* type) {
+  ValueType result;
+  return wasmtime_component_func_type_param_count(type) == 2 &&
+         !wasmtime_component_func_type_result(type, &result);
+}
+
 /// Builds one LinkedComponent.
 class ComponentLinker {
  public:
@@ -181,15 +188,32 @@ class ComponentLinker {
         type_.get(), [this](const std::string& name, const Item& item) -> Result<void> {
           if (item.kind != WASMTIME_COMPONENT_ITEM_COMPONENT_INSTANCE) return {};
           target_.exports_.insert(without_version(name));
-          if (name == kRunInterface) return check_run(item.of.component_instance);
+          if (name == kRunInterface) return take_run(name, item.of.component_instance);
+          if (without_version(name) == kHttpInterface)
+            return take_handler(name, item.of.component_instance);
           return {};
         }));
-    if (target_.exports_.contains(std::string(kRunInterface))) return find_run();
-    if (target_.exports_.contains(std::string(kHttpInterface))) return {};
+    if (target_.run_ || target_.handler_) return {};
     return invalid(
         fmt::format("got a component without the export '{}' (or '{}'), expected one of them; "
                     "export it, as the SDK does",
                     kRunInterface, kHttpInterface));
+  }
+
+  Result<void> take_run(const std::string& name, const wasmtime_component_instance_type_t* type) {
+    PIE_TRY(check_run(type));
+    target_.run_ = function_of(name, "run");
+    return {};
+  }
+
+  Result<void> take_handler(const std::string& name,
+                            const wasmtime_component_instance_type_t* type) {
+    if (!version_served(name))
+      return invalid(fmt::format(
+          "got the export '{}', expected wasi:http 0.2.x; build the program for WASI 0.2", name));
+    PIE_TRY(check_handler(name, type));
+    target_.handler_ = function_of(name, "handle");
+    return {};
   }
 
   Result<void> check_run(const wasmtime_component_instance_type_t* type) {
@@ -207,14 +231,30 @@ class ComponentLinker {
                     kRunInterface));
   }
 
-  Result<void> find_run() {
-    const ExportIndex interface(wasmtime_component_get_export_index(
-        target_.component_.get(), nullptr, kRunInterface.data(), kRunInterface.size()));
-    if (interface)
-      target_.run_.reset(
-          wasmtime_component_get_export_index(target_.component_.get(), interface.get(), "run", 3));
-    if (target_.run_) return {};
-    return Error{ErrorCode::kInternal, "[component] the export 'run' has no index"};
+  Result<void> check_handler(const std::string& interface,
+                             const wasmtime_component_instance_type_t* type) {
+    bool found = false;
+    PIE_TRY(each<wasmtime_component_instance_type_export_nth>(
+        type, [&](const std::string& name, const Item& item) -> Result<void> {
+          found |= name == "handle" && item.kind == WASMTIME_COMPONENT_ITEM_COMPONENT_FUNC &&
+                   is_handler_function(item.of.component_func);
+          return {};
+        }));
+    if (found) return {};
+    return invalid(fmt::format(
+        "got an export '{}' of another shape, expected 'handle: func(request: incoming-request, "
+        "response-out: response-outparam)' in it",
+        interface));
+  }
+
+  /// A function of an exported interface; null when it has none of this name.
+  ExportIndex function_of(const std::string& interface, std::string_view name) const {
+    const wasmtime_component_t* component = target_.component_.get();
+    const ExportIndex outer(wasmtime_component_get_export_index(
+        component, nullptr, interface.data(), interface.size()));
+    if (!outer) return nullptr;
+    return ExportIndex(
+        wasmtime_component_get_export_index(component, outer.get(), name.data(), name.size()));
   }
 
   uint32_t number_of(const std::string& resource) {

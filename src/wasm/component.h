@@ -42,8 +42,10 @@ class LinkedComponent final : public Component {
   const Engine& engine() const { return *engine_; }
   const wasmtime_component_t* raw() const { return component_.get(); }
   const wasmtime_component_linker_t* linker() const { return linker_.get(); }
-  /// The function inferlet:core/run#run; null when it is not exported.
-  const wasmtime_component_export_index_t* run_export() const { return run_.get(); }
+  /// The function that the entry names; null when it is not exported.
+  const wasmtime_component_export_index_t* entry_export(Entry entry) const {
+    return entry == Entry::kRun ? run_.get() : handler_.get();
+  }
   /// The number of a resource ("interface/name") in the linker; 0 when it is not imported.
   uint32_t resource_number(const std::string& name) const;
   /// The name of the resource that a type stands for; empty for the guest's own.
@@ -60,7 +62,7 @@ class LinkedComponent final : public Component {
   std::vector<std::unique_ptr<Import>> imports_;
   RawComponent component_;
   Linker linker_;
-  ExportIndex run_;
+  ExportIndex run_, handler_;
 };
 
 }  // namespace pie::wasm

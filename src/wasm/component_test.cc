@@ -139,14 +139,30 @@ TEST_F(ComponentTest, exports_are_known_by_interface) {
   EXPECT_EQ((*compiled)->hash(), "hash");
 }
 
-TEST_F(ComponentTest, http_handler_is_accepted_but_not_run) {
-  const auto compiled = runtime_->compile(from_text(R"((component
-    (core module $m (func (export "handle")))
+/// A component whose `handle` has these parameters, in core and component form.
+std::string handler(const std::string& core, const std::string& parameters,
+                    const std::string& version) {
+  return joined({R"((component (core module $m (func (export "handle") )", core, R"())
     (core instance $i (instantiate $m))
-    (func $handle (canon lift (core func $i "handle")))
+    (func $handle )",
+                 parameters, R"( (canon lift (core func $i "handle")))
     (instance $inst (export "handle" (func $handle)))
-    (export "wasi:http/incoming-handler@0.2.3" (instance $inst))))"),
-                                          "hash");
+    (export "wasi:http/incoming-handler@)",
+                 version, R"(" (instance $inst))))"});
+}
+
+TEST_F(ComponentTest, http_handler_of_another_shape_or_version_is_refused) {
+  const auto shape = runtime_->compile(from_text(handler("", "", "0.2.3")), "shape");
+  ASSERT_FALSE(shape.ok());
+  EXPECT_NE(shape.error().message.find("another shape"), std::string::npos);
+  const std::string two = R"((param "request" u32) (param "response-out" u32))";
+  EXPECT_FALSE(runtime_->compile(from_text(handler("(param i32 i32)", two, "0.3.0")), "v").ok());
+}
+
+TEST_F(ComponentTest, http_handler_is_accepted_but_not_run) {
+  const std::string two = R"((param "request" u32) (param "response-out" u32))";
+  const auto compiled =
+      runtime_->compile(from_text(handler("(param i32 i32)", two, "0.2.3")), "hash");
   ASSERT_TRUE(compiled.ok()) << compiled.error().message;
   EXPECT_TRUE((*compiled)->exports("wasi:http/incoming-handler"));
   InstanceSpec spec;

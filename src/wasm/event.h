@@ -9,7 +9,8 @@
 namespace pie::wasm {
 
 /// Readiness that programs wait on: what stands behind every pollable, ours and WASI's alike.
-/// Thread-safe. Level-triggered: fire() makes it ready until reset().
+/// Thread-safe. Level-triggered: fire() makes it ready until reset(). One over a condition of its
+/// own overrides ready() and add_waiter(), and calls fire() when it may hold.
 class Event {
  public:
   explicit Event(bool ready = false) : ready_(ready) {}
@@ -17,14 +18,14 @@ class Event {
   Event(const Event&) = delete;
   Event& operator=(const Event&) = delete;
 
-  bool ready() const { return ready_.load(std::memory_order_acquire); }
+  virtual bool ready() const { return ready_.load(std::memory_order_acquire); }
   /// Makes it ready and wakes every waiter. Waiters are called without a lock held.
   void fire();
   /// Makes it not ready again (message queues do, when they run empty).
   void reset() { ready_.store(false, std::memory_order_release); }
 
   /// Calls `wake` at the next fire(); at once, if ready. Returns a token for remove_waiter.
-  uint64_t add_waiter(std::function<void()> wake);
+  virtual uint64_t add_waiter(std::function<void()> wake);
   void remove_waiter(uint64_t token);
 
  private:

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <ctime>
+#include <exception>
 #include <utility>
 
+#include "wasm/call_arguments.h"
 #include "wasm/trap_text.h"
 #include "wasm/wasmtime_extra.h"
 
@@ -38,6 +40,8 @@ Fiber::Fiber(std::shared_ptr<Scheduler> scheduler, InstanceSpec spec,
     : InstanceState(spec.limits.handles_max),
       scheduler_(std::move(scheduler)),
       limits_(spec.limits),
+      entry_(spec.entry),
+      argument_values_(std::move(spec.arguments)),
       on_end_(std::move(spec.on_end)),
       on_blocked_(std::move(spec.on_blocked)),
       on_released_(std::move(on_released)),
@@ -104,19 +108,29 @@ bool Fiber::advance() {
     future_.reset();
     if (stage_ == Stage::kRunning || error_) return true;
     stage_ = Stage::kRunning;
-    if (!start_run()) return true;
+    if (!start_call()) return true;
   }
 }
 
-bool Fiber::start_run() {
+bool Fiber::start_call() {
   wasmtime_context_t* context = wasmtime_store_context(store_.get());
-  if (!wasmtime_component_instance_get_func(&instance_, context, component->run_export(),
+  if (!wasmtime_component_instance_get_func(&instance_, context, component->entry_export(entry_),
                                             &function_)) {
-    verdict = Outcome{Outcome::Kind::kFault, "the component's run function is gone", 0};
+    verdict = Outcome{Outcome::Kind::kFault, "the component's entry function is gone", 0};
     return false;
   }
-  future_.reset(
-      wasmtime_component_func_call_async(&function_, context, nullptr, 0, &result_, 1, &error_));
+  try {
+    arguments_.reserve(argument_values_.size());
+    for (const Value& value : argument_values_)
+      arguments_.push_back(to_wasmtime(value, handle_maker(*this, context)));
+  } catch (const std::exception& e) {
+    verdict = Outcome{Outcome::Kind::kFault, e.what(), 0};
+    return false;
+  }
+  argument_values_.clear();
+  const size_t result_count = entry_ == Entry::kRun ? 1 : 0;
+  future_.reset(wasmtime_component_func_call_async(
+      &function_, context, arguments_.data(), arguments_.size(), &result_, result_count, &error_));
   return true;
 }
 
@@ -188,6 +202,7 @@ Outcome Fiber::outcome() {
           0};
     return {Outcome::Kind::kTrap, cause + backtrace_of(*error), 0};
   }
+  if (entry_ == Entry::kHttpHandler) return {};
   const wasmtime_component_valresult_t& result = result_.of.result;
   if (result.is_ok) return {};
   return {Outcome::Kind::kErr, {result.val->of.string.data, result.val->of.string.size}, 0};
@@ -198,6 +213,9 @@ Task::Slice Fiber::end(Outcome outcome) {
   if (error_) wasmtime_error_delete(std::exchange(error_, nullptr));
   wasmtime_component_val_delete(&result_);
   result_ = {};
+  for (auto& argument : arguments_) wasmtime_component_val_delete(&argument);
+  arguments_.clear();
+  argument_values_.clear();
   store_.reset();
   handle_arguments.clear();
   handles.clear();

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "wasm/host_call.h"
 #include "wasm/memory_budget.h"
@@ -13,7 +14,7 @@
 
 namespace pie::wasm {
 
-/// One running instance: a wasmtime store whose call of `run` is polled by the scheduler's
+/// One running instance: a wasmtime store whose call of its entry is polled by the scheduler's
 /// workers. Everything of wasmtime's that belongs to it is made, used and destroyed on them.
 class Fiber final : public Instance,
                     public Task,
@@ -45,7 +46,7 @@ class Fiber final : public Instance,
   void make_store();
   /// Polls; true when the call has ended (well or not).
   bool advance();
-  bool start_run();
+  bool start_call();
   bool over_cpu_limit() const;
   uint64_t slice_cpu_ns() const;
   Outcome outcome();
@@ -54,6 +55,8 @@ class Fiber final : public Instance,
 
   const std::shared_ptr<Scheduler> scheduler_;
   const Limits limits_;
+  const Entry entry_;
+  std::vector<Value> argument_values_;  ///< until the call is made of them
   std::function<void(Outcome)> on_end_;
   std::function<void()> on_blocked_;
   std::function<void(Fiber&)> on_released_, on_gone_;
@@ -70,6 +73,7 @@ class Fiber final : public Instance,
   Store store_;
   wasmtime_component_instance_t instance_{};
   wasmtime_component_func_t function_{};
+  std::vector<wasmtime_component_val_t> arguments_;  ///< alive until the call has ended
   wasmtime_component_val_t result_{};
   wasmtime_error_t* error_ = nullptr;
   CallFuture future_;

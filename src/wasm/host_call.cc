@@ -6,7 +6,6 @@
 #include <string>
 #include <utility>
 
-#include "base/check.h"
 #include "wasm/call_arguments.h"
 #include "wasm/refusal.h"
 #include "wasm/value_convert.h"
@@ -63,9 +62,13 @@ void refuse_or_throw(const Import& import, const wasmtime_component_func_type_t*
 /// A fiber's sleep in an asynchronous host function.
 class PendingWait {
  public:
-  PendingWait(InstanceState& state, Wait wait, wasmtime_component_val_t* results,
-              size_t result_count)
-      : state_(state), wait_(std::move(wait)), results_(results), result_count_(result_count) {}
+  PendingWait(InstanceState& state, wasmtime_context_t* context, Wait wait,
+              wasmtime_component_val_t* results, size_t result_count)
+      : state_(state),
+        context_(context),
+        wait_(std::move(wait)),
+        results_(results),
+        result_count_(result_count) {}
   ~PendingWait() { disarm(); }
   PendingWait(const PendingWait&) = delete;
   PendingWait& operator=(const PendingWait&) = delete;
@@ -89,12 +92,14 @@ class PendingWait {
     if (!wait_.finish) return;
     const Value value = wait_.finish(ready);
     if (result_count_ == 0) return;
-    wasmtime_component_val_delete(&results_[0]);
-    results_[0] = to_wasmtime(value, [](const Value::Node::Handle&) {
-      const bool handles_can_be_made_after_a_wait = false;
-      PIE_CHECK(handles_can_be_made_after_a_wait);
-      return static_cast<wasmtime_component_resource_any_t*>(nullptr);
-    });
+    try {
+      const wasmtime_component_val_t made = to_wasmtime(value, handle_maker(state_, context_));
+      wasmtime_component_val_delete(&results_[0]);
+      results_[0] = made;
+    } catch (const std::exception& e) {
+      // Without a result of its type the call fails, and the verdict says why.
+      state_.verdict = Outcome{Kind::kLimit, e.what(), 0};
+    }
   }
 
   void arm() {
@@ -109,6 +114,8 @@ class PendingWait {
   }
 
   InstanceState& state_;
+  /// That of the call which waits: no other is made of this store before it ends.
+  wasmtime_context_t* const context_;
   Wait wait_;
   wasmtime_component_val_t* const results_;
   const size_t result_count_;
@@ -146,8 +153,8 @@ void call_async_import(void* data, wasmtime_context_t* context,
   *error = guarded(state, import, [&] {
     take_handles(state, context, arguments, argument_count);
     HostCall call(state, context, arguments, argument_count, results, result_count);
-    auto wait =
-        std::make_unique<PendingWait>(state, import.function->async(call), results, result_count);
+    auto wait = std::make_unique<PendingWait>(state, context, import.function->async(call), results,
+                                              result_count);
     *continuation = {wait_is_done, wait.release(), delete_wait};
   });
 }

@@ -12,8 +12,8 @@ namespace pie::wasm {
 using SyncFunction = std::function<void(Call&)>;
 
 /// A host function that waits: it returns the events, the fiber sleeps until one of them is ready,
-/// then `finish` sets the result from the indices that are (it must not throw, and its value must
-/// hold no handle).
+/// then `finish` gives the result from the indices that are (it must not throw). Without events and
+/// without `finish`, the function has set its result already.
 struct Wait {
   std::vector<EventRef> events;
   std::function<Value(const std::vector<uint32_t>& ready)> finish;  ///< null: no result

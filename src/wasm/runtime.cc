@@ -98,10 +98,13 @@ class RuntimeImpl final : public Runtime {
   Result<std::shared_ptr<Instance>> launch(InstanceSpec spec) override {
     const auto* component = dynamic_cast<const LinkedComponent*>(spec.component.get());
     PIE_CHECK(component != nullptr);
-    if (!component->run_export())
+    if (!component->entry_export(spec.entry))
       return Error{ErrorCode::kFailedPrecondition,
-                   "[launch] got a program without inferlet:core/run, expected one; it can only "
-                   "serve HTTP"};
+                   spec.entry == Entry::kRun
+                       ? "[launch] got a program without inferlet:core/run, expected one; it can "
+                         "only serve HTTP (launch_server_instance)"
+                       : "[launch] got a program without wasi:http/incoming-handler, expected one "
+                         "that serves HTTP; launch it as an instance"};
     std::shared_ptr<Fiber> fiber;
     {
       std::lock_guard lock(mutex_);

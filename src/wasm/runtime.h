@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/quota.h"
 #include "base/result.h"
@@ -37,10 +38,10 @@ struct Limits {
   UserQuotasRef shared;  ///< memory and CPU time together with other instances; may be null
 };
 
-/// How the call of `run` ended.
+/// How the call of the entry ended.
 struct Outcome {
   enum class Kind {
-    kOk,      ///< run returned ok
+    kOk,      ///< run returned ok, or the handler returned
     kErr,     ///< run returned err(text)
     kTrap,    ///< trap or GuestError; text = message and backtrace with the guest's function names
     kExit,    ///< wasi:cli/exit; exit_code
@@ -53,8 +54,16 @@ struct Outcome {
   int exit_code = 0;
 };
 
+/// Which of a component's exports an instance runs.
+enum class Entry {
+  kRun,          ///< inferlet:core/run#run: no arguments, result<_, string>
+  kHttpHandler,  ///< wasi:http/incoming-handler#handle: the spec's arguments, no result
+};
+
 struct InstanceSpec {
   std::shared_ptr<const Component> component;
+  Entry entry = Entry::kRun;
+  std::vector<Value> arguments;  ///< of the export
   Limits limits;
   std::array<std::unique_ptr<InstanceContext>, kContextCount> contexts;
   /// Called once, on a worker thread, after the store and every handle are gone. The contexts are
