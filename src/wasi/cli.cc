@@ -16,16 +16,16 @@ using wasm::Value;
 /// wasi:cli: arguments and the standard streams. No environment, no terminal, no folder.
 void define_cli(wasm::Registry& registry) {
   registry.function("wasi:cli/stdin", "get-stdin", [](Call& call) {
-    call.ret(Value::handle("wasi:io/streams/input-stream", std::make_shared<InputStream>()));
+    call.ret(Value::handle("wasi:io/streams/input-stream", std::make_shared<EmptyInput>()));
   });
-  const auto give = [&](const char* interface, const char* name, OutputStream::Target target) {
+  const auto give = [&](const char* interface, const char* name, StandardOutput::Target target) {
     registry.function(interface, name, [target](Call& call) {
       call.ret(
-          Value::handle("wasi:io/streams/output-stream", std::make_shared<OutputStream>(target)));
+          Value::handle("wasi:io/streams/output-stream", std::make_shared<StandardOutput>(target)));
     });
   };
-  give("wasi:cli/stdout", "get-stdout", OutputStream::Target::kStdout);
-  give("wasi:cli/stderr", "get-stderr", OutputStream::Target::kStderr);
+  give("wasi:cli/stdout", "get-stdout", StandardOutput::Target::kStdout);
+  give("wasi:cli/stderr", "get-stderr", StandardOutput::Target::kStderr);
   for (const std::string stream : {"stdin", "stdout", "stderr"})
     registry.function("wasi:cli/terminal-" + stream, "get-terminal-" + stream,
                       [](Call& call) { call.ret(Value::none()); });

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "wasi/http.h"
 #include "wasm/call.h"
 #include "wasm/event.h"
 #include "wasm/registry.h"
@@ -37,11 +38,13 @@ struct WasiConfig {
   std::shared_ptr<OutputPorts> output;
   /// An event that fires after `ns` nanoseconds of monotonic time (Runtime::timer).
   std::function<wasm::EventRef(uint64_t ns)> timer;
+  HttpClientPort* http = nullptr;      ///< null: no request to others is allowed
+  std::shared_ptr<MemoryPort> memory;  ///< null: not bounded
 };
 std::unique_ptr<wasm::InstanceContext> make_wasi_context(WasiConfig config);
 
 /// Defines WASI 0.2 as programs get it: io, cli (stdin is empty, there is no environment), clocks,
-/// random, an empty list of preopened folders. Everything else of wasi:* (sockets, http, files) is
+/// random, an empty list of preopened folders, http. Everything else of wasi:* (sockets, files) is
 /// not defined, and so refused by result type where it is called.
 /// Requires WasiContext at wasm::kWasiContext of every instance.
 void define_wasi(wasm::Registry& registry);

@@ -18,6 +18,10 @@ class WasiContext final : public wasm::InstanceContext {
   const std::vector<std::string>& arguments() const { return config_.arguments; }
   OutputPorts& output() { return *config_.output; }
   wasm::EventRef timer(uint64_t ns) { return config_.timer(ns); }
+  HttpClientPort* http() { return config_.http; }
+  const std::shared_ptr<MemoryPort>& memory() const { return config_.memory; }
+  /// How many requests to others are under way.
+  const std::shared_ptr<std::atomic<uint32_t>>& outgoing_requests() const { return outgoing_; }
 
   /// How much output is taken now. When none is, writable() is not ready until some is.
   uint64_t writable_bytes();
@@ -33,6 +37,8 @@ class WasiContext final : public wasm::InstanceContext {
 
   WasiConfig config_;
   const std::shared_ptr<Writable> writable_ = std::make_shared<Writable>();
+  const std::shared_ptr<std::atomic<uint32_t>> outgoing_ =
+      std::make_shared<std::atomic<uint32_t>>(0);
 };
 
 inline WasiContext& context_of(wasm::Call& call) {

@@ -1,0 +1,227 @@
+#include <fmt/format.h>
+
+#include <utility>
+#include <vector>
+
+#include "wasi/http_objects.h"
+#include "wasi/interfaces.h"
+
+namespace pie::wasi {
+
+using wasm::Call;
+using wasm::EventRef;
+using wasm::Value;
+
+/// What one body may hold of the host's memory: the pipe, and one write above it.
+constexpr uint64_t kBodyBytes = 2 * BodyPipe::kDefaultBytesMax;
+
+struct OutgoingBody::State {
+  const BodyPipeRef pipe;
+  const std::optional<uint64_t> declared;
+  const char* const size_code;
+  uint64_t written = 0;
+  bool done = false;  ///< finished or failed: the stream takes nothing more
+
+  bool closed() const { return done || pipe->cancelled(); }
+
+  HttpFailure wrong_size() const {
+    return {size_code, fmt::format("got a body of {} bytes or more, expected the {} that "
+                                   "content-length declares",
+                                   written, *declared)};
+  }
+};
+
+namespace {
+
+/// The stream of an incoming body.
+class PipeInput final : public InputStream {
+ public:
+  explicit PipeInput(BodyPipeRef pipe)
+      : pipe_(std::move(pipe)),
+        readable_(std::make_shared<ConditionEvent>(
+            [pipe = pipe_] { return pipe->readable(); },
+            [pipe = pipe_](std::function<void()> wake) { pipe->on_readable(std::move(wake)); })) {}
+
+  Read read(uint64_t bytes_max) override {
+    BodyPipe::Read got = pipe_->read(bytes_max);
+    if (got.state == BodyPipe::Read::State::kFailed)
+      return {got.state, {}, pipe_->failure().value_or(HttpFailure{})};
+    return {got.state, std::move(got.bytes), {}};
+  }
+  EventRef readable() override { return readable_; }
+
+ private:
+  const BodyPipeRef pipe_;
+  const EventRef readable_;
+};
+
+/// The stream of an outgoing body.
+class PipeOutput final : public OutputStream {
+ public:
+  explicit PipeOutput(std::shared_ptr<OutgoingBody::State> state)
+      : state_(std::move(state)),
+        writable_(std::make_shared<ConditionEvent>(
+            [one = state_] { return one->closed() || one->pipe->room() > 0; },
+            [one = state_](std::function<void()> wake) {
+              one->pipe->on_writable(std::move(wake));
+            })) {}
+
+  uint64_t room(WasiContext&) override { return state_->pipe->room(); }
+  void put(WasiContext&, std::string_view bytes) override {
+    if (closed()) return;
+    state_->written += bytes.size();
+    if (state_->declared && state_->written > *state_->declared) {
+      state_->done = true;
+      return state_->pipe->fail(state_->wrong_size());
+    }
+    state_->pipe->write(std::string(bytes));
+  }
+  bool closed() const override { return state_->closed(); }
+  EventRef writable(WasiContext&) override { return writable_; }
+
+ private:
+  const std::shared_ptr<OutgoingBody::State> state_;
+  const EventRef writable_;
+};
+
+/// Behind `future-trailers`: reads what is left of a body and forgets it; ready at its end.
+class FutureTrailers final : public wasm::Object {
+ public:
+  explicit FutureTrailers(BodyPipeRef pipe) : drain_(std::make_shared<Drain>(std::move(pipe))) {
+    Drain::go_on(drain_);
+  }
+  ~FutureTrailers() override { drain_->pipe->cancel(); }
+  const EventRef& event() const { return drain_->ended; }
+
+  Value get(WasiContext& context) {
+    if (!drain_->ended->ready()) return Value::none();
+    if (std::exchange(taken_, true)) return Value::some(Value::err());
+    if (auto failure = drain_->failure)
+      return Value::some(Value::ok(Value::err(error_code(*failure))));
+    HttpFields trailers = drain_->pipe->trailers();
+    if (trailers.empty()) return Value::some(Value::ok(Value::ok(Value::none())));
+    auto fields = std::make_shared<Fields>(context, std::move(trailers));
+    return Value::some(Value::ok(Value::ok(Value::some(http_handle("fields", std::move(fields))))));
+  }
+
+ private:
+  struct Drain {
+    explicit Drain(BodyPipeRef one) : pipe(std::move(one)) {}
+    const BodyPipeRef pipe;
+    const EventRef ended = std::make_shared<wasm::Event>(false);
+    std::optional<HttpFailure> failure;  ///< written before the event fires
+
+    static void go_on(const std::shared_ptr<Drain>& self) {
+      for (;;) {
+        const BodyPipe::Read got = self->pipe->read(BodyPipe::kDefaultBytesMax);
+        if (got.state == BodyPipe::Read::State::kBytes && !got.bytes.empty()) continue;
+        if (got.state == BodyPipe::Read::State::kBytes)
+          return self->pipe->on_readable([self] { go_on(self); });
+        if (got.state == BodyPipe::Read::State::kFailed) self->failure = self->pipe->failure();
+        return self->ended->fire();
+      }
+    }
+  };
+  const std::shared_ptr<Drain> drain_;
+  bool taken_ = false;
+};
+
+void define_incoming_body(wasm::Registry& registry) {
+  registry.resource(kHttpTypes, "incoming-body");
+  registry.resource(kHttpTypes, "future-trailers");
+  registry.function(kHttpTypes, "[method]incoming-body.stream", [](Call& call) {
+    auto stream = call.object<IncomingBody>(0)->stream();
+    if (!stream) return call.ret(Value::err());
+    call.ret(Value::ok(Value::handle("wasi:io/streams/input-stream", std::move(stream))));
+  });
+  registry.function(kHttpTypes, "[static]incoming-body.finish", [](Call& call) {
+    auto pipe = call.object<IncomingBody>(0)->release();
+    call.ret(http_handle("future-trailers", std::make_shared<FutureTrailers>(std::move(pipe))));
+  });
+  registry.function(kHttpTypes, "[method]future-trailers.subscribe", [](Call& call) {
+    call.ret(wasm::make_pollable(call.object<FutureTrailers>(0)->event()));
+  });
+  registry.function(kHttpTypes, "[method]future-trailers.get", [](Call& call) {
+    call.ret(call.object<FutureTrailers>(0)->get(context_of(call)));
+  });
+}
+
+void define_outgoing_body(wasm::Registry& registry) {
+  registry.resource(kHttpTypes, "outgoing-body");
+  registry.function(kHttpTypes, "[method]outgoing-body.write", [](Call& call) {
+    auto stream = call.object<OutgoingBody>(0)->stream();
+    if (!stream) return call.ret(Value::err());
+    call.ret(Value::ok(Value::handle("wasi:io/streams/output-stream", std::move(stream))));
+  });
+  registry.function(kHttpTypes, "[static]outgoing-body.finish", [](Call& call) {
+    const auto trailers = call.objects<Fields>(1);
+    const auto failure =
+        call.object<OutgoingBody>(0)->finish(trailers.empty() ? HttpFields{} : trailers[0]->get());
+    call.ret(failure ? Value::err(error_code(*failure)) : Value::ok());
+  });
+}
+
+}  // namespace
+
+uint64_t ConditionEvent::add_waiter(std::function<void()> wake) {
+  const uint64_t token = Event::add_waiter(std::move(wake));
+  if (!armed_.exchange(true))
+    subscribe_([weak = weak_from_this()] {
+      const auto self = weak.lock();
+      if (!self) return;
+      self->armed_.store(false);  // who waits from now on is armed anew
+      self->fire();
+    });
+  return token;
+}
+
+IncomingBody::IncomingBody(WasiContext& context, BodyPipeRef pipe)
+    : pipe_(std::move(pipe)), share_(context.memory()) {
+  share_.resize(kBodyBytes);
+}
+IncomingBody::~IncomingBody() {
+  if (pipe_) pipe_->cancel();
+}
+std::shared_ptr<InputStream> IncomingBody::stream() {
+  if (std::exchange(stream_taken_, true)) return nullptr;
+  return std::make_shared<PipeInput>(pipe_);
+}
+
+OutgoingBody::OutgoingBody(WasiContext& context, BodyPipeRef pipe, std::optional<uint64_t> declared,
+                           const char* size_code)
+    : state_(std::make_shared<State>(State{std::move(pipe), declared, size_code})),
+      share_(context.memory()) {
+  share_.resize(kBodyBytes);
+}
+OutgoingBody::~OutgoingBody() {
+  if (!std::exchange(state_->done, true))
+    state_->pipe->fail({"connection-terminated", "the program left its body unfinished"});
+}
+std::shared_ptr<OutputStream> OutgoingBody::stream() {
+  if (std::exchange(stream_taken_, true)) return nullptr;
+  return std::make_shared<PipeOutput>(state_);
+}
+std::optional<HttpFailure> OutgoingBody::finish(HttpFields trailers) {
+  const bool too_long = std::exchange(state_->done, true);
+  const bool right = !state_->declared || *state_->declared == state_->written;
+  if (too_long || !right) {
+    state_->pipe->fail(state_->wrong_size());
+    return state_->wrong_size();
+  }
+  state_->pipe->end(std::move(trailers));
+  return std::nullopt;
+}
+
+std::shared_ptr<OutgoingBody> OutgoingMessage::take_body(WasiContext& context,
+                                                         const char* size_code) {
+  if (body) return nullptr;
+  body = std::make_shared<BodyPipe>();
+  return std::make_shared<OutgoingBody>(context, body, content_length(fields->get()), size_code);
+}
+
+void define_http_bodies(wasm::Registry& registry) {
+  define_incoming_body(registry);
+  define_outgoing_body(registry);
+}
+
+}  // namespace pie::wasi
