@@ -1,0 +1,396 @@
+#include "net/http_client.h"
+
+#include <openssl/err.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/ssl.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http/buffer_body.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/read.hpp>
+#include <exception>
+#include <utility>
+
+#include "net/host_policy.h"
+#include "net/http_text.h"
+#include "net/io_context.h"
+
+namespace pie::net {
+namespace {
+
+namespace asio = boost::asio;
+namespace http = boost::beast::http;
+using asio::ip::tcp;
+using boost::system::error_code;
+
+constexpr size_t kReadBytes = 16 << 10;
+
+/// Ends a call: what it failed of.
+struct Failed {
+  HttpFailure failure;
+};
+[[noreturn]] void fail(const char* code, const std::string& detail = {}) {
+  throw Failed{{code, detail}};
+}
+
+IpAddress address_of(const asio::ip::address& address) {
+  return address.is_v4() ? IpAddress::v4(address.to_v4().to_bytes())
+                         : IpAddress::v6(address.to_v6().to_bytes());
+}
+
+uint64_t milliseconds(uint64_t ns, uint64_t ms_max) {
+  return ns == 0 ? ms_max : std::min(std::max<uint64_t>(ns / 1'000'000, 1), ms_max);
+}
+
+/// What all calls of a client share; it goes with the last of them.
+struct Shared {
+  HttpClientConfig config;
+  HostPolicy policy;
+  asio::ssl::context tls{asio::ssl::context::tls_client};
+  std::atomic<uint32_t> live{0};
+};
+
+/// One request and its response, on a strand.
+class Call final : public std::enable_shared_from_this<Call> {
+ public:
+  using Done = std::function<void(HttpCallAnswer)>;
+  Call(asio::io_context& io, std::shared_ptr<Shared> shared, HttpDestination destination,
+       HttpCallRequest request, Done done)
+      : shared_(std::move(shared)),
+        destination_(std::move(destination)),
+        request_(std::move(request)),
+        done_(std::move(done)),
+        strand_(asio::make_strand(io)),
+        resolver_(strand_),
+        stream_(strand_, shared_->tls),
+        deadline_(strand_),
+        body_deadline_(strand_),
+        body_signal_(strand_),
+        read_signal_(strand_) {}
+  ~Call() { shared_->live.fetch_sub(1); }
+
+  void start() { asio::co_spawn(strand_, run(shared_from_this()), asio::detached); }
+  /// Any thread. After the answer it does nothing.
+  void cancel() {
+    asio::post(strand_, [self = shared_from_this()] {
+      if (!std::exchange(self->done_, nullptr)) return;
+      self->close("connection-terminated");
+    });
+  }
+
+ private:
+  using Parser = http::response_parser<http::buffer_body>;
+  tcp::socket& socket() { return stream_.next_layer(); }
+
+  /// Ends what is going on; what is awaited fails, for the reason told here.
+  void close(const char* code) {
+    if (reason_.empty()) reason_ = code;
+    error_code ignored;
+    resolver_.cancel();
+    socket().close(ignored);
+    closed_ = true;
+    body_signal_.set();
+    read_signal_.set();
+  }
+  void arm(Deadline& deadline, uint64_t ms, const char* code) {
+    deadline.arm(ms, [self = shared_from_this(), code] { self->close(code); });
+  }
+  /// Throws Failed when the operation has failed: with the reason of close(), else with `code`.
+  void check(const error_code& failed, const char* code) const {
+    if (!reason_.empty()) fail(reason_.c_str());
+    if (failed) fail(code, failed.message());
+  }
+  std::function<void()> waker() {
+    return [weak = weak_from_this(), on = strand_] {
+      asio::post(on, [weak] {
+        const auto self = weak.lock();
+        if (!self) return;
+        self->body_signal_.set();
+        self->read_signal_.set();
+      });
+    };
+  }
+
+  static asio::awaitable<void> run(std::shared_ptr<Call> self) {
+    HttpFailure failure;
+    try {
+      co_await connect(self);
+      if (self->destination_.scheme == "https")
+        co_await talk(self, self->stream_);
+      else
+        co_await talk(self, self->socket());
+    } catch (const Failed& failed) {
+      failure = failed.failure;
+    } catch (const std::exception& e) {
+      failure = {"internal-error", e.what()};
+    }
+    self->deadline_.disarm();
+    self->close("connection-terminated");
+    if (self->request_.body) self->request_.body->cancel();
+    if (failure.code.empty()) co_return;
+    if (self->answer_body_) self->answer_body_->fail(failure);
+    if (auto done = std::exchange(self->done_, nullptr)) done({failure, {}, nullptr});
+  }
+
+  static asio::awaitable<std::vector<tcp::endpoint>> endpoints(std::shared_ptr<Call> self) {
+    std::vector<tcp::endpoint> found;
+    error_code failed;
+    if (self->destination_.address) {
+      found.emplace_back(asio::ip::make_address(self->destination_.host), self->destination_.port);
+    } else {
+      const auto results = co_await self->resolver_.async_resolve(
+          self->destination_.host, std::to_string(self->destination_.port),
+          asio::redirect_error(asio::use_awaitable, failed));
+      self->check(failed, "DNS-error");
+      for (const auto& one : results) found.push_back(one.endpoint());
+    }
+    std::erase_if(found, [&](const tcp::endpoint& one) {
+      return !self->shared_->policy.allows_address(self->destination_, address_of(one.address()));
+    });
+    if (found.empty()) fail("destination-IP-prohibited");
+    co_return found;
+  }
+
+  static asio::awaitable<void> connect(std::shared_ptr<Call> self) {
+    self->arm(self->deadline_,
+              milliseconds(self->request_.connect_timeout_ns, self->shared_->config.connect_ms_max),
+              "connection-timeout");
+    const auto candidates = co_await endpoints(self);
+    error_code failed;
+    for (const tcp::endpoint& one : candidates) {
+      error_code ignored;
+      self->socket().close(ignored);
+      co_await self->socket().async_connect(one, asio::redirect_error(asio::use_awaitable, failed));
+      if (!failed || !self->reason_.empty()) break;
+    }
+    self->check(failed, failed == asio::error::connection_refused ? "connection-refused"
+                                                                  : "destination-unavailable");
+    error_code ignored;
+    self->socket().set_option(tcp::no_delay(true), ignored);
+    if (self->destination_.scheme != "https") co_return;
+    const std::string& host = self->destination_.host;
+    if (!self->destination_.address)
+      SSL_set_tlsext_host_name(self->stream_.native_handle(), host.c_str());
+    self->stream_.set_verify_mode(asio::ssl::verify_peer);
+    self->stream_.set_verify_callback(asio::ssl::host_name_verification(host));
+    co_await self->stream_.async_handshake(asio::ssl::stream_base::client,
+                                           asio::redirect_error(asio::use_awaitable, failed));
+    const bool untrusted = ERR_GET_REASON(static_cast<unsigned long>(failed.value())) ==
+                           SSL_R_CERTIFICATE_VERIFY_FAILED;
+    self->check(failed, untrusted ? "TLS-certificate-error" : "TLS-protocol-error");
+  }
+
+  template <class Stream>
+  static asio::awaitable<void> talk(std::shared_ptr<Call> self, Stream& stream) {
+    const auto& config = self->shared_->config;
+    self->arm(self->deadline_,
+              milliseconds(self->request_.first_byte_timeout_ns, config.first_byte_ms_max),
+              "HTTP-response-timeout");
+    const std::string& method = self->request_.head.method;
+    const bool tells_none = method == "POST" || method == "PUT" || method == "PATCH";
+    Framing framing = tells_none ? Framing::kLength : Framing::kNone;
+    if (self->request_.body)
+      framing = self->request_.body_bytes ? Framing::kLength : Framing::kChunked;
+    error_code failed;
+    const std::string text = request_text(self->request_.head, framing, self->request_.body_bytes);
+    co_await asio::async_write(stream, asio::buffer(text),
+                               asio::redirect_error(asio::use_awaitable, failed));
+    self->check(failed, "connection-terminated");
+    if (self->request_.body)
+      asio::co_spawn(self->strand_, write_body(self, stream, framing == Framing::kChunked),
+                     asio::detached);
+    std::optional<Parser> parser;
+    boost::beast::flat_buffer buffer(config.header_bytes_max + kReadBytes);
+    co_await read_head(self, stream, parser, buffer);
+    co_await read_body(self, stream, *parser, buffer);
+  }
+
+  template <class Stream>
+  static asio::awaitable<void> write_body(std::shared_ptr<Call> self, Stream& stream,
+                                          bool chunked) {
+    const BodyPipeRef body = self->request_.body;
+    error_code failed;
+    while (!failed && !self->closed_) {
+      BodyPipe::Read got = body->read(BodyPipe::kDefaultBytesMax);
+      std::string text;
+      if (got.state == BodyPipe::Read::State::kFailed) {
+        self->close("connection-terminated");
+        break;
+      }
+      if (got.state == BodyPipe::Read::State::kEnd) {
+        if (!chunked) break;
+        text = last_chunk_text(body->trailers());
+      } else if (got.bytes.empty()) {
+        body->on_readable(self->waker());
+        co_await self->body_signal_.wait();
+        continue;
+      } else {
+        text = chunked ? chunk_text(got.bytes) : std::move(got.bytes);
+      }
+      self->arm(self->body_deadline_, self->shared_->config.between_bytes_ms_max,
+                "connection-write-timeout");
+      co_await asio::async_write(stream, asio::buffer(text),
+                                 asio::redirect_error(asio::use_awaitable, failed));
+      self->body_deadline_.disarm();
+      if (got.state == BodyPipe::Read::State::kEnd) break;
+    }
+    // A server may answer without reading everything: the response decides.
+    if (failed) body->cancel();
+  }
+
+  template <class Stream>
+  static asio::awaitable<void> read_head(std::shared_ptr<Call> self, Stream& stream,
+                                         std::optional<Parser>& parser,
+                                         boost::beast::flat_buffer& buffer) {
+    constexpr unsigned kFinalStatusMin = 200;  // interim responses are skipped
+    error_code failed;
+    do {
+      parser.emplace();
+      parser->header_limit(static_cast<uint32_t>(self->shared_->config.header_bytes_max));
+      parser->body_limit(boost::none);
+      parser->skip(self->request_.head.method == "HEAD");
+      co_await http::async_read_header(stream, buffer, *parser,
+                                       asio::redirect_error(asio::use_awaitable, failed));
+    } while (!failed && self->reason_.empty() && parser->get().result_int() < kFinalStatusMin);
+    const bool too_long =
+        failed == http::error::header_limit || failed == http::error::buffer_overflow;
+    const bool cut = failed == http::error::end_of_stream || failed == asio::error::eof ||
+                     failed == asio::error::connection_reset;
+    self->check(failed, too_long ? "HTTP-response-header-section-size"
+                        : cut    ? "connection-terminated"
+                                 : "HTTP-protocol-error");
+    self->answer(head_of(parser->get()));
+  }
+
+  static HttpResponseHead head_of(const http::response_header<>& from) {
+    HttpResponseHead head;
+    head.status = static_cast<uint16_t>(from.result_int());
+    for (const auto& one : from) {
+      const std::string name(one.name_string().data(), one.name_string().size());
+      if (!is_connection_field(name))
+        head.fields.emplace_back(name, std::string(one.value().data(), one.value().size()));
+    }
+    return head;
+  }
+
+  /// Hands the head over, with a body that is to come.
+  void answer(HttpResponseHead head) {
+    answer_body_ = std::make_shared<BodyPipe>();
+    answer_body_->on_cancelled([weak = weak_from_this(), on = strand_] {
+      asio::post(on, [weak] {
+        if (const auto one = weak.lock()) one->close("connection-terminated");
+      });
+    });
+    deadline_.disarm();
+    const Done done = std::exchange(done_, nullptr);
+    if (!done) fail("connection-terminated");
+    done({std::nullopt, std::move(head), answer_body_});
+  }
+
+  template <class Stream>
+  static asio::awaitable<void> read_body(std::shared_ptr<Call> self, Stream& stream, Parser& parser,
+                                         boost::beast::flat_buffer& buffer) {
+    const BodyPipeRef pipe = self->answer_body_;
+    std::array<char, kReadBytes> piece;  // NOLINT: filled before it is read
+    error_code failed;
+    while (!parser.is_done() && !pipe->cancelled()) {
+      if (pipe->room() == 0) {
+        pipe->on_writable(self->waker());
+        co_await self->read_signal_.wait();
+        continue;
+      }
+      parser.get().body().data = piece.data();
+      parser.get().body().size = piece.size();
+      self->arm(self->deadline_,
+                milliseconds(self->request_.between_bytes_timeout_ns,
+                             self->shared_->config.between_bytes_ms_max),
+                "connection-read-timeout");
+      co_await http::async_read_some(stream, buffer, parser,
+                                     asio::redirect_error(asio::use_awaitable, failed));
+      self->deadline_.disarm();
+      if (failed == http::error::need_buffer) failed = {};
+      pipe->write({piece.data(), piece.size() - parser.get().body().size});
+      self->check(failed, "HTTP-response-incomplete");
+    }
+    pipe->end();
+  }
+
+  const std::shared_ptr<Shared> shared_;
+  const HttpDestination destination_;
+  HttpCallRequest request_;
+  Done done_;  ///< null: told, or cancelled
+  const asio::strand<asio::io_context::executor_type> strand_;
+  tcp::resolver resolver_;
+  asio::ssl::stream<tcp::socket> stream_;
+  Deadline deadline_, body_deadline_;
+  Signal body_signal_, read_signal_;
+  BodyPipeRef answer_body_;
+  std::string reason_;
+  bool closed_ = false;
+};
+
+class Client final : public HttpClient {
+ public:
+  Client(IoThreads& threads, std::shared_ptr<Shared> shared)
+      : io_(threads.impl().io), shared_(std::move(shared)) {}
+
+  std::optional<HttpFailure> refusal(const HttpRequestHead& head) const override {
+    const auto destination = parse_destination(head.scheme, head.authority);
+    if (!destination.ok())
+      return HttpFailure{"HTTP-request-URI-invalid", destination.error().message};
+    if (!shared_->policy.allows(*destination))
+      return HttpFailure{"HTTP-request-denied", "the operator's http_allow does not name the host"};
+    return std::nullopt;
+  }
+
+  std::shared_ptr<void> start(HttpCallRequest request,
+                              std::function<void(HttpCallAnswer)> done) override {
+    std::optional<HttpFailure> failure = refusal(request.head);
+    if (!failure && shared_->live.fetch_add(1) >= shared_->config.calls_max) {
+      shared_->live.fetch_sub(1);
+      failure = HttpFailure{"connection-limit-reached", ""};
+    }
+    if (failure) {
+      if (request.body) request.body->cancel();
+      done({std::move(failure), {}, nullptr});
+      return nullptr;
+    }
+    auto destination = parse_destination(request.head.scheme, request.head.authority);
+    auto call = std::make_shared<Call>(io_, shared_, std::move(*destination), std::move(request),
+                                       std::move(done));
+    call->start();
+    return {nullptr, [call](void*) { call->cancel(); }};
+  }
+
+ private:
+  asio::io_context& io_;
+  const std::shared_ptr<Shared> shared_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<HttpClient>> HttpClient::create(IoThreads& threads,
+                                                       const HttpClientConfig& config) {
+  auto shared = std::make_shared<Shared>();
+  shared->config = config;
+  PIE_TRY_ASSIGN(shared->policy, HostPolicy::parse(config.allow));
+  error_code failed;
+  shared->tls.set_default_verify_paths(failed);
+  shared->tls.set_options(asio::ssl::context::no_tlsv1 | asio::ssl::context::no_tlsv1_1, failed);
+  if (!config.ca_file.empty()) shared->tls.load_verify_file(config.ca_file, failed);
+  if (failed)
+    return Error{ErrorCode::kInvalidArgument, "[http_ca_file] got " + config.ca_file + " (" +
+                                                  failed.message() +
+                                                  "), expected a PEM file of certificates"};
+  return std::unique_ptr<HttpClient>(std::make_unique<Client>(threads, std::move(shared)));
+}
+
+}  // namespace pie::net

@@ -1,0 +1,44 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/http_call.h"
+#include "base/result.h"
+#include "net/io_threads.h"
+
+namespace pie::net {
+
+struct HttpClientConfig {
+  std::vector<std::string> allow;        ///< patterns of host_policy.h; none: nothing is allowed
+  std::string ca_file;                   ///< PEM certificates that are trusted beside the system's
+  uint32_t calls_max = 1'024;            ///< at once
+  uint64_t header_bytes_max = 64 << 10;  ///< of one response
+  // Where a request does not say, and at most:
+  uint64_t connect_ms_max = 10'000;
+  uint64_t first_byte_ms_max = 300'000;
+  uint64_t between_bytes_ms_max = 120'000;
+};
+
+/// Sends HTTP/1.1 requests of programs, over TLS for https, to the hosts that the patterns allow:
+/// the address that is connected to is one that was checked. Redirects are not followed, proxies
+/// not used, connections not kept. Thread-safe; nothing here blocks.
+class HttpClient {
+ public:
+  /// kInvalidArgument names a pattern, or a file, that is no use.
+  static Result<std::unique_ptr<HttpClient>> create(IoThreads& threads,
+                                                    const HttpClientConfig& config);
+  virtual ~HttpClient() = default;
+
+  /// Why a request there is not even tried, if it is not.
+  virtual std::optional<HttpFailure> refusal(const HttpRequestHead& head) const = 0;
+  /// Sends the request and calls `done` once from a thread of its own, unless what is returned is
+  /// destroyed before: that cancels. Later, cancelling the answer's body does.
+  virtual std::shared_ptr<void> start(HttpCallRequest request,
+                                      std::function<void(HttpCallAnswer)> done) = 0;
+};
+
+}  // namespace pie::net

@@ -1,0 +1,29 @@
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/http.h"
+
+namespace pie::net {
+
+/// How the length of a body is told.
+enum class Framing {
+  kNone,     ///< there is no body, and nothing says so
+  kLength,   ///< Content-Length
+  kChunked,  ///< Transfer-Encoding: chunked
+  kClose,    ///< the connection's end
+};
+
+/// The head of a response as it goes over the wire, the empty line included. Content-Length among
+/// the fields is left out: `framing` and `length` say it.
+std::string response_text(const HttpResponseHead& head, Framing framing,
+                          std::optional<uint64_t> length, bool keep_alive);
+/// The head of a request, likewise, with its Host field.
+std::string request_text(const HttpRequestHead& head, Framing framing,
+                         std::optional<uint64_t> length);
+/// One chunk (RFC 9112, section 7.1), and the last one with its trailers.
+std::string chunk_text(const std::string& bytes);
+std::string last_chunk_text(const HttpFields& trailers);
+
+}  // namespace pie::net
