@@ -4,17 +4,19 @@
 #include <memory>
 #include <utility>
 
+#include "wasi/http.h"
+
 namespace pie::host {
 
 /// Counts the bytes that the host keeps on behalf of one instance (blobs, forward passes, results
 /// that were not taken): memory that the limit on its linear memory does not see. Thread-safe.
-class HostMemory {
+class HostMemory final : public wasi::MemoryPort {
  public:
   explicit HostMemory(uint64_t allowed_bytes) : allowed_bytes_(allowed_bytes) {}
 
   /// Throws wasm::LimitError (which, used, allowed) and counts nothing when it would be too much.
-  void add(uint64_t bytes);
-  void remove(uint64_t bytes) { used_bytes_.fetch_sub(bytes, std::memory_order_relaxed); }
+  void add(uint64_t bytes) override;
+  void remove(uint64_t bytes) override { used_bytes_.fetch_sub(bytes, std::memory_order_relaxed); }
   uint64_t used_bytes() const { return used_bytes_.load(std::memory_order_relaxed); }
 
  private:

@@ -41,9 +41,9 @@ class Census {
 class CompiledProgram final : public Program {
  public:
   explicit CompiledProgram(std::shared_ptr<const wasm::Component> component)
-      : component_(std::move(component)), http_(!component_->exports(kRunInterface)) {}
+      : component_(std::move(component)), http_(component_->exports(kHttpInterface)) {}
   const std::string& hash() const override { return component_->hash(); }
-  bool is_http_handler() const override { return http_; }
+  bool serves_http() const override { return http_; }
   const std::shared_ptr<const wasm::Component>& component() const { return component_; }
 
  private:
@@ -113,8 +113,10 @@ class RunningProgram final : public RunningInstance {
 class WasmProgramHost final : public ProgramHost {
  public:
   WasmProgramHost(const HostConfig& config, std::vector<engine::Engine*> engines, KvsPort& kvs,
-                  BusPort& bus)
-      : engines_(std::move(engines)), services_{{}, kvs, bus, config.server_version, background_} {
+                  BusPort& bus, wasi::HttpClientPort* http)
+      : engines_(std::move(engines)),
+        http_(http),
+        services_{{}, kvs, bus, config.server_version, background_} {
     for (engine::Engine* engine : engines_)
       services_.models.push_back(
           std::make_unique<ModelService>(*engine, static_cast<uint32_t>(services_.models.size())));
@@ -152,11 +154,6 @@ class WasmProgramHost final : public ProgramHost {
     if (!program)
       return Error{ErrorCode::kInvalidArgument,
                    "[launch] got no program of this host, expected one from compile()"};
-    if (program->is_http_handler())
-      return Error{ErrorCode::kUnsupported,
-                   "[launch] got a program that serves HTTP, expected one that exports "
-                   "inferlet:core/run; not supported yet: HTTP instances"};
-
     auto state = std::make_unique<InstanceState>(services_, spec);
     auto ended = std::make_shared<std::atomic<bool>>(false);
     auto running = std::make_shared<RunningProgram>(*state, engines_, ended);
@@ -182,6 +179,10 @@ class WasmProgramHost final : public ProgramHost {
                                std::shared_ptr<std::atomic<bool>> ended) {
     wasm::InstanceSpec made;
     made.component = program.component();
+    if (spec.exchange) {
+      made.entry = wasm::Entry::kHttpHandler;
+      made.arguments = wasi::handler_arguments(spec.exchange);
+    }
     made.limits = {.memory_bytes_max = spec.limits.memory_bytes_max,
                    .cpu_ns_max = spec.limits.cpu_ns_max,
                    .handles_max = spec.limits.handles_max,
@@ -190,6 +191,8 @@ class WasmProgramHost final : public ProgramHost {
     wasi.arguments = {"inferlet"};
     wasi.arguments.insert(wasi.arguments.end(), spec.arguments.begin(), spec.arguments.end());
     wasi.output = state->output;
+    wasi.http = http_;
+    wasi.memory = state->memory;
     wasi.timer = [runtime = runtime_.get()](uint64_t ns) { return runtime->timer(ns); };
     made.contexts[wasm::kWasiContext] = wasi::make_wasi_context(std::move(wasi));
 
@@ -210,6 +213,7 @@ class WasmProgramHost final : public ProgramHost {
   }
 
   const std::vector<engine::Engine*> engines_;
+  wasi::HttpClientPort* const http_;
   Background background_;
   Services services_;
   wasm::Registry registry_;
@@ -221,10 +225,11 @@ class WasmProgramHost final : public ProgramHost {
 
 Result<std::unique_ptr<ProgramHost>> ProgramHost::create(const HostConfig& config,
                                                          std::vector<engine::Engine*> engines,
-                                                         KvsPort& kvs, BusPort& bus) {
+                                                         KvsPort& kvs, BusPort& bus,
+                                                         wasi::HttpClientPort* http) {
   if (engines.empty())
     return Error{ErrorCode::kInvalidArgument, "[host] got no engine, expected at least one"};
-  auto host = std::make_unique<WasmProgramHost>(config, std::move(engines), kvs, bus);
+  auto host = std::make_unique<WasmProgramHost>(config, std::move(engines), kvs, bus, http);
   PIE_TRY(host->start(config));
   return std::unique_ptr<ProgramHost>(std::move(host));
 }

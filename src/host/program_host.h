@@ -12,6 +12,7 @@
 #include "base/strong_id.h"
 #include "engine/engine.h"
 #include "host/ports.h"
+#include "wasi/http.h"
 
 namespace pie::host {
 
@@ -45,8 +46,8 @@ class Program {
  public:
   virtual ~Program() = default;
   virtual const std::string& hash() const = 0;
-  /// It exports wasi:http/incoming-handler instead of inferlet:core/run.
-  virtual bool is_http_handler() const = 0;
+  /// It exports wasi:http/incoming-handler.
+  virtual bool serves_http() const = 0;
 };
 
 /// A running instance. Thread-safe. Dropping the last reference does not end it.
@@ -64,6 +65,8 @@ class RunningInstance {
   virtual void terminate(End end) = 0;
   virtual uint32_t kv_pages_used() const = 0;
   virtual uint64_t memory_bytes() const = 0;
+  /// Whether anybody reads what is posted.
+  virtual bool has_mailbox() const { return true; }
 };
 
 struct LaunchSpec {
@@ -74,15 +77,19 @@ struct LaunchSpec {
   InstanceLimits limits;
   std::shared_ptr<const Program> program;
   std::shared_ptr<InstancePorts> ports;
+  /// The request that it is to serve; null: it runs inferlet:core/run.
+  std::shared_ptr<wasi::IncomingExchange> exchange;
 };
 
 /// Runs programs: compiles components, launches instances on a few worker threads.
 class ProgramHost {
  public:
-  /// `engines`, `kvs` and `bus` outlive the host; the first engine is the default model's.
+  /// `engines`, `kvs`, `bus` and `http` outlive the host; the first engine is the default model's.
+  /// `http` null: programs may not send requests to others.
   static Result<std::unique_ptr<ProgramHost>> create(const HostConfig& config,
                                                      std::vector<engine::Engine*> engines,
-                                                     KvsPort& kvs, BusPort& bus);
+                                                     KvsPort& kvs, BusPort& bus,
+                                                     wasi::HttpClientPort* http = nullptr);
   /// Terminates what runs and waits for it.
   virtual ~ProgramHost() = default;
 

@@ -24,6 +24,7 @@ Error wrong(const fs::path& file, const toml::source_region& where, const std::s
 Result<void> read_value(const fs::path& file, const toml::node& node, Setting& setting) {
   const bool is_text = std::holds_alternative<std::string*>(setting.place) ||
                        std::holds_alternative<fs::path*>(setting.place);
+  const bool is_list = std::holds_alternative<Setting::Texts*>(setting.place);
   const bool is_bool = std::holds_alternative<bool*>(setting.place);
   std::string text = "something else";
   bool is_right = false;
@@ -35,7 +36,16 @@ Result<void> read_value(const fs::path& file, const toml::node& node, Setting& s
     is_right = is_bool;
   } else if (node.is_integer()) {
     text = std::to_string(*node.value<int64_t>());
-    is_right = !is_text && !is_bool;
+    is_right = !is_text && !is_bool && !is_list;
+  } else if (const auto* array = node.as_array(); array && is_list) {
+    Setting::Texts texts;
+    for (const auto& one : *array)
+      if (const auto item = one.value<std::string>(); item && one.is_string())
+        texts.push_back(*item);
+    if (texts.size() == array->size()) {
+      *std::get<Setting::Texts*>(setting.place) = std::move(texts);
+      return {};
+    }
   }
   if (is_right && setting.set(text).ok()) return {};
   return wrong(file, node.source(),

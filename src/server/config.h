@@ -24,6 +24,11 @@ struct Limits {
   uint32_t handles_max = 100'000;            ///< live host objects of one instance
   uint64_t output_bytes_max = 256ULL << 20;  ///< all that one instance says
   uint32_t kv_pages_max = 0;                 ///< of one instance; 0 = the pool
+  uint32_t http_connections_max = 256;       ///< of one HTTP instance; more wait
+  uint64_t http_header_bytes_max = 32ULL << 10;
+  uint64_t http_body_bytes_max = 64ULL << 20;  ///< of one request to an HTTP instance
+  uint64_t http_header_s_max = 10;             ///< a request's header comes within
+  uint64_t http_request_s_max = 300;           ///< one request's program runs so long
   // Of one user together; 0 = unlimited. `internal` has none of them.
   uint64_t user_memory_bytes_max = 0;
   uint64_t user_cpu_s_per_hour_max = 0;
@@ -45,6 +50,8 @@ struct Config {
   bool auth = false;     ///< clients prove who they are (protocol.md, section 5)
   std::filesystem::path tls_certificate;  ///< PEM chain; with tls_key the server speaks wss://
   std::filesystem::path tls_key;          ///< PEM
+  std::vector<std::string> http_allow;    ///< hosts for programs' requests (net/host_policy.h)
+  std::filesystem::path http_ca_file;     ///< trusted for those beside the system's certificates
   bool allow_unauthenticated_network = false;
   uint32_t model_threads = 0;   ///< of a step; 0 = all cores
   uint32_t worker_threads = 0;  ///< of programs; 0 = as many as cores, at most 8

@@ -1,11 +1,16 @@
 #pragma once
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "host/ports.h"
 #include "instance/bus.h"
+#include "net/http_client.h"
 #include "store/store.h"
+#include "wasi/http.h"
 
 namespace pie::server {
 
@@ -48,6 +53,22 @@ class LocalBus final : public host::BusPort {
 
  private:
   instance::Bus bus_;
+};
+
+/// Requests of programs to others, by the client of the network's layer.
+class OutgoingHttp final : public wasi::HttpClientPort {
+ public:
+  explicit OutgoingHttp(net::HttpClient& client) : client_(client) {}
+  std::optional<HttpFailure> refusal(const HttpRequestHead& head) override {
+    return client_.refusal(head);
+  }
+  std::shared_ptr<void> start(HttpCallRequest request,
+                              std::function<void(HttpCallAnswer)> done) override {
+    return client_.start(std::move(request), std::move(done));
+  }
+
+ private:
+  net::HttpClient& client_;
 };
 
 }  // namespace pie::server

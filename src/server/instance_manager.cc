@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/user_name.h"
 #include "server/durable_log.h"
+#include "server/http_instance.h"
 #include "server/log_tail.h"
 
 namespace pie::server {
@@ -33,11 +34,13 @@ Error not_found() { return {ErrorCode::kNotFound, "Instance not found"}; }
 }  // namespace
 
 InstanceManager::InstanceManager(const Limits& limits, host::ProgramHost& host,
-                                 store::Instances& store, WorkPool& bookkeeping, const Clock& clock)
+                                 store::Instances& store, WorkPool& bookkeeping,
+                                 net::IoThreads& threads, const Clock& clock)
     : limits_(limits),
       host_(host),
       store_(store),
       bookkeeping_(bookkeeping),
+      threads_(threads),
       clock_(clock),
       hour_(clock.wall_ns() / kHourNs) {}
 
@@ -134,13 +137,14 @@ Result<std::shared_ptr<ManagedInstance>> InstanceManager::launch(Launch launch) 
     instances_.emplace(record.id, instance);
     ++running_per_user_[launch.user];
   }
-  auto running = host_.launch({.id = InstanceId(next_id_++),
-                               .public_id = record.id,
-                               .user = launch.user,
-                               .arguments = std::move(launch.arguments),
-                               .limits = instance_limits(limits_, quotas_of(launch.user)),
-                               .program = launch.program.program,
-                               .ports = instance});
+  auto running = start({.id = InstanceId(next_id_++),
+                        .public_id = record.id,
+                        .user = launch.user,
+                        .arguments = std::move(launch.arguments),
+                        .limits = instance_limits(limits_, quotas_of(launch.user)),
+                        .program = launch.program.program,
+                        .ports = instance},
+                       launch.http_port);
   if (!running.ok()) {
     {
       const std::lock_guard lock(mutex_);
@@ -151,6 +155,28 @@ Result<std::shared_ptr<ManagedInstance>> InstanceManager::launch(Launch launch) 
   }
   instance->set_running(std::move(running).value());
   return instance;
+}
+
+Result<std::shared_ptr<host::RunningInstance>> InstanceManager::start(host::LaunchSpec spec,
+                                                                      uint16_t http_port) {
+  if (http_port == 0) return host_.launch(std::move(spec));
+  if (!spec.program->serves_http())
+    return Error{ErrorCode::kFailedPrecondition,
+                 "[launch_server_instance] got a program without wasi:http/incoming-handler, "
+                 "expected one that exports it; launch this one as an instance"};
+  PIE_TRY_ASSIGN(
+      auto instance,
+      HttpInstance::launch({.host = host_,
+                            .threads = threads_,
+                            .sockets = {.port = http_port,
+                                        .connections_max = limits_.http_connections_max,
+                                        .header_bytes_max = limits_.http_header_bytes_max,
+                                        .body_bytes_max = limits_.http_body_bytes_max,
+                                        .header_ms_max = limits_.http_header_s_max * 1'000},
+                            .request_s_max = limits_.http_request_s_max,
+                            .next_id = [this] { return InstanceId(next_id_++); },
+                            .spec = std::move(spec)}));
+  return std::shared_ptr<host::RunningInstance>(std::move(instance));
 }
 
 void InstanceManager::ended(const InstanceRef& instance, host::End end) {
@@ -211,12 +237,22 @@ void InstanceManager::terminate(const std::string& user, const std::string& id,
   instance->terminate({host::EndKind::kAborted, "Signal termination"});
 }
 
-Result<void> InstanceManager::signal(const std::string& user, const std::string& id,
-                                     std::string message) {
+Result<std::shared_ptr<host::RunningInstance>> InstanceManager::mailbox_of(
+    const std::string& user, const std::string& id) const {
   if (!is_instance_id(id)) return Error{ErrorCode::kInvalidArgument, "Invalid instance_id"};
   PIE_TRY_ASSIGN(const InstanceRef instance, find(user, id));
-  const auto running = instance->running();
+  auto running = instance->running();
   if (!running) return not_found();
+  if (!running->has_mailbox())
+    return Error{ErrorCode::kUnsupported,
+                 "[instance] got one that serves HTTP, expected one that receives messages; send "
+                 "it a request"};
+  return running;
+}
+
+Result<void> InstanceManager::signal(const std::string& user, const std::string& id,
+                                     std::string message) {
+  PIE_TRY_ASSIGN(const auto running, mailbox_of(user, id));
   if (running->mailbox_bytes() + message.size() > limits_.mailbox_bytes_max)
     return Error{ErrorCode::kResourceExhausted,
                  "[signal] got more than " + std::to_string(limits_.mailbox_bytes_max) +
@@ -227,10 +263,7 @@ Result<void> InstanceManager::signal(const std::string& user, const std::string&
 
 Result<void> InstanceManager::send_blob(const std::string& user, const std::string& id,
                                         BlobRef blob) {
-  if (!is_instance_id(id)) return Error{ErrorCode::kInvalidArgument, "Invalid instance_id"};
-  PIE_TRY_ASSIGN(const InstanceRef instance, find(user, id));
-  const auto running = instance->running();
-  if (!running) return not_found();
+  PIE_TRY_ASSIGN(const auto running, mailbox_of(user, id));
   if (running->mailbox_bytes() + blob->size() > limits_.mailbox_bytes_max)
     return Error{ErrorCode::kResourceExhausted,
                  "[blob] got more than " + std::to_string(limits_.mailbox_bytes_max) +

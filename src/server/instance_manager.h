@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "host/program_host.h"
+#include "net/io_threads.h"
 #include "protocol/messages.h"
 #include "server/config.h"
 #include "server/managed_instance.h"
@@ -30,17 +31,20 @@ class InstanceManager {
     LaunchableProgram program;
     std::vector<std::string> arguments;
     instance::LaunchMode mode = instance::LaunchMode::kAttached;
+    uint16_t http_port = 0;  ///< it serves HTTP there; 0: it runs
   };
   using Attached = std::function<void(Result<std::shared_ptr<ManagedInstance>>)>;
 
-  /// `bookkeeping` runs what touches the disk when instances end.
+  /// `bookkeeping` runs what touches the disk when instances end, `threads` the sockets of those
+  /// that serve HTTP.
   InstanceManager(const Limits& limits, host::ProgramHost& host, store::Instances& store,
-                  WorkPool& bookkeeping, const Clock& clock);
+                  WorkPool& bookkeeping, net::IoThreads& threads, const Clock& clock);
 
   /// Takes over what an earlier process left: what ran is Finished with ServerError.
   Result<void> recover();
 
-  /// Starts an instance. Launched attached, it waits for attach() by the same connection.
+  /// Starts an instance. Launched attached, it waits for attach() by the same connection. One that
+  /// serves HTTP has bound its port when this returns.
   Result<std::shared_ptr<ManagedInstance>> launch(Launch launch);
   /// Makes `sink` the one that hears the instance. A holder that no longer answers loses it.
   /// `done` comes once, from any thread.
@@ -77,6 +81,10 @@ class InstanceManager {
   /// At a new hour the hourly quotas begin anew.
   void begin_hour(uint64_t now_ns);
   Result<void> admit(const std::string& user) const;
+  Result<std::shared_ptr<host::RunningInstance>> start(host::LaunchSpec spec, uint16_t http_port);
+  /// The program that takes what is posted to this instance.
+  Result<std::shared_ptr<host::RunningInstance>> mailbox_of(const std::string& user,
+                                                            const std::string& id) const;
   void adopt(const store::InstanceRecord& record);
   void ended(const InstanceRef& instance, host::End end);
   void forget(const InstanceRef& instance);
@@ -86,6 +94,7 @@ class InstanceManager {
   host::ProgramHost& host_;
   store::Instances& store_;
   WorkPool& bookkeeping_;
+  net::IoThreads& threads_;
   const Clock& clock_;
   std::atomic<uint64_t> next_id_ = 1;
   std::atomic<bool> stopping_ = false;

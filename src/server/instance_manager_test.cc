@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 class NamedProgram final : public host::Program {
  public:
   const std::string& hash() const override { return hash_; }
-  bool is_http_handler() const override { return false; }
+  bool serves_http() const override { return false; }
 
  private:
   std::string hash_ = std::string(64, 'a');
@@ -96,8 +96,8 @@ class InstanceManagerTest : public testing::Test {
     kill();
     store_ = std::move(store::Store::open(home_)).value();
     work_ = std::make_unique<WorkPool>(1);
-    manager_ =
-        std::make_unique<InstanceManager>(limits_, host_, store_->instances(), *work_, clock_);
+    manager_ = std::make_unique<InstanceManager>(limits_, host_, store_->instances(), *work_,
+                                                 threads_, clock_);
     ASSERT_TRUE(manager_->recover().ok());
   }
   std::shared_ptr<ManagedInstance> launch(const std::string& user, instance::LaunchMode mode) {
@@ -147,6 +147,7 @@ class InstanceManagerTest : public testing::Test {
   PuppetHost host_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<WorkPool> work_;
+  net::IoThreads threads_{1};
   std::unique_ptr<InstanceManager> manager_;
 };
 

@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "net/http_client.h"
 #include "net/ws_server.h"
 #include "server/home_lock.h"
 #include "server/host_ports.h"
@@ -35,6 +36,7 @@ namespace fs = std::filesystem;
 constexpr uint64_t kSweepMs = 5'000;
 constexpr uint64_t kDrainMs = 2'000;
 constexpr uint32_t kWorkersMax = 8;
+constexpr uint32_t kHttpThreads = 2;
 
 std::string make_token() {
   unsigned char bytes[32];
@@ -100,10 +102,13 @@ class PieServer final : public Server {
     PIE_TRY_ASSIGN(engine_, open_engine(config_));
     const host::HostConfig host_config{
         .worker_count = worker_count(), .cache_folder = cache_folder(), .server_version = kVersion};
+    PIE_TRY(open_http_client());
     PIE_TRY_ASSIGN(host_,
-                   host::ProgramHost::create(host_config, {engine_.get()}, *kvs_port_, bus_port_));
+                   host::ProgramHost::create(host_config, {engine_.get()}, *kvs_port_, bus_port_,
+                                             http_port_ ? &*http_port_ : nullptr));
     programs_.emplace(store_->programs(), registry_, *host_);
-    instances_.emplace(config_.limits, *host_, store_->instances(), bookkeeping_, system_clock());
+    instances_.emplace(config_.limits, *host_, store_->instances(), bookkeeping_, http_threads_,
+                       system_clock());
     status_.emplace(std::vector<const engine::Engine*>{engine_.get()}, *instances_);
     PIE_TRY(instances_->recover());
     PIE_TRY(write_file_atomically(token_file(config_.home), token_, 0600));
@@ -124,6 +129,7 @@ class PieServer final : public Server {
     if (lock_) fs::remove(token_file(config_.home), ignored);
     host_.reset();
     engine_.reset();
+    http_threads_.stop();
   }
 
  private:
@@ -133,6 +139,16 @@ class PieServer final : public Server {
   }
   fs::path cache_folder() const {
     return config_.cache.empty() ? config_.home / "cache" : config_.cache;
+  }
+
+  /// What programs send requests with; nothing, when no host is allowed.
+  Result<void> open_http_client() {
+    if (config_.http_allow.empty()) return {};
+    PIE_TRY_ASSIGN(http_client_,
+                   net::HttpClient::create(http_threads_, {.allow = config_.http_allow,
+                                                           .ca_file = config_.http_ca_file}));
+    http_port_.emplace(*http_client_);
+    return {};
   }
 
   Result<void> listen() {
@@ -173,6 +189,9 @@ class PieServer final : public Server {
   std::unique_ptr<store::Store> store_;
   std::optional<StoreKvs> kvs_port_;
   LocalBus bus_port_;
+  net::IoThreads http_threads_{kHttpThreads};
+  std::unique_ptr<net::HttpClient> http_client_;
+  std::optional<OutgoingHttp> http_port_;
   std::unique_ptr<engine::Engine> engine_;
   std::unique_ptr<host::ProgramHost> host_;
   std::optional<ProgramLibrary> programs_;

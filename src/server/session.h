@@ -90,9 +90,11 @@ class Session final : public net::WsHandler,
     ProgramLibrary::From from = ProgramLibrary::From::kAnywhere;
     std::vector<std::string> arguments;
     bool detached = false;
+    uint16_t http_port = 0;  ///< of launch_server_instance
   };
   void launch(LaunchRequest request);
   void launch_program(const LaunchRequest& request, Result<LaunchableProgram> program);
+  void launch_server(const LaunchRequest& request, Result<LaunchableProgram> program);
   /// Notes that this connection has the instance; false, and the instance told, when it is closed.
   bool hold(const InstanceRef& instance);
   /// Sends what the instance's log holds, and goes on.

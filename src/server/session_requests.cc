@@ -1,3 +1,4 @@
+#include <limits>
 #include <utility>
 
 #include "server/session.h"
@@ -68,7 +69,12 @@ void Session::handle(protocol::LaunchInstanceFromRegistry request) {
 }
 
 void Session::handle(protocol::LaunchServerInstance request) {
-  complete(Response{request.corr_id, false, "not supported yet: launch_server_instance"});
+  if (request.port == 0 || request.port > std::numeric_limits<uint16_t>::max())
+    return complete(Response{request.corr_id, false,
+                             "[launch_server_instance] got the port " +
+                                 std::to_string(request.port) + ", expected 1 to 65535"});
+  launch({request.corr_id, std::move(request.program), ProgramLibrary::From::kAnywhere,
+          std::move(request.arguments), true, static_cast<uint16_t>(request.port)});
 }
 
 void Session::launch(LaunchRequest request) {
@@ -83,7 +89,18 @@ void Session::launch(LaunchRequest request) {
   });
 }
 
+void Session::launch_server(const LaunchRequest& request, Result<LaunchableProgram> program) {
+  const Result<void> done = [&]() -> Result<void> {
+    PIE_TRY_ASSIGN(LaunchableProgram ready, std::move(program));
+    PIE_TRY(services_.instances.launch({session_.user(), std::move(ready), request.arguments,
+                                        instance::LaunchMode::kDetached, request.http_port}));
+    return {};
+  }();
+  complete_later(response_of(request.corr_id, done, "server launched"));
+}
+
 void Session::launch_program(const LaunchRequest& request, Result<LaunchableProgram> program) {
+  if (request.http_port != 0) return launch_server(request, std::move(program));
   if (!program.ok())
     return complete_later(InstanceLaunchResult{request.corr_id, false, program.error().message});
   const auto mode =

@@ -22,6 +22,19 @@ bool parse(std::string_view text, Integer& value) {
   return failed == std::errc() && end == text.data() + text.size();
 }
 
+/// The texts between commas, without blanks around them; empty ones are none.
+std::vector<std::string> comma_separated(std::string_view text) {
+  std::vector<std::string> parts;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find(','), text.size());
+    const std::string_view part = text.substr(0, end);
+    const size_t first = part.find_first_not_of(" \t"), last = part.find_last_not_of(" \t");
+    if (first != part.npos) parts.emplace_back(part.substr(first, last - first + 1));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return parts;
+}
+
 size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), 0);
@@ -86,6 +99,12 @@ std::string Setting::toml() const {
         using T = std::decay_t<decltype(*value)>;
         if constexpr (std::is_same_v<T, bool>) return *value ? "true" : "false";
         if constexpr (std::is_same_v<T, std::string>) return toml_string(*value);
+        if constexpr (std::is_same_v<T, Texts>) {
+          std::string list;
+          for (const std::string& one : *value)
+            list += (list.empty() ? "" : ", ") + toml_string(one);
+          return "[" + list + "]";
+        }
         if constexpr (std::is_same_v<T, std::filesystem::path>) return toml_string(value->string());
         if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>)
           return std::to_string(*value);
@@ -99,6 +118,7 @@ std::string Setting::expected() const {
         using T = std::decay_t<decltype(*value)>;
         if constexpr (std::is_same_v<T, bool>) return "true or false";
         if constexpr (std::is_same_v<T, std::string>) return "text";
+        if constexpr (std::is_same_v<T, Texts>) return "a list of texts";
         if constexpr (std::is_same_v<T, std::filesystem::path>) return "a path, as text";
         if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>)
           return "a number from " + std::to_string(least) + " to " +
@@ -110,6 +130,11 @@ std::string Setting::expected() const {
 std::string Setting::plain() const {
   if (const auto* text = std::get_if<std::string*>(&place)) return **text;
   if (const auto* path = std::get_if<std::filesystem::path*>(&place)) return (*path)->string();
+  if (const auto* texts = std::get_if<Texts*>(&place)) {
+    std::string list;
+    for (const std::string& one : **texts) list += (list.empty() ? "" : ",") + one;
+    return list;
+  }
   return toml();
 }
 
@@ -122,6 +147,9 @@ Result<void> Setting::set(std::string_view text) {
           return text == "true" || text == "false";
         } else if constexpr (std::is_integral_v<T>) {
           return parse(text, *value) && *value >= least && *value <= most;
+        } else if constexpr (std::is_same_v<T, Texts>) {
+          *value = comma_separated(text);
+          return true;
         } else {
           *value = T(text);
           return true;
@@ -142,6 +170,12 @@ std::vector<Setting> settings(Config& c) {
       {"", "auth", &c.auth, "ask clients for their keys (pie auth)"},
       {"", "tls_certificate", &c.tls_certificate, "PEM chain; with tls_key the server is wss://"},
       {"", "tls_key", &c.tls_key, "PEM private key of the certificate"},
+      {"", "http_allow", &c.http_allow,
+       "hosts that programs may send HTTP requests to, each [http://|https://]HOST[:PORT|:*]; HOST "
+       "is a name, *.NAME, * (any), an address or a range like 10.0.0.0/8. Names reach public "
+       "addresses alone: local and private ones must be named by address or range"},
+      {"", "http_ca_file", &c.http_ca_file,
+       "PEM certificates trusted for those requests beside the system's"},
       {"", "model_threads", &c.model_threads, "threads of a step; 0: all cores"},
       {"", "worker_threads", &c.worker_threads, "threads of programs; 0: the cores, at most 8"},
       {"", "kv_pages", &c.kv_pages, "KV pages of the pool; 0: by the machine's memory"},
@@ -162,6 +196,16 @@ std::vector<Setting> settings(Config& c) {
       {kLimits, "handles_max", &l.handles_max, "host objects of one instance", 1},
       {kLimits, "output_bytes_max", &l.output_bytes_max, "all that one instance says", 1},
       {kLimits, "kv_pages_max", &l.kv_pages_max, "KV pages of one instance; 0: the pool"},
+      {kLimits, "http_connections_max", &l.http_connections_max,
+       "connections of one HTTP instance; more wait", 1},
+      {kLimits, "http_header_bytes_max", &l.http_header_bytes_max,
+       "header of one request to an HTTP instance", 1'024, 1 << 20},
+      {kLimits, "http_body_bytes_max", &l.http_body_bytes_max,
+       "body of one request to an HTTP instance"},
+      {kLimits, "http_header_s_max", &l.http_header_s_max,
+       "seconds in which the header of a request must come", 1, kSecondsMax},
+      {kLimits, "http_request_s_max", &l.http_request_s_max,
+       "seconds that a program may take for one request", 1, kSecondsMax},
       {kLimits, "user_memory_bytes_max", &l.user_memory_bytes_max,
        "memory of a user's instances; 0: unlimited"},
       {kLimits, "user_cpu_s_per_hour_max", &l.user_cpu_s_per_hour_max,
