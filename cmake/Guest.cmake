@@ -1,8 +1,8 @@
 # Programs for the server, compiled to WebAssembly components with the SDK of sdk/.
 #
-#   pie_program(<name> SOURCES files... [MANIFEST file] [REGISTRY])
+#   pie_program(<name> SOURCES files... [MANIFEST file] [REGISTRY] [HTTP])
 #
-# makes <output>/inferlets/<name>.wasm (and .toml, when there is a manifest). With REGISTRY the
+# (HTTP: one that serves HTTP and defines inferlet_http) makes <output>/inferlets/<name>.wasm (and .toml, when there is a manifest). With REGISTRY the
 # program is also one that every server knows by name: <output>/share/pie/registry/std/<name>/.
 # Targets: guest_programs (all of them), guest_sdk (<output>/share/pie/sdk, what `pie build` uses).
 # <output> is build/ for the presets, whose folders lie below it, else the build folder itself.
@@ -42,14 +42,25 @@ endfunction()
 
 file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/guest/core)
 file(GLOB _sdk_sources CONFIGURE_DEPENDS ${PIE_SDK}/src/*.cc)
-set(PIE_SDK_OBJECTS ${PIE_SDK}/component_type.o)
+# Every program has the objects of PIE_SDK_OBJECTS, and one pair of world and export.
+set(PIE_SDK_OBJECTS "")
+set(PIE_SDK_RUN_OBJECTS ${PIE_SDK}/component_type.o)
+set(PIE_SDK_HTTP_OBJECTS ${PIE_SDK}/http_component_type.o)
 foreach(source ${_sdk_sources})
   _pie_guest_object(${source} object)
-  list(APPEND PIE_SDK_OBJECTS ${object})
+  if(source MATCHES "/run_entry\\.cc$")
+    list(APPEND PIE_SDK_RUN_OBJECTS ${object})
+  elseif(source MATCHES "/http_entry\\.cc$")
+    list(APPEND PIE_SDK_HTTP_OBJECTS ${object})
+  else()
+    list(APPEND PIE_SDK_OBJECTS ${object})
+  endif()
 endforeach()
 # Other folders depend on the objects through this target: custom commands are per folder.
-add_custom_target(guest_sdk_objects DEPENDS ${PIE_SDK_OBJECTS})
-set(PIE_SDK_OBJECTS ${PIE_SDK_OBJECTS} CACHE INTERNAL "")
+add_custom_target(guest_sdk_objects DEPENDS ${PIE_SDK_OBJECTS} ${PIE_SDK_RUN_OBJECTS} ${PIE_SDK_HTTP_OBJECTS})
+foreach(_list PIE_SDK_OBJECTS PIE_SDK_RUN_OBJECTS PIE_SDK_HTTP_OBJECTS)
+  set(${_list} ${${_list}} CACHE INTERNAL "")
+endforeach()
 
 # Copies one file when it is older; `to` is added to the list `list_name`.
 function(_pie_copy from to list_name)
@@ -58,7 +69,11 @@ function(_pie_copy from to list_name)
 endfunction()
 
 function(pie_program name)
-  cmake_parse_arguments(arg "REGISTRY" "MANIFEST" "SOURCES" ${ARGN})
+  cmake_parse_arguments(arg "REGISTRY;HTTP" "MANIFEST" "SOURCES" ${ARGN})
+  set(sdk_objects ${PIE_SDK_RUN_OBJECTS} ${PIE_SDK_OBJECTS})
+  if(arg_HTTP)
+    set(sdk_objects ${PIE_SDK_HTTP_OBJECTS} ${PIE_SDK_OBJECTS})
+  endif()
   set(objects "")
   foreach(source ${arg_SOURCES})
     cmake_path(ABSOLUTE_PATH source NORMALIZE)
@@ -70,11 +85,11 @@ function(pie_program name)
   set(component ${PIE_OUTPUT}/inferlets/${name}.wasm)
   # The component appears by one rename: a running server keeps the file it has open.
   add_custom_command(OUTPUT ${component}
-    COMMAND ${PIE_GUEST_CLANG} @${PIE_SDK}/compile.flags @${PIE_SDK}/link.flags ${objects} ${PIE_SDK_OBJECTS} -o ${core}
+    COMMAND ${PIE_GUEST_CLANG} @${PIE_SDK}/compile.flags @${PIE_SDK}/link.flags ${objects} ${sdk_objects} -o ${core}
     COMMAND ${PIE_WASM_TOOLS} component new ${core} --adapt wasi_snapshot_preview1=${PIE_WASI_ADAPTER} -o ${core}.new
     COMMAND ${CMAKE_COMMAND} -E make_directory ${PIE_OUTPUT}/inferlets
     COMMAND ${CMAKE_COMMAND} -E rename ${core}.new ${component}
-    DEPENDS ${objects} ${PIE_SDK_OBJECTS} ${PIE_SDK}/link.flags
+    DEPENDS ${objects} ${sdk_objects} ${PIE_SDK}/link.flags
     COMMENT "Linking program ${name}" VERBATIM)
   set(outputs ${component})
   if(arg_MANIFEST)
@@ -102,10 +117,14 @@ file(GLOB _headers CONFIGURE_DEPENDS RELATIVE ${PIE_SDK} ${PIE_SDK}/include/pie/
 foreach(file ${_headers} compile.flags link.flags)
   _pie_copy(${PIE_SDK}/${file} ${_sdk}/${file} _outputs)
 endforeach()
-foreach(object ${PIE_SDK_OBJECTS})
-  cmake_path(GET object FILENAME name)
-  string(REGEX REPLACE "-[0-9a-f]*\\.o$" ".o" name ${name})
-  _pie_copy(${object} ${_sdk}/lib/${name} _outputs)
+foreach(pair PIE_SDK_OBJECTS:lib PIE_SDK_RUN_OBJECTS:entry/run PIE_SDK_HTTP_OBJECTS:entry/http)
+  string(REGEX MATCH "^(.*):(.*)$" _ ${pair})
+  set(folder ${CMAKE_MATCH_2})
+  foreach(object ${${CMAKE_MATCH_1}})
+    cmake_path(GET object FILENAME name)
+    string(REGEX REPLACE "-[0-9a-f]*\\.o$" ".o" name ${name})
+    _pie_copy(${object} ${_sdk}/${folder}/${name} _outputs)
+  endforeach()
 endforeach()
 _pie_copy(${PIE_WASM_TOOLS} ${_sdk}/bin/wasm-tools _outputs)
 _pie_copy(${PIE_WASI_ADAPTER} ${_sdk}/adapter.wasm _outputs)

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Makes sdk/component_type.o from wit/: the object that tells `wasm-tools component new` the types of
-a program's imports and exports. Every C++ program links it.
+"""Makes sdk/component_type.o and sdk/http_component_type.o from wit/: the objects that tell
+`wasm-tools component new` the types of a program's imports and exports. Every C++ program links one.
 
-    tools/update_component_type.py           writes it; run this after a change in wit/
-    tools/update_component_type.py --check   exit code 1 when it is stale against wit/
+    tools/update_component_type.py           writes them; run this after a change in wit/
+    tools/update_component_type.py --check   exit code 1 when one is stale against wit/
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-OBJECT = ROOT / "sdk" / "component_type.o"
-WORLD = "program"
+OBJECTS = {
+    "program": ROOT / "sdk" / "component_type.o",
+    "http-program": ROOT / "sdk" / "http_component_type.o",
+}
 WASM_MODULE_HEADER = b"\0asm\x01\0\0\0"
 WASM_COMPONENT_HEADER = b"\0asm\x0d\0\x01\0"
 # Tool conventions for WebAssembly, "Linking": an object file is a module with a custom section
@@ -45,37 +47,38 @@ def wasm_tools() -> Path:
     return Path(folder) / "bin" / "wasm-tools"
 
 
-def component_type_object() -> bytes:
+def component_type_object(world_name: str) -> bytes:
     """The object's bytes: a module that holds nothing but the encoded world, which `component new`
     looks for in custom sections named component-type*."""
     with tempfile.TemporaryDirectory() as folder:
         world = Path(folder) / "world.wasm"
-        command = [str(wasm_tools()), "component", "embed", "--only-custom", "--world", WORLD]
+        command = [str(wasm_tools()), "component", "embed", "--only-custom", "--world", world_name]
         subprocess.run([*command, str(ROOT / "wit"), "-o", str(world)], check=True)
         encoded = world.read_bytes()
     if not encoded.startswith(WASM_COMPONENT_HEADER):
         raise SystemExit(f"[component type] got {encoded[:8]!r}, expected a component's header")
     linking = custom_section("linking", LINKING_VERSION)
-    return WASM_MODULE_HEADER + linking + custom_section(f"component-type:{WORLD}", encoded)
+    return WASM_MODULE_HEADER + linking + custom_section(f"component-type:{world_name}", encoded)
 
 
 def main(arguments: list[str]) -> int:
-    """Writes or checks the object."""
-    made = component_type_object()
-    if arguments == ["--check"]:
-        if OBJECT.read_bytes() == made:
-            return 0
-        print(
-            f"[component type] {OBJECT.relative_to(ROOT)} does not match wit/: "
-            "run tools/update_component_type.py and commit the result",
-            file=sys.stderr,
-        )
-        return 1
-    if arguments:
+    """Writes or checks the objects."""
+    if arguments not in ([], ["--check"]):
         print(__doc__, file=sys.stderr)
         return 2
-    OBJECT.write_bytes(made)
-    return 0
+    stale = 0
+    for world_name, path in OBJECTS.items():
+        made = component_type_object(world_name)
+        if not arguments:
+            path.write_bytes(made)
+        elif path.read_bytes() != made:
+            stale = 1
+            print(
+                f"[component type] {path.relative_to(ROOT)} does not match wit/: "
+                "run tools/update_component_type.py and commit the result",
+                file=sys.stderr,
+            )
+    return stale
 
 
 if __name__ == "__main__":

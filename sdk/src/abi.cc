@@ -2,12 +2,7 @@
 #include "pie/abi.h"
 
 #include <cstdint>
-#include <cstdio>
 #include <cstdlib>
-#include <string>
-#include <vector>
-
-#include "pie/inferlet.h"
 
 /// Debian's builtins for wasm32 are compiled with stack protection; they refer to these two.
 extern "C" {
@@ -22,27 +17,4 @@ __attribute__((export_name("cabi_realloc"))) void* cabi_realloc(void* old, size_
   if (memory == nullptr) __builtin_trap();
   return memory;
 }
-}
-
-namespace {
-
-inferlet::abi::TextResult run_result;
-std::string run_error;
-
-}  // namespace
-
-/// inferlet:core/run. What it returns stays valid until the next call.
-extern "C" __attribute__((export_name("inferlet:core/run#run"))) inferlet::abi::TextResult*
-inferlet_run() {
-  inferlet::Result<std::string> outcome = inferlet_main(inferlet::arguments());
-  std::fflush(stdout);
-  std::fflush(stderr);
-  if (outcome) {
-    if (!outcome->empty()) inferlet::set_return(*outcome);
-    run_result = {};
-  } else {
-    run_error = std::move(outcome).error();
-    run_result = {1, {run_error.data(), static_cast<uint32_t>(run_error.size())}};
-  }
-  return &run_result;
 }

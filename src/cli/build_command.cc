@@ -20,6 +20,8 @@ void add_build_command(CLI::App& app, int& exit_code) {
                       "the program's manifest, copied beside the component as .toml");
   command->add_option("--flag", options->compiler_flags, "one more flag for clang: --flag=-O2")
       ->allow_extra_args(false);
+  command->add_flag("--http", options->serves_http,
+                    "a program that serves HTTP: it defines inferlet_http instead");
   command->footer(
       "Example:\n"
       "  pie build my_inferlet.cpp && pie run ./my_inferlet.wasm\n"

@@ -102,13 +102,17 @@ Result<void> compile(const BuildOptions& options, const Tools& tools, const fs::
       "@" + (tools.sdk / "link.flags").string(), "-I" + (tools.sdk / "include").string()};
   command.insert(command.end(), options.compiler_flags.begin(), options.compiler_flags.end());
   for (const fs::path& source : options.sources) command.push_back(source.string());
-  std::error_code failed;
-  for (const auto& entry : fs::directory_iterator(tools.sdk / "lib", failed)) {
-    if (entry.path().extension() == ".o") command.push_back(entry.path().string());
+  const fs::path entry = tools.sdk / "entry" / (options.serves_http ? "http" : "run");
+  for (const fs::path& folder : {tools.sdk / "lib", entry}) {
+    std::error_code failed;
+    for (const auto& file : fs::directory_iterator(folder, failed))
+      if (file.path().extension() == ".o") command.push_back(file.path().string());
   }
   command.insert(command.end(), {"-o", module.string()});
   return run_tool(command, "[build] " + options.sources.front().string() +
-                               " does not compile; the compiler's messages are above");
+                               " does not compile; the compiler's messages are above (a program "
+                               "that defines inferlet_http is built with --http, one that defines "
+                               "inferlet_main without)");
 }
 
 }  // namespace

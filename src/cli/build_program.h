@@ -13,6 +13,7 @@ struct BuildOptions {
   std::filesystem::path output;                ///< "": the first source's name with .wasm, here
   std::filesystem::path manifest;              ///< copied beside the output as .toml; "": none
   std::vector<std::string> compiler_flags;     ///< added to the SDK's own, e.g. -DNAME or -O2
+  bool serves_http = false;                    ///< one of the files has inferlet_http instead
   std::filesystem::path share;                 ///< the installation: share/sdk is the SDK
 };
 
