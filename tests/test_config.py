@@ -39,6 +39,9 @@ def test_set_changes_one_line_and_is_checked(tmp_path: Path) -> None:
         '# mine\nport = 9000 # old\nhost = "::1"\n\n[limits]\n# bytes\nhandles_max = 5\ngrace_s = 7\n'
     )
     assert config(tmp_path, "get", "limits.grace_s").stdout == "7\n"
+    assert config(tmp_path, "set", "http_allow", "a.example, 127.0.0.1:9").returncode == 0
+    assert 'http_allow = ["a.example", "127.0.0.1:9"]\n' in file.read_text()
+    assert config(tmp_path, "get", "http_allow").stdout == "a.example,127.0.0.1:9\n"
     before = file.read_text()
     for key, value, part in (
         ("port", "70000", "a number from 0 to 65535"),
@@ -86,6 +89,8 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
         ("host = 3\n", ["line 1", "text"]),
         ("auth = 1\n", ["line 1", "true or false"]),
         ("port = \n", ["line 1"]),
+        ('http_allow = "a.example"\n', ["line 1", "'http_allow'", "a list of texts"]),
+        ('http_allow = ["a.example", 1]\n', ["line 1", "a list of texts"]),
     ],
 )
 def test_a_wrong_file_is_refused_with_line_and_expectation(
