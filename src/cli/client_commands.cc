@@ -44,6 +44,7 @@ struct SubmitOptions {
   std::string wasm_path;
   std::string manifest_path;
   bool detached = false;
+  uint16_t http_port = 0;  ///< it serves HTTP there; 0: it runs
   std::vector<std::string> arguments;
 };
 
@@ -137,6 +138,13 @@ Result<int> submit(SubmitOptions options) {
   std::string program = options.name;
   if (program.empty()) {
     PIE_TRY_ASSIGN(program, upload(*client, options));
+  }
+  if (options.http_port != 0) {
+    PIE_TRY(wait_for<void>([&](auto told) {
+      client->launch_server(options.http_port, program, options.arguments, told);
+    }));
+    std::printf("http://127.0.0.1:%u\n", static_cast<unsigned>(options.http_port));
+    return 0;
   }
   PIE_TRY_ASSIGN(const Instance instance, wait_for<Instance>([&](auto told) {
                    client->launch(program, {options.arguments, options.detached}, told);
@@ -248,12 +256,17 @@ void add_submit(CLI::App& app, int& exit_code) {
       ->needs("--path");
   command->add_flag("-d,--detached", options->detached,
                     "Print the instance's id and leave; `pie attach` shows what it said");
+  command
+      ->add_option("--port", options->http_port,
+                   "Serve HTTP on this port of the server's machine: an HTTP program")
+      ->check(CLI::Range(1, 65535));
   add_connection_options(*command, options->connection);
   command->footer(
       "Streams the program's output; Ctrl-C terminates it. Exits with 0 when it completed.\n"
       "Examples:\n"
       "  pie submit text-completion -- --prompt \"What is the capital of France?\"\n"
-      "  pie submit -d -p my_inferlet.wasm -m my_inferlet.toml -- argument\n");
+      "  pie submit -d -p my_inferlet.wasm -m my_inferlet.toml -- argument\n"
+      "  pie submit --port 9000 -p my_server.wasm\n");
   on_call(command, exit_code, [options] { return submit(*options); });
 }
 
