@@ -9,6 +9,7 @@ import json
 import os
 import re
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from typing import Any
 import pytest
 from pie import PieClient, PieError
 
-from tests.conftest import Server
+from tests.conftest import PIE, Server
 from tests.test_tls import Authority
 from tests.wire import Frame, Peer
 
@@ -212,6 +213,17 @@ def test_every_window_form_launches_it_and_our_client_too(server: Server, progra
                 await client.terminate_instance(row.id)
 
     asyncio.run(main())
+
+
+def test_the_command_line_launches_it(server: Server, programs: Path) -> None:
+    port = free_port()
+    command = [str(PIE), "submit", "--server", server.url, "--user", "shell", "--port", str(port),
+               "-p", str(programs / "http_handler.wasm"), "--", "word"]  # fmt: skip
+    done = subprocess.run(command, text=True, check=False, capture_output=True, timeout=DEADLINE_S)
+    assert (done.returncode, done.stdout) == (0, f"http://127.0.0.1:{port}\n"), done.stderr
+    assert fetch(port, "/arguments") == (200, b"word\n")
+    done = subprocess.run(command, text=True, check=False, capture_output=True, timeout=DEADLINE_S)
+    assert done.returncode != 0 and "Address already in use" in done.stderr
 
 
 def test_somebody_elses_is_as_if_it_did_not_exist(server: Server, programs: Path) -> None:
