@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from pie import PieClient, PieError
 
-from tests.conftest import PIE, Server
+from tests.conftest import BUILD, PIE, ROOT, Server
 from tests.test_tls import Authority
 from tests.wire import Frame, Peer
 
@@ -224,6 +224,26 @@ def test_the_command_line_launches_it(server: Server, programs: Path) -> None:
     assert fetch(port, "/arguments") == (200, b"word\n")
     done = subprocess.run(command, text=True, check=False, capture_output=True, timeout=DEADLINE_S)
     assert done.returncode != 0 and "Address already in use" in done.stderr
+
+
+def test_the_example_of_the_page_builds_and_serves(server: Server, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "PROGRAMS.md").read_text()
+    code = next(block for block in re.findall(r"```cpp\n(.*?)```", page, re.S) if "inferlet_http(" in block)
+    (tmp_path / "my_server.cpp").write_text(code)
+    wasm = tmp_path / "my_server.wasm"
+    command = [str(PIE), "build", "--http", str(tmp_path / "my_server.cpp"), "-o", str(wasm)]
+    share = str(BUILD / "share" / "pie")
+    subprocess.run(command, check=True, timeout=DEADLINE_S, env=dict(os.environ, PIE_SHARE=share))
+
+    async def main() -> None:
+        async with Peer(server.url, "page") as peer:
+            port = free_port()
+            id = await serve(peer, await peer.upload_file(wasm), port)
+            status, text = await ask(port, "/", b"Say hello.")
+            assert status == 200 and text
+            await peer.call("terminate_instance", instance_id=id)
+
+    asyncio.run(main())
 
 
 def test_somebody_elses_is_as_if_it_did_not_exist(server: Server, programs: Path) -> None:
