@@ -1,19 +1,17 @@
 #include "model/gguf_file.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <gguf.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 #include <limits>
+#include <unordered_set>
 
 #include "model/ggml_log.h"
+#include "model/shard_paths.h"
 
 namespace pie::model {
 namespace {
@@ -48,59 +46,33 @@ std::optional<int64_t> any_integer(const gguf_context* context, int64_t id) {
 
 }  // namespace
 
-struct GgufFile::Mapping {
-  void* address = MAP_FAILED;
-  size_t size = 0;
-
-  Mapping() = default;
-  Mapping(const Mapping&) = delete;
-  Mapping& operator=(const Mapping&) = delete;
-  ~Mapping() {
-    if (address != MAP_FAILED) munmap(address, size);
-  }
-  Result<void> map(const std::filesystem::path& path);
-  std::span<const std::byte> bytes() const {
-    return {static_cast<const std::byte*>(address), size};
-  }
-};
-
-Result<void> GgufFile::Mapping::map(const std::filesystem::path& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) {
-    const ErrorCode code = errno == ENOENT ? ErrorCode::kNotFound : ErrorCode::kPermissionDenied;
-    return Error{code, fmt::format("[open] got '{}', expected a readable file", strerror(errno))};
-  }
-  struct stat status = {};
-  if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
-    ::close(fd);
-    return Error{ErrorCode::kInvalidArgument, "[open] got no regular file, expected a GGUF file"};
-  }
-  size = static_cast<size_t>(status.st_size);
-  if (size != 0) address = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
-  const int reason = errno;
-  ::close(fd);
-  if (size == 0) return corrupt("[open] got an empty file, expected a GGUF file");
-  if (address == MAP_FAILED) {
-    return Error{ErrorCode::kInternal,
-                 fmt::format("[mmap] got '{}' for {} bytes", strerror(reason), size)};
-  }
-  return {};
-}
-
 void GgufFile::ContextDeleter::operator()(gguf_context* context) const { gguf_free(context); }
 
-GgufFile::GgufFile() = default;
 GgufFile::GgufFile(GgufFile&&) noexcept = default;
 GgufFile& GgufFile::operator=(GgufFile&&) noexcept = default;
 GgufFile::~GgufFile() = default;
 
-uint64_t GgufFile::size_bytes() const { return mapping_->size; }
+uint64_t GgufFile::size_bytes() const {
+  uint64_t sum = 0;
+  for (const MappedFile& file : files_) sum += file.bytes().size();
+  return sum;
+}
 
 Result<GgufFile> GgufFile::open(const std::filesystem::path& path) {
+  PIE_TRY_ASSIGN(GgufFile file, open_shard(path));
+  PIE_TRY_ASSIGN(const uint32_t count, file.integer_or("split.count", 0, UINT16_MAX, 1));
+  if (count <= 1) return file;
+  PIE_TRY_ASSIGN(const auto paths, shard_paths(path, count));
+  PIE_TRY_ASSIGN(GgufFile first, open_shard(paths[0]));
+  PIE_TRY(first.add_shards(paths));
+  return first;
+}
+
+Result<GgufFile> GgufFile::open_shard(const std::filesystem::path& path) {
   GgufFile file;
-  file.mapping_ = std::make_unique<Mapping>();
-  PIE_TRY(file.mapping_->map(path));
-  const std::span<const std::byte> bytes = file.mapping_->bytes();
+  PIE_TRY_ASSIGN(MappedFile mapped, MappedFile::open(path));
+  file.files_.push_back(std::move(mapped));
+  const std::span<const std::byte> bytes = file.files_[0].bytes();
   if (bytes.size() < 4 || std::memcmp(bytes.data(), GGUF_MAGIC, 4) != 0) {
     return corrupt("[magic] got other bytes, expected 'GGUF': this is no GGUF model file");
   }
@@ -115,18 +87,51 @@ Result<GgufFile> GgufFile::open(const std::filesystem::path& path) {
         "[header] got unreadable metadata ({}), expected a whole GGUF file: fetch it again",
         said.text()));
   }
-  PIE_TRY_ASSIGN(const uint32_t parts, file.integer_or("split.count", 0, 65535, 1));
-  if (parts > 1) {
-    return Error{
-        ErrorCode::kUnsupported,
-        fmt::format("[split.count] got {}, expected a model in one file: merge it", parts)};
-  }
   PIE_TRY(file.list_tensors());
   return file;
 }
 
+/// Whether this is shard `number` of `count`.
+Result<void> GgufFile::check_shard(uint32_t number, uint32_t count) const {
+  PIE_TRY_ASSIGN(const uint32_t got_number, integer("split.no", 0, UINT16_MAX));
+  PIE_TRY_ASSIGN(const uint32_t got_count, integer("split.count", 0, UINT16_MAX));
+  if (got_number == number && got_count == count) return {};
+  return corrupt(
+      fmt::format("[split.no] got shard {} of {}, expected {} of {} (counted from 0): "
+                  "these files do not belong together",
+                  got_number, got_count, number, count));
+}
+
+Result<void> GgufFile::add_shards(const std::vector<std::filesystem::path>& paths) {
+  const auto count = static_cast<uint32_t>(paths.size());
+  PIE_TRY(check_shard(0, count));
+  for (uint32_t number = 1; number < count; ++number) {
+    const auto add = [&]() -> Result<void> {
+      PIE_TRY_ASSIGN(GgufFile shard, open_shard(paths[number]));
+      PIE_TRY(shard.check_shard(number, count));
+      std::move(shard.tensors_.begin(), shard.tensors_.end(), std::back_inserter(tensors_));
+      files_.push_back(std::move(shard.files_[0]));
+      return {};
+    };
+    if (auto done = add(); !done.ok())
+      return std::move(done).error().within("shard " + paths[number].filename().string());
+  }
+  std::unordered_set<std::string_view> names;
+  for (const GgufTensor& tensor : tensors_) {
+    if (!names.insert(tensor.name).second)
+      return corrupt(fmt::format("[{}] got it in two shards, expected one", tensor.name));
+  }
+  PIE_TRY_ASSIGN(const uint32_t total, integer_or("split.tensors.count", 0, INT32_MAX,
+                                                  static_cast<uint32_t>(tensors_.size())));
+  if (total == tensors_.size()) return {};
+  return corrupt(
+      fmt::format("[split.tensors.count] got {}, expected the {} tensors of the shards: these "
+                  "files do not belong together",
+                  total, tensors_.size()));
+}
+
 Result<void> GgufFile::list_tensors() {
-  const std::span<const std::byte> bytes = mapping_->bytes();
+  const std::span<const std::byte> bytes = files_[0].bytes();
   const uint64_t base = gguf_get_data_offset(context_.get());
   const int64_t count = gguf_get_n_tensors(context_.get());
   for (int64_t id = 0; id < count; ++id) {
@@ -214,6 +219,20 @@ Result<std::vector<std::string_view>> GgufFile::texts(const std::string& key) co
   const size_t count = gguf_get_arr_n(context_.get(), id);
   elements.reserve(count);
   for (size_t i = 0; i < count; ++i) elements.push_back(gguf_get_arr_str(context_.get(), id, i));
+  return elements;
+}
+
+Result<std::vector<bool>> GgufFile::flags(const std::string& key) const {
+  std::vector<bool> elements;
+  const int64_t id = gguf_find_key(context_.get(), key.c_str());
+  if (id < 0 || gguf_get_kv_type(context_.get(), id) != GGUF_TYPE_ARRAY) return elements;
+  const gguf_type type = gguf_get_arr_type(context_.get(), id);
+  if (type != GGUF_TYPE_BOOL) {
+    return wrong_type(key, gguf_type_name(type), "a list of truth values");
+  }
+  const auto* values = static_cast<const int8_t*>(gguf_get_arr_data(context_.get(), id));
+  const size_t count = gguf_get_arr_n(context_.get(), id);
+  for (size_t i = 0; i < count; ++i) elements.push_back(values[i] != 0);
   return elements;
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "model/mapped_file.h"
 
 struct gguf_context;
 
@@ -23,12 +24,14 @@ struct GgufTensor {
   std::span<const std::byte> data;
 };
 
-/// A GGUF file, mapped read-only. Nothing in it is trusted: every access checks type and bounds.
-/// Immutable after open().
+/// A GGUF model, in one file or in shards, mapped read-only. Nothing in it is trusted: every access
+/// checks type and bounds. Immutable after open().
 class GgufFile {
  public:
-  /// Maps and parses. kNotFound, kCorrupt (not GGUF, cut off, malformed) or kUnsupported (one part
-  /// of a split model).
+  /// Maps and parses. Of a split model `path` may be any shard; keys are those of the first,
+  /// tensors those of all (llama.cpp's split.no, split.count, split.tensors.count). kNotFound
+  /// (names missing shards), kCorrupt (not GGUF, cut off, malformed, shards that do not belong
+  /// together).
   static Result<GgufFile> open(const std::filesystem::path& path);
   GgufFile(GgufFile&&) noexcept;
   GgufFile& operator=(GgufFile&&) noexcept;
@@ -50,24 +53,31 @@ class GgufFile {
 
   /// Elements of a list of texts; none when the key is missing, kCorrupt when it is another type.
   Result<std::vector<std::string_view>> texts(const std::string& key) const;
+  /// Elements of a list of truth values; none when the key is missing or is no list, kCorrupt when
+  /// it is a list of something else.
+  Result<std::vector<bool>> flags(const std::string& key) const;
   /// Number of elements of a list of 32-bit integers or floats; none when the key is missing.
   Result<std::optional<size_t>> word_count(const std::string& key) const;
 
   const std::vector<GgufTensor>& tensors() const { return tensors_; }
+  /// Of all shards.
   uint64_t size_bytes() const;
+  uint32_t shard_count() const { return static_cast<uint32_t>(files_.size()); }
   /// The parsed metadata, for libllama.
   gguf_context* context() const { return context_.get(); }
 
  private:
-  struct Mapping;
   struct ContextDeleter {
     void operator()(gguf_context* context) const;
   };
-  GgufFile();
+  GgufFile() = default;
+  static Result<GgufFile> open_shard(const std::filesystem::path& path);
   Result<void> list_tensors();
+  Result<void> add_shards(const std::vector<std::filesystem::path>& paths);
+  Result<void> check_shard(uint32_t number, uint32_t count) const;
 
-  std::unique_ptr<Mapping> mapping_;
-  std::unique_ptr<gguf_context, ContextDeleter> context_;
+  std::vector<MappedFile> files_;
+  std::unique_ptr<gguf_context, ContextDeleter> context_;  ///< of the first file
   std::vector<GgufTensor> tensors_;
 };
 

@@ -249,7 +249,7 @@ TEST(ModelTest, metadata_that_cannot_be_is_named) {
   expect_set("llama.rope.dimension_count", 17, ErrorCode::kCorrupt);
   expect_set("llama.rope.dimension_count", 7, ErrorCode::kCorrupt);
   expect_set("llama.expert_count", 8, ErrorCode::kUnsupported);
-  expect_set("split.count", 2, ErrorCode::kUnsupported);
+  expect_set("split.count", 2, ErrorCode::kInvalidArgument);
   expect_set("llama.attention.layer_norm_rms_epsilon", 1, ErrorCode::kCorrupt);
   for (const char* key : {"general.architecture", "llama.block_count", "llama.embedding_length",
                           "tokenizer.ggml.model", "tokenizer.ggml.tokens"}) {
@@ -282,6 +282,12 @@ TEST(ModelTest, tensors_that_do_not_fit_are_named) {
   const auto too_wide =
       load_changed([](test::TinyGguf& tiny) { tiny.set("llama.feed_forward_length", 96); });
   expect_error(too_wide, ErrorCode::kCorrupt, "got shape [64, 32], expected [96, 32]");
+  const auto unknown = load_changed(
+      [](test::TinyGguf& tiny) { tiny.add("blk.1.ffn_up.bias", GGML_TYPE_F32, {64}, 1.0F); });
+  expect_error(unknown, ErrorCode::kUnsupported, "[blk.1.ffn_up.bias]");
+  const auto odd_type =
+      load_changed([](test::TinyGguf&) {}, {.embedding = 32, .matrix_type = GGML_TYPE_I32});
+  expect_error(odd_type, ErrorCode::kUnsupported, "got type i32");
 }
 
 TEST(ModelTest, vocabulary_that_does_not_fit_is_an_error) {

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 #include <ggml.h>
 
+#include <algorithm>
 #include <string_view>
 #include <unordered_map>
 
@@ -52,12 +53,16 @@ std::vector<Expected> expected_tensors(const Architecture& a) {
       {kQueryBias, layer, "attn_q.bias", {q}, a.has_qkv_bias, true},
       {kKeyBias, layer, "attn_k.bias", {k}, a.has_qkv_bias, true},
       {kValueBias, layer, "attn_v.bias", {v}, a.has_qkv_bias, true},
+      {kQueryNorm, layer, "attn_q_norm.weight", {a.key_size}, a.has_qk_norm, true},
+      {kKeyNorm, layer, "attn_k_norm.weight", {a.key_size}, a.has_qk_norm, true},
       {kAttentionOutput, layer, "attn_output.weight", {embed, out}, true, false},
       {kAttentionOutputBias, layer, "attn_output.bias", {embed}, a.has_output_bias, true},
+      {kAttentionPostNorm, layer, "post_attention_norm.weight", {embed}, a.has_post_norms, true},
       {kFfnNorm, layer, "ffn_norm.weight", {embed}, true, true},
       {kFfnGate, layer, "ffn_gate.weight", {ffn, embed}, true, false},
       {kFfnUp, layer, "ffn_up.weight", {ffn, embed}, true, false},
       {kFfnDown, layer, "ffn_down.weight", {embed, ffn}, true, false},
+      {kFfnPostNorm, layer, "post_ffw_norm.weight", {embed}, a.has_post_norms, true},
   };
 }
 
@@ -109,7 +114,15 @@ Result<Weights> Weights::load(const GgufFile& file, const Architecture& architec
       weights.size_bytes_ += tensor.data.size();
       weights.tensors_.emplace(std::pair(expected.role, layer),
                                Tensor{tensor.name, tensor.type, tensor.shape, tensor.data});
+      by_name.erase(found);
     }
+  }
+  if (!by_name.empty()) {
+    const auto least = std::min_element(by_name.begin(), by_name.end());
+    return Error{ErrorCode::kUnsupported,
+                 fmt::format("[{}] got this tensor, expected none of its name in a model of family "
+                             "{}: what it is for is not served",
+                             least->first, architecture.family)};
   }
   if (architecture.has_tied_output) {
     weights.tensors_.emplace(std::pair(TensorRole::kOutput, 0),

@@ -28,12 +28,16 @@ enum class TensorRole : uint8_t {
   kQueryBias,            ///< [head_count * key_size]
   kKeyBias,              ///< [kv_head_count * key_size]
   kValueBias,            ///< [kv_head_count * value_size]
+  kQueryNorm,            ///< [key_size], shared by the heads
+  kKeyNorm,              ///< [key_size], shared by the heads
   kAttentionOutput,      ///< [embedding_size, head_count * value_size]
   kAttentionOutputBias,  ///< [embedding_size]
+  kAttentionPostNorm,    ///< [embedding_size]
   kFfnNorm,              ///< [embedding_size]
   kFfnGate,              ///< [ffn_size, embedding_size]
   kFfnUp,                ///< [ffn_size, embedding_size]
   kFfnDown,              ///< [embedding_size, ffn_size]
+  kFfnPostNorm,          ///< [embedding_size]
 };
 
 /// A tensor of the mapped file.
@@ -48,7 +52,8 @@ struct Tensor {
 class Weights {
  public:
   /// kCorrupt names a tensor that is missing or has another shape than the architecture asks for;
-  /// kUnsupported one of a type that can't be multiplied.
+  /// kUnsupported one of a type that can't be multiplied, or that the architecture has no use for
+  /// (to leave it out would compute something else than the file means).
   static Result<Weights> load(const GgufFile& file, const Architecture& architecture);
 
   /// nullptr when the model has none.

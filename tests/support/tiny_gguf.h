@@ -1,74 +1,70 @@
 #pragma once
 #include <ggml.h>
 #include <gguf.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #include <cstdint>
+#include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "support/temp_file.h"
+#include "support/tiny_vocab.h"
+
 namespace pie::test {
 
-/// A file that goes with the object.
-class TempFile {
- public:
-  explicit TempFile(const std::string& name) {
-    std::string folder = (std::filesystem::temp_directory_path() / "pie_test_XXXXXX").string();
-    folder_ = mkdtemp(folder.data());
-    path_ = folder_ / name;
-  }
-  ~TempFile() {
-    std::error_code ignored;
-    std::filesystem::remove_all(folder_, ignored);
-  }
-  TempFile(const TempFile&) = delete;
-  TempFile& operator=(const TempFile&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path folder_, path_;
-};
-
-/// What can be varied of a tiny model of the llama family.
+/// What can be varied of a tiny model.
 struct TinyShape {
+  std::string family = "llama";  ///< llama, qwen2, qwen3, gemma2 or gemma3
   int64_t embedding = 32, heads = 2, kv_heads = 1, ffn = 64, layers = 2;
+  int64_t head_size = 0;  ///< 0 = embedding / heads
+  int64_t window = 0;     ///< attention.sliding_window; 0 = no such key
   ggml_type matrix_type = GGML_TYPE_F32;
-  bool has_qkv_bias = false;
+  bool has_qkv_bias = false;  ///< qwen2 has one in any case
   bool has_own_output = false;
   bool has_rope_factors = false;
+  std::string name = "Tiny Test";
+
+  bool is_gemma() const { return family == "gemma2" || family == "gemma3"; }
+  int64_t head() const { return head_size != 0 ? head_size : embedding / heads; }
 };
 
-/// Writes a whole model of random weights with a byte-level vocabulary of 260 tokens: the 256
-/// bytes, "he" (the one merge), "<|end|>" (EOS), "<|user|>" and "<|assistant|>" (control tokens).
+/// Writes a whole model of random weights, the same on every run. Gemma families get
+/// sentence_vocab(), the others byte_vocab().
 class TinyGguf {
  public:
-  static constexpr uint32_t kVocab = 260;
-  static constexpr uint32_t kHe = 256, kEnd = 257;
+  static constexpr uint32_t kVocab = 260;           ///< of byte_vocab()
+  static constexpr uint32_t kHe = 256, kEnd = 257;  ///< tokens of it
 
-  explicit TinyGguf(const TinyShape& shape = {}) : shape_(shape) {
-    tensors_.reset(ggml_init({size_t{16} << 20, nullptr, false}));
-    gguf_set_val_str(gguf(), "general.architecture", "llama");
-    gguf_set_val_str(gguf(), "general.name", "Tiny Test");
-    set("llama.block_count", shape.layers);
-    set("llama.context_length", 256);
-    set("llama.embedding_length", shape.embedding);
-    set("llama.feed_forward_length", shape.ffn);
-    set("llama.attention.head_count", shape.heads);
-    set("llama.attention.head_count_kv", shape.kv_heads);
-    gguf_set_val_f32(gguf(), "llama.attention.layer_norm_rms_epsilon", 1e-5F);
-    gguf_set_val_f32(gguf(), "llama.rope.freq_base", 10000.0F);
-    add_vocabulary();
+  explicit TinyGguf(const TinyShape& shape = {})
+      : shape_(shape), vocab_(shape.is_gemma() ? sentence_vocab() : byte_vocab()) {
+    tensors_.reset(ggml_init({size_t{64} << 20, nullptr, false}));
+    gguf_set_val_str(gguf(), "general.architecture", shape.family.c_str());
+    gguf_set_val_str(gguf(), "general.name", shape.name.c_str());
+    add_sizes();
+    if (shape.is_gemma()) {
+      set_sentence_vocab(gguf(), vocab_);
+    } else {
+      set_byte_vocab(gguf(), vocab_, shape.family == "llama" ? "smollm" : "qwen2");
+    }
     add_tensors();
   }
 
   gguf_context* gguf() { return gguf_.get(); }
   ggml_context* tensors() { return tensors_.get(); }
-  void set(const char* key, int64_t value) {
-    gguf_set_val_u32(gguf(), key, static_cast<uint32_t>(value));
+  const TinyVocab& vocab() const { return vocab_; }
+  /// The key with the family's name before it.
+  std::string key(const std::string& name) const { return shape_.family + "." + name; }
+  void set(const std::string& key, int64_t value) {
+    gguf_set_val_u32(gguf(), key.c_str(), static_cast<uint32_t>(value));
+  }
+  void set_float(const std::string& key, float value) {
+    gguf_set_val_f32(gguf(), key.c_str(), value);
+  }
+  void set_text(const std::string& key, const std::string& value) {
+    gguf_set_val_str(gguf(), key.c_str(), value.c_str());
   }
   /// Adds a tensor of random values; `ne` innermost first.
   void add(const std::string& name, ggml_type type, std::vector<int64_t> ne, float scale,
@@ -83,81 +79,102 @@ class TinyGguf {
     gguf_add_tensor(gguf(), tensor);
   }
   void write(const std::filesystem::path& path) { gguf_write_to_file(gguf(), path.c_str(), false); }
+  /// Writes `count` shards NAME-00001-of-0000N.gguf; the first has all keys. Their paths.
+  std::vector<std::filesystem::path> write_shards(const std::filesystem::path& folder,
+                                                  const std::string& name, int count);
 
  private:
-  void add_vocabulary();
+  void add_sizes();
   void add_tensors();
+  void add_layer(const std::string& block);
 
   struct Free {
     void operator()(gguf_context* c) const { gguf_free(c); }
     void operator()(ggml_context* c) const { ggml_free(c); }
   };
   TinyShape shape_;
+  TinyVocab vocab_;
   std::mt19937 random_{7};
   std::unique_ptr<gguf_context, Free> gguf_{gguf_init_empty()};
   std::unique_ptr<ggml_context, Free> tensors_;
 };
 
-inline void TinyGguf::add_vocabulary() {
-  // GPT-2's mapping of bytes to printable characters (Radford et al., 2019, section 2.2).
-  std::vector<std::string> texts;
-  uint32_t next = 256;
-  for (uint32_t byte = 0; byte < 256; ++byte) {
-    const bool is_printable =
-        (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte <= 0xAC) || byte >= 0xAE;
-    const uint32_t code = is_printable ? byte : next++;
-    if (code < 0x80) {
-      texts.emplace_back(1, static_cast<char>(code));
-    } else {
-      texts.push_back(
-          {static_cast<char>(0xC0 | (code >> 6)), static_cast<char>(0x80 | (code & 63))});
-    }
-  }
-  texts.insert(texts.end(), {"he", "<|end|>", "<|user|>", "<|assistant|>"});
-  std::vector<const char*> pointers;
-  for (const std::string& text : texts) pointers.push_back(text.c_str());
-  std::vector<int32_t> types(texts.size(), 1);
-  types[kEnd] = types[kEnd + 1] = types[kEnd + 2] = 3;
-  const char* merge = "h e";
-  gguf_set_val_str(gguf(), "tokenizer.ggml.model", "gpt2");
-  gguf_set_val_str(gguf(), "tokenizer.ggml.pre", "smollm");
-  gguf_set_arr_str(gguf(), "tokenizer.ggml.tokens", pointers.data(), pointers.size());
-  gguf_set_arr_data(gguf(), "tokenizer.ggml.token_type", GGUF_TYPE_INT32, types.data(),
-                    types.size());
-  gguf_set_arr_str(gguf(), "tokenizer.ggml.merges", &merge, 1);
-  gguf_set_val_u32(gguf(), "tokenizer.ggml.eos_token_id", kEnd);
-  gguf_set_val_str(gguf(), "tokenizer.chat_template",
-                   "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>{% endfor %}"
-                   "{% if add_generation_prompt %}<|assistant|>{% endif %}");
+inline void TinyGguf::add_sizes() {
+  set(key("block_count"), shape_.layers);
+  set(key("context_length"), 256);
+  set(key("embedding_length"), shape_.embedding);
+  set(key("feed_forward_length"), shape_.ffn);
+  set(key("attention.head_count"), shape_.heads);
+  set(key("attention.head_count_kv"), shape_.kv_heads);
+  set_float(key("attention.layer_norm_rms_epsilon"), 1e-5F);
+  set_float(key("rope.freq_base"), 10000.0F);
+  if (shape_.window != 0) set(key("attention.sliding_window"), shape_.window);
+  if (shape_.head_size == 0) return;
+  set(key("attention.key_length"), shape_.head_size);
+  set(key("attention.value_length"), shape_.head_size);
 }
 
 inline void TinyGguf::add_tensors() {
   const int64_t e = shape_.embedding;
-  const int64_t kv = e / shape_.heads * shape_.kv_heads;
+  const auto vocab = static_cast<int64_t>(vocab_.texts.size());
   const ggml_type type = shape_.matrix_type;
-  add("token_embd.weight", type, {e, kVocab}, 1.0F);
+  add("token_embd.weight", type, {e, vocab}, shape_.is_gemma() ? 0.2F : 1.0F);
   add("output_norm.weight", GGML_TYPE_F32, {e}, 0.1F, 1.0F);
-  if (shape_.has_own_output) add("output.weight", type, {e, kVocab}, 0.3F);
+  if (shape_.has_own_output) add("output.weight", type, {e, vocab}, 0.3F);
   if (shape_.has_rope_factors) {
-    add("rope_freqs.weight", GGML_TYPE_F32, {e / shape_.heads / 2}, 0.2F, 2.0F);
+    add("rope_freqs.weight", GGML_TYPE_F32, {shape_.head() / 2}, 0.2F, 2.0F);
   }
-  for (int64_t layer = 0; layer < shape_.layers; ++layer) {
-    const std::string block = "blk." + std::to_string(layer) + ".";
-    add(block + "attn_norm.weight", GGML_TYPE_F32, {e}, 0.1F, 1.0F);
-    add(block + "attn_q.weight", type, {e, e}, 0.3F);
-    add(block + "attn_k.weight", type, {e, kv}, 0.3F);
-    add(block + "attn_v.weight", type, {e, kv}, 0.3F);
-    add(block + "attn_output.weight", type, {e, e}, 0.3F);
-    if (shape_.has_qkv_bias) {
-      add(block + "attn_q.bias", GGML_TYPE_F32, {e}, 0.5F);
-      add(block + "attn_k.bias", GGML_TYPE_F32, {kv}, 0.5F);
-      add(block + "attn_v.bias", GGML_TYPE_F32, {kv}, 0.5F);
-    }
-    add(block + "ffn_norm.weight", GGML_TYPE_F32, {e}, 0.1F, 1.0F);
-    add(block + "ffn_gate.weight", type, {e, shape_.ffn}, 0.3F);
-    add(block + "ffn_up.weight", type, {e, shape_.ffn}, 0.3F);
-    add(block + "ffn_down.weight", type, {shape_.ffn, e}, 0.2F);
+  for (int64_t layer = 0; layer < shape_.layers; ++layer)
+    add_layer("blk." + std::to_string(layer) + ".");
+}
+
+inline void TinyGguf::add_layer(const std::string& block) {
+  const int64_t e = shape_.embedding;
+  const int64_t q = shape_.head() * shape_.heads;
+  const int64_t kv = shape_.head() * shape_.kv_heads;
+  const ggml_type type = shape_.matrix_type;
+  add(block + "attn_norm.weight", GGML_TYPE_F32, {e}, 0.1F, 1.0F);
+  add(block + "attn_q.weight", type, {e, q}, 0.3F);
+  add(block + "attn_k.weight", type, {e, kv}, 0.3F);
+  add(block + "attn_v.weight", type, {e, kv}, 0.3F);
+  add(block + "attn_output.weight", type, {q, e}, 0.3F);
+  if (shape_.has_qkv_bias || shape_.family == "qwen2") {
+    add(block + "attn_q.bias", GGML_TYPE_F32, {q}, 0.5F);
+    add(block + "attn_k.bias", GGML_TYPE_F32, {kv}, 0.5F);
+    add(block + "attn_v.bias", GGML_TYPE_F32, {kv}, 0.5F);
   }
+  if (shape_.family == "qwen3" || shape_.family == "gemma3") {
+    add(block + "attn_q_norm.weight", GGML_TYPE_F32, {shape_.head()}, 0.2F, 1.0F);
+    add(block + "attn_k_norm.weight", GGML_TYPE_F32, {shape_.head()}, 0.2F, 1.0F);
+  }
+  if (shape_.is_gemma()) {
+    add(block + "post_attention_norm.weight", GGML_TYPE_F32, {e}, 0.1F, 0.7F);
+    add(block + "post_ffw_norm.weight", GGML_TYPE_F32, {e}, 0.1F, 0.7F);
+  }
+  add(block + "ffn_norm.weight", GGML_TYPE_F32, {e}, 0.1F, 1.0F);
+  add(block + "ffn_gate.weight", type, {e, shape_.ffn}, 0.3F);
+  add(block + "ffn_up.weight", type, {e, shape_.ffn}, 0.3F);
+  add(block + "ffn_down.weight", type, {shape_.ffn, e}, 0.2F);
+}
+
+inline std::vector<std::filesystem::path> TinyGguf::write_shards(
+    const std::filesystem::path& folder, const std::string& name, int count) {
+  std::vector<std::filesystem::path> paths;
+  const int64_t total = gguf_get_n_tensors(gguf());
+  for (int shard = 0; shard < count; ++shard) {
+    const std::unique_ptr<gguf_context, Free> part(gguf_init_empty());
+    if (shard == 0) gguf_set_kv(part.get(), gguf());
+    gguf_set_val_u16(part.get(), "split.no", static_cast<uint16_t>(shard));
+    gguf_set_val_u16(part.get(), "split.count", static_cast<uint16_t>(count));
+    gguf_set_val_i32(part.get(), "split.tensors.count", static_cast<int32_t>(total));
+    for (int64_t i = total * shard / count; i < total * (shard + 1) / count; ++i)
+      gguf_add_tensor(part.get(), ggml_get_tensor(tensors(), gguf_get_tensor_name(gguf(), i)));
+    char suffix[32];
+    std::snprintf(suffix, sizeof suffix, "-%05d-of-%05d.gguf", shard + 1, count);
+    paths.push_back(folder / (name + suffix));
+    gguf_write_to_file(part.get(), paths.back().c_str(), false);
+  }
+  return paths;
 }
 
 }  // namespace pie::test
