@@ -12,11 +12,13 @@ void Reference::Free::operator()(llama_model* model) const { llama_model_free(mo
 void Reference::Free::operator()(llama_context* context) const { llama_free(context); }
 
 Reference::Reference(const std::filesystem::path& model, uint32_t context_tokens,
-                     uint32_t thread_count)
+                     uint32_t thread_count, ReferenceKernels kernels)
     : batch_max_(context_tokens) {
   llama_log_set([](ggml_log_level, const char*, void*) {}, nullptr);
   llama_backend_init();
-  model_.reset(llama_model_load_from_file(model.c_str(), llama_model_default_params()));
+  llama_model_params model_params = llama_model_default_params();
+  model_params.use_extra_bufts = kernels == ReferenceKernels::kDefault;
+  model_.reset(llama_model_load_from_file(model.c_str(), model_params));
   if (!model_) throw std::runtime_error("reference: cannot load " + model.string());
   llama_context_params params = llama_context_default_params();
   params.n_ctx = context_tokens;

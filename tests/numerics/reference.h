@@ -19,11 +19,18 @@ struct ReferenceStep {
   float margin = 0.0F;    ///< logit of the first minus logit of the second
 };
 
+/// Which of its kernels the reference multiplies with.
+enum class ReferenceKernels : uint8_t {
+  kDefault,  ///< as it chooses: some types are repacked for the processor at load
+  kPlain,    ///< those for the tensors as they are in the file
+};
+
 /// llama.cpp's own inference, the truth that tests compare with: one sequence, its default settings
 /// (F16 cache, flash attention as it chooses), on the CPU. Throws std::runtime_error.
 class Reference {
  public:
-  Reference(const std::filesystem::path& model, uint32_t context_tokens, uint32_t thread_count);
+  Reference(const std::filesystem::path& model, uint32_t context_tokens, uint32_t thread_count,
+            ReferenceKernels kernels = ReferenceKernels::kDefault);
   ~Reference();
   Reference(const Reference&) = delete;
   Reference& operator=(const Reference&) = delete;

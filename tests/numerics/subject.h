@@ -1,8 +1,12 @@
 #pragma once
+#include <gtest/gtest.h>
+#include <algorithm>
 #include <cstdint>
-#include <filesystem>
+
 #include <memory>
+#include <ostream>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "exec/executor.h"
@@ -11,12 +15,40 @@
 
 namespace pie::test {
 
+/// An executor that the whole suite runs on.
+struct ExecutorKind {
+  const char* name;
+  Result<std::unique_ptr<exec::Executor>> (*make)(std::shared_ptr<const model::Model> model,
+                                                  const exec::ExecutorConfig& config);
+  /// Whether it says that it serves the model; what it does not serve must be refused by make().
+  bool (*serves)(const model::Model& model);
+  /// By how much of the largest logit those of a tiny random model may differ from the reference's.
+  float tiny_tolerance;
+};
+
+/// All of them. A further executor is a further row.
+inline const std::vector<ExecutorKind>& executor_kinds() {
+  static const std::vector<ExecutorKind> kinds = {
+      // The reference's own kernels: nothing on most machines; F16 keys and values (2^-11 relative,
+      // over a few layers) where the order of sums differs.
+      {"ggml", exec::make_ggml_executor, [](const model::Model&) { return true; }, 0.01F},
+  };
+  return kinds;
+}
+
+/// The name of a test's instance, for INSTANTIATE_TEST_SUITE_P.
+inline std::string kind_name(const ::testing::TestParamInfo<ExecutorKind>& info) {
+  return info.param.name;
+}
+inline void PrintTo(const ExecutorKind& kind, std::ostream* out) { *out << kind.name; }
+
 /// Our side of the comparison: sequences over one executor. Pages of different sequences
 /// interleave.
 class Subject {
  public:
-  Subject(std::shared_ptr<const model::Model> model, const exec::ExecutorConfig& config)
-      : model_(std::move(model)), executor_(exec::make_ggml_executor(model_, config).value()) {}
+  Subject(const ExecutorKind& kind, std::shared_ptr<const model::Model> model,
+          const exec::ExecutorConfig& config)
+      : model_(std::move(model)), executor_(kind.make(model_, config).value()) {}
 
   struct Sequence {
     std::vector<KvPageId> pages;
@@ -24,6 +56,7 @@ class Subject {
   };
 
   const model::Model& model() const { return *model_; }
+  exec::Executor& executor() { return *executor_; }
 
   /// Appends tokens to a sequence in chunks of the step budget.
   /// Returns logits of the last `row_count` tokens (of the last chunk): f32 [row_count, n_vocab].

@@ -89,63 +89,98 @@ void add_rows(Entry& entry, const PoolLayout& layout, BatchPlan& plan) {
   }
 }
 
-/// One row of a mask that is minus infinity everywhere: opens what the runs attend to among the
-/// first `visible` slots.
-void open_mask_row(std::span<uint16_t> row, uint32_t visible, const MaskRuns* runs) {
-  if (runs == nullptr) {
-    std::fill_n(row.begin(), visible, uint16_t{0});
-    return;
-  }
+/// Opens slots [from, to) of a mask row whose first element is slot `start`.
+void open_slots(std::span<uint16_t> row, uint32_t start, uint64_t from, uint64_t to) {
+  from = std::max<uint64_t>(from, start);
+  if (from < to)
+    std::fill_n(row.begin() + static_cast<ptrdiff_t>(from - start), to - from, uint16_t{0});
+}
+
+/// One row of a mask that is minus infinity everywhere and begins at slot `start`: opens those of
+/// the slots [low, high) that the runs attend to.
+void open_mask_row(std::span<uint16_t> row, uint32_t start, uint32_t low, uint32_t high,
+                   const MaskRuns* runs) {
+  if (runs == nullptr) return open_slots(row, start, low, high);
   uint64_t at = 0;
   bool is_attended = true;
   for (const uint32_t run : *runs) {
-    const uint64_t end = std::min<uint64_t>(at + run, visible);
-    if (is_attended)
-      std::fill(row.begin() + static_cast<ptrdiff_t>(at), row.begin() + static_cast<ptrdiff_t>(end),
-                uint16_t{0});
+    const uint64_t end = std::min<uint64_t>(at + run, high);
+    if (is_attended) open_slots(row, start, std::max<uint64_t>(at, low), end);
     at = end;
-    if (at == visible) return;
+    if (at == high) return;
     is_attended = !is_attended;
   }
 }
 
-void add_mask(std::span<const Entry> entries, AttentionGroup& group, BatchPlan& plan) {
-  group.has_mask = group.slice_rows > 1;
-  for (const Entry& entry : entries) {
-    group.has_mask = group.has_mask || !entry.slice->mask.empty() || entry.kv_len != group.kv_len;
+/// The first slot that the row in slot `slot` sees.
+uint32_t window_start(uint32_t slot, uint32_t window) {
+  return window == 0 || slot < window ? 0 : slot - window + 1;
+}
+
+/// The mask of a group's span. `starts`: the slot of each slice that its span begins with.
+void add_mask(std::span<const Entry> entries, std::span<const uint32_t> starts, uint32_t window,
+              uint32_t slice_rows, AttentionSpan& span, BatchPlan& plan) {
+  span.has_mask = slice_rows > 1;
+  for (size_t i = 0; i < entries.size(); ++i) {
+    const Entry& entry = entries[i];
+    span.has_mask = span.has_mask || !entry.slice->mask.empty() ||
+                    entry.kv_len - starts[i] != span.kv_len ||
+                    window_start(entry.kv_len - slice_rows, window) != starts[i];
   }
-  if (!group.has_mask) return;
-  group.first_mask = plan.mask.size();
-  const uint64_t size = uint64_t{group.slice_count} * group.slice_rows * group.kv_len;
+  if (!span.has_mask) return;
+  span.first_mask = plan.mask.size();
+  const uint64_t size = uint64_t{entries.size()} * slice_rows * span.kv_len;
   plan.mask.resize(plan.mask.size() + size, kMinusInfinity);
-  uint16_t* row = plan.mask.data() + group.first_mask;
-  for (const Entry& entry : entries) {
-    const uint32_t before = entry.kv_len - group.slice_rows;
-    for (uint32_t i = 0; i < group.slice_rows; ++i, row += group.kv_len) {
-      const MaskRuns* runs = entry.slice->mask.empty() ? nullptr : &entry.slice->mask[i];
-      open_mask_row({row, group.kv_len}, before + i + 1, runs);
+  uint16_t* row = plan.mask.data() + span.first_mask;
+  for (size_t i = 0; i < entries.size(); ++i) {
+    const uint32_t before = entries[i].kv_len - slice_rows;
+    for (uint32_t r = 0; r < slice_rows; ++r, row += span.kv_len) {
+      const MaskRuns* runs = entries[i].slice->mask.empty() ? nullptr : &entries[i].slice->mask[r];
+      open_mask_row({row, span.kv_len}, starts[i], window_start(before + r, window), before + r + 1,
+                    runs);
     }
   }
 }
 
-void add_group(std::span<Entry> entries, const PoolLayout& layout, BatchPlan& plan) {
+/// What a layer with this window (0 = none) looks at.
+AttentionSpan add_span(std::span<const Entry> entries, const PoolLayout& layout, uint32_t window,
+                       BatchPlan& plan) {
+  const auto slice_rows = static_cast<uint32_t>(entries[0].slice->tokens.size());
+  const bool is_contiguous = entries[0].page_count == 0;
+  AttentionSpan span;
+  std::vector<uint32_t> starts;
+  for (const Entry& entry : entries) {
+    uint32_t start = window_start(entry.kv_len - slice_rows, window);
+    if (!is_contiguous) start -= start % layout.page_size;
+    starts.push_back(start);
+    span.kv_len = std::max(span.kv_len, entry.kv_len - start);
+  }
+  span.first_slot = entries[0].first_slot + starts[0];
+  span.first_page = plan.pages.size();
+  if (!is_contiguous) span.page_count = (span.kv_len + layout.page_size - 1) / layout.page_size;
+  for (size_t i = 0; i < entries.size() && !is_contiguous; ++i) {
+    const uint32_t first = starts[i] / layout.page_size;
+    for (uint32_t page = first; page < first + span.page_count; ++page) {
+      plan.pages.push_back(static_cast<int32_t>(
+          page < entries[i].page_count ? entries[i].slice->pages[page].value : layout.zero_page));
+    }
+  }
+  add_mask(entries, starts, window, slice_rows, span, plan);
+  return span;
+}
+
+void add_group(std::span<Entry> entries, const PoolLayout& layout, uint32_t window,
+               BatchPlan& plan) {
   AttentionGroup group;
   group.first_row = plan.row_count();
   group.slice_count = static_cast<uint32_t>(entries.size());
   group.slice_rows = static_cast<uint32_t>(entries[0].slice->tokens.size());
   group.is_contiguous = entries[0].page_count == 0;
-  group.first_slot = entries[0].first_slot;
-  group.page_count = entries.back().page_count;
-  group.first_page = plan.pages.size();
-  for (Entry& entry : entries) {
-    group.kv_len = std::max(group.kv_len, entry.kv_len);
-    add_rows(entry, layout, plan);
-    for (uint32_t i = 0; i < group.page_count; ++i) {
-      const uint32_t page = i < entry.page_count ? entry.slice->pages[i].value : layout.zero_page;
-      plan.pages.push_back(static_cast<int32_t>(page));
-    }
-  }
-  add_mask(entries, group, plan);
+  for (Entry& entry : entries) add_rows(entry, layout, plan);
+  group.all = add_span(entries, layout, 0, plan);
+  group.windowed = group.all;
+  if (window != 0 && group.all.kv_len > window)
+    group.windowed = add_span(entries, layout, window, plan);
   plan.groups.push_back(group);
 }
 
@@ -170,7 +205,8 @@ void add_outputs(std::vector<Entry>& entries, BatchPlan& plan) {
 
 }  // namespace
 
-BatchPlan plan_batch(const StepBatch& batch, const PoolLayout& layout, uint32_t gather_slots_max) {
+BatchPlan plan_batch(const StepBatch& batch, const PoolLayout& layout, uint32_t gather_slots_max,
+                     uint32_t window) {
   BatchPlan plan;
   std::vector<Entry> entries = list_entries(batch, layout);
   for (size_t begin = 0; begin < entries.size();) {
@@ -180,7 +216,7 @@ BatchPlan plan_batch(const StepBatch& batch, const PoolLayout& layout, uint32_t 
                     layout.page_size, gather_slots_max)) {
       ++end;
     }
-    add_group(std::span(entries).subspan(begin, end - begin), layout, plan);
+    add_group(std::span(entries).subspan(begin, end - begin), layout, window, plan);
     begin = end;
   }
   add_outputs(entries, plan);

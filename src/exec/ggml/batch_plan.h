@@ -14,18 +14,24 @@ struct PoolLayout {
   uint64_t scratch_slot = 0;  ///< first of step_tokens_max slots for slices without a cache
 };
 
+/// The slots of a group that a layer looks at.
+struct AttentionSpan {
+  uint32_t kv_len = 0;      ///< slots of each slice
+  uint64_t first_slot = 0;  ///< contiguous: the first of them in the pool
+  uint32_t page_count = 0;  ///< gathered: pages of each slice
+  uint64_t first_page = 0;  ///< gathered: index into BatchPlan::pages
+  bool has_mask = false;
+  uint64_t first_mask = 0;  ///< index into BatchPlan::mask; [slice_count, slice_rows, kv_len]
+};
+
 /// Slices whose attention is computed together: same number of tokens each, one of the two sources.
 struct AttentionGroup {
   uint32_t first_row = 0;  ///< of the step; the slices' rows follow each other
   uint32_t slice_count = 0;
   uint32_t slice_rows = 0;  ///< tokens of each slice
-  uint32_t kv_len = 0;      ///< slots of each slice that are looked at
   bool is_contiguous = false;
-  uint64_t first_slot = 0;  ///< contiguous: the one slice's slot 0 in the pool
-  uint32_t page_count = 0;  ///< gathered: pages of each slice
-  uint64_t first_page = 0;  ///< gathered: index into BatchPlan::pages
-  bool has_mask = false;
-  uint64_t first_mask = 0;  ///< index into BatchPlan::mask; [slice_count, slice_rows, kv_len]
+  AttentionSpan all;       ///< of layers without a window
+  AttentionSpan windowed;  ///< of layers with one; starts where the first row's window does
 };
 
 /// A step's tokens in the order in which they are computed, and everything that a graph takes as
@@ -46,7 +52,9 @@ struct BatchPlan {
 };
 
 /// Orders and groups the slices of a batch. Slices in consecutive pages are looked at in place;
-/// others of like length share a group, up to `gather_slots_max` gathered slots.
-BatchPlan plan_batch(const StepBatch& batch, const PoolLayout& layout, uint32_t gather_slots_max);
+/// others of like length share a group, up to `gather_slots_max` gathered slots. `window`: slots
+/// that a row of a windowed layer sees, 0 = the model has no such layer.
+BatchPlan plan_batch(const StepBatch& batch, const PoolLayout& layout, uint32_t gather_slots_max,
+                     uint32_t window);
 
 }  // namespace pie::exec

@@ -120,7 +120,8 @@ ggml_status GgmlExecutor::compute(ggml_cgraph* graph, uint32_t row_count) {
 Result<StepOutput> GgmlExecutor::execute(const StepBatch& batch) {
   // Gathered K (and as much V) of a group that still stays in a core's share of the caches.
   constexpr uint32_t kGatherSlotsMax = 4096;
-  const BatchPlan plan = plan_batch(batch, pool_.layout(), kGatherSlotsMax);
+  const BatchPlan plan =
+      plan_batch(batch, pool_.layout(), kGatherSlotsMax, model_->architecture().sliding_window);
   if (plan.row_count() == 0) return StepOutput{};
   PIE_CHECK(plan.row_count() <= config_.step_tokens_max);
   ggml_cgraph* graph = graph_.build(plan);
@@ -157,10 +158,6 @@ Error unsupported(std::string_view what) {
 
 /// What the description can say and these graphs do not compute.
 Result<void> check_architecture(const model::Architecture& a) {
-  if (a.has_qk_norm) return unsupported("normed queries and keys");
-  if (a.has_post_norms) return unsupported("norms after its blocks");
-  if (a.sliding_window != 0) return unsupported("a sliding window");
-  if (a.rope.scaling == model::RopeScaling::kYarn) return unsupported("YaRN positions");
   if (a.key_size % 2 != 0 || a.value_size % 2 != 0) return unsupported("heads of odd size");
   return {};
 }

@@ -11,15 +11,6 @@
 namespace pie::exec {
 
 GgmlWeights::GgmlWeights(const model::Weights& weights) {
-  uintptr_t begin = UINTPTR_MAX;
-  uintptr_t end = 0;
-  for (const auto& [key, tensor] : weights.all()) {
-    const auto at = reinterpret_cast<uintptr_t>(tensor.data.data());
-    begin = std::min(begin, at);
-    end = std::max(end, at + tensor.data.size());
-  }
-  // ggml takes a writable pointer but only reads weights: the mapping is read-only.
-  file_buffer_.reset(ggml_backend_cpu_buffer_from_ptr(reinterpret_cast<void*>(begin), end - begin));
   context_.reset(ggml_init({weights.all().size() * ggml_tensor_overhead(), nullptr, true}));
   for (const auto& [key, source] : weights.all()) {
     std::array<int64_t, GGML_MAX_DIMS> ne = {1, 1, 1, 1};
@@ -28,9 +19,12 @@ GgmlWeights::GgmlWeights(const model::Weights& weights) {
     ggml_tensor* tensor = ggml_new_tensor(context_.get(), static_cast<ggml_type>(source.type),
                                           static_cast<int>(source.shape.size()), ne.data());
     ggml_set_name(tensor, source.name.c_str());
+    // ggml takes a writable pointer but only reads weights: the mapping is read-only.
     auto* data = const_cast<std::byte*>(source.data.data());
     PIE_CHECK(ggml_nbytes(tensor) == source.data.size());
-    PIE_CHECK(ggml_backend_tensor_alloc(file_buffer_.get(), tensor, data) == GGML_STATUS_SUCCESS);
+    buffers_.emplace_back(ggml_backend_cpu_buffer_from_ptr(data, source.data.size()));
+    PIE_CHECK(ggml_backend_tensor_alloc(buffers_.back().get(), tensor, data) ==
+              GGML_STATUS_SUCCESS);
     tensors_.emplace(key, tensor);
   }
 }

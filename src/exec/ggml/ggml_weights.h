@@ -5,13 +5,14 @@
 #include <map>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "model/model.h"
 #include "model/weights.h"
 
 namespace pie::exec {
 
-/// The model's tensors as ggml sees them, in place in the mapped file.
+/// The model's tensors as ggml sees them, in place in the mapped files.
 class GgmlWeights {
  public:
   /// `weights` must outlive this.
@@ -22,7 +23,7 @@ class GgmlWeights {
 
  private:
   ggml_context_ptr context_;
-  ggml_backend_buffer_ptr file_buffer_;
+  std::vector<ggml_backend_buffer_ptr> buffers_;  ///< one a tensor: shards lie anywhere
   std::map<std::pair<model::TensorRole, uint32_t>, ggml_tensor*> tensors_;
 };
 

@@ -79,16 +79,20 @@ ggml_tensor* StepGraph::project(ggml_tensor* x, TensorRole matrix, TensorRole bi
   return added == nullptr ? y : ggml_add(ctx_, y, added);
 }
 
-ggml_tensor* StepGraph::rotate(ggml_tensor* x, int64_t head_count) {
-  const model::Rope& rope = arch_.rope;
+/// The rows of Q or K as heads [rows, heads, key_size], normed where the model norms them, turned.
+ggml_tensor* StepGraph::turn_heads(ggml_tensor* x, TensorRole scale, int64_t head_count,
+                                   uint32_t layer) {
+  const model::Rope& rope = arch_.rope_of(layer);
   x = ggml_reshape_3d(ctx_, x, arch_.key_size, head_count, x->ne[1]);
+  if (arch_.has_qk_norm) x = norm(x, weight(scale, layer));
   if (rope.kind == model::RopeKind::kNone) return x;
   const int mode =
       rope.kind == model::RopeKind::kHalves ? GGML_ROPE_TYPE_NEOX : GGML_ROPE_TYPE_NORMAL;
-  // Without YaRN (extension factor 0) its further parameters have no effect.
-  return ggml_rope_ext(ctx_, x, tensors_.positions, weight(TensorRole::kRopeFactors),
-                       static_cast<int>(rope.dims), mode, static_cast<int>(rope.original_context),
-                       rope.base, 1.0F / rope.factor, 0.0F, rope.attention_factor, 32.0F, 1.0F);
+  const float extension = rope.scaling == model::RopeScaling::kYarn ? 1.0F : 0.0F;
+  ggml_tensor* factors = rope.has_frequency_factors ? weight(TensorRole::kRopeFactors) : nullptr;
+  return ggml_rope_ext(ctx_, x, tensors_.positions, factors, static_cast<int>(rope.dims), mode,
+                       static_cast<int>(rope.original_context), rope.base, 1.0F / rope.factor,
+                       extension, rope.attention_factor, rope.beta_fast, rope.beta_slow);
 }
 
 ggml_tensor* StepGraph::embed(const BatchPlan& plan) {
@@ -98,15 +102,16 @@ ggml_tensor* StepGraph::embed(const BatchPlan& plan) {
   return ggml_set_rows(ctx_, x, tensors_.embeddings, tensors_.embedding_rows);
 }
 
-ggml_tensor* StepGraph::history(ggml_tensor* pool, int64_t head_size, const AttentionGroup& group) {
+ggml_tensor* StepGraph::history(ggml_tensor* pool, int64_t head_size, const AttentionGroup& group,
+                                const AttentionSpan& span) {
   const int64_t heads = arch_.kv_head_count;
   const size_t slot_bytes = pool->nb[1];
   const size_t head_bytes = static_cast<size_t>(head_size) * sizeof(ggml_fp16_t);
   if (group.is_contiguous) {
-    const std::array<int64_t, 4> ne = {head_size, group.kv_len, heads, 1};
+    const std::array<int64_t, 4> ne = {head_size, span.kv_len, heads, 1};
     const std::array<size_t, 4> nb = {sizeof(ggml_fp16_t), slot_bytes, head_bytes,
-                                      slot_bytes * group.kv_len};
-    return reinterpret(ctx_, pool, group.first_slot * slot_bytes, GGML_TYPE_F16, ne, nb);
+                                      slot_bytes * span.kv_len};
+    return reinterpret(ctx_, pool, span.first_slot * slot_bytes, GGML_TYPE_F16, ne, nb);
   }
   const uint32_t page_size = pool_.layout().page_size;
   const size_t page_bytes = slot_bytes * page_size;
@@ -117,29 +122,30 @@ ggml_tensor* StepGraph::history(ggml_tensor* pool, int64_t head_size, const Atte
                   {sizeof(int32_t), page_bytes, page_bytes * static_cast<size_t>(page_rows),
                    page_bytes * static_cast<size_t>(page_rows)});
   ggml_tensor* table =
-      ggml_view_1d(ctx_, tensors_.pages, int64_t{group.page_count} * group.slice_count,
-                   group.first_page * sizeof(int32_t));
+      ggml_view_1d(ctx_, tensors_.pages, int64_t{span.page_count} * group.slice_count,
+                   span.first_page * sizeof(int32_t));
   ggml_tensor* gathered = ggml_get_rows(ctx_, as_pages, table);
   return reinterpret(ctx_, gathered, 0, GGML_TYPE_F16,
-                     {head_size, group.kv_len, heads, group.slice_count},
-                     {sizeof(ggml_fp16_t), slot_bytes, head_bytes, page_bytes * group.page_count});
+                     {head_size, span.kv_len, heads, group.slice_count},
+                     {sizeof(ggml_fp16_t), slot_bytes, head_bytes, page_bytes * span.page_count});
 }
 
 ggml_tensor* StepGraph::attend_group(ggml_tensor* queries, uint32_t layer,
                                      const AttentionGroup& group) {
+  const AttentionSpan& span = arch_.window_of(layer) != 0 ? group.windowed : group.all;
   const size_t head_bytes = queries->nb[1];
   const size_t row_bytes = queries->nb[2];
   ggml_tensor* q = ggml_view_4d(ctx_, queries, arch_.key_size, group.slice_rows, arch_.head_count,
                                 group.slice_count, row_bytes, head_bytes,
                                 row_bytes * group.slice_rows, row_bytes * group.first_row);
-  ggml_tensor* k = history(pool_.keys(layer), arch_.key_size, group);
-  ggml_tensor* v = history(pool_.values(layer), arch_.value_size, group);
+  ggml_tensor* k = history(pool_.keys(layer), arch_.key_size, group, span);
+  ggml_tensor* v = history(pool_.values(layer), arch_.value_size, group, span);
   ggml_tensor* mask = nullptr;
-  if (group.has_mask) {
-    const size_t mask_row = sizeof(ggml_fp16_t) * group.kv_len;
-    mask = ggml_view_4d(ctx_, tensors_.mask, group.kv_len, group.slice_rows, 1, group.slice_count,
+  if (span.has_mask) {
+    const size_t mask_row = sizeof(ggml_fp16_t) * span.kv_len;
+    mask = ggml_view_4d(ctx_, tensors_.mask, span.kv_len, group.slice_rows, 1, group.slice_count,
                         mask_row, mask_row * group.slice_rows, mask_row * group.slice_rows,
-                        group.first_mask * sizeof(ggml_fp16_t));
+                        span.first_mask * sizeof(ggml_fp16_t));
   }
   ggml_tensor* out = ggml_flash_attn_ext(ctx_, q, k, v, mask, arch_.attention_scale, 0.0F,
                                          arch_.attention_softcap);
@@ -152,14 +158,14 @@ ggml_tensor* StepGraph::attention(ggml_tensor* x, uint32_t layer, const BatchPla
   ggml_tensor* q = project(x, TensorRole::kQuery, TensorRole::kQueryBias, layer);
   ggml_tensor* k = project(x, TensorRole::kKey, TensorRole::kKeyBias, layer);
   ggml_tensor* v = project(x, TensorRole::kValue, TensorRole::kValueBias, layer);
-  k = rotate(k, arch_.kv_head_count);
+  k = turn_heads(k, TensorRole::kKeyNorm, arch_.kv_head_count, layer);
   k = ggml_reshape_2d(ctx_, k, k->ne[0] * k->ne[1], k->ne[2]);
   // The attention nodes below read the pool, not these nodes' results: the graph's order, which
   // ggml keeps, puts the writes first.
   ggml_build_forward_expand(graph_, ggml_set_rows(ctx_, pool_.keys(layer), k, tensors_.slots));
   ggml_build_forward_expand(graph_, ggml_set_rows(ctx_, pool_.values(layer), v, tensors_.slots));
   if (plan.output_rows.empty() && layer + 1 == arch_.layer_count) return nullptr;
-  q = rotate(q, arch_.head_count);
+  q = turn_heads(q, TensorRole::kQueryNorm, arch_.head_count, layer);
   std::vector<ggml_tensor*> parts;
   parts.reserve(plan.groups.size());
   for (const AttentionGroup& group : plan.groups) parts.push_back(attend_group(q, layer, group));
@@ -176,10 +182,43 @@ ggml_tensor* StepGraph::ffn(ggml_tensor* x, uint32_t layer) {
   return ggml_mul_mat(ctx_, weight(TensorRole::kFfnDown, layer), inner);
 }
 
+/// The rows after all layers, those that are asked for; nullptr when none is.
+ggml_tensor* StepGraph::blocks(ggml_tensor* x, const BatchPlan& plan) {
+  for (uint32_t layer = 0; layer < arch_.layer_count; ++layer) {
+    ggml_tensor* normed = norm(x, weight(TensorRole::kAttentionNorm, layer));
+    ggml_tensor* attended = attention(normed, layer, plan);
+    if (attended == nullptr) return nullptr;
+    if (layer + 1 == arch_.layer_count) {
+      // From here on rows are independent: only those that are asked for go on.
+      attended = ggml_get_rows(ctx_, attended, tensors_.output_rows);
+      x = ggml_get_rows(ctx_, x, tensors_.output_rows);
+    }
+    if (arch_.has_post_norms)
+      attended = norm(attended, weight(TensorRole::kAttentionPostNorm, layer));
+    x = ggml_add(ctx_, x, attended);
+    ggml_tensor* fed = ffn(norm(x, weight(TensorRole::kFfnNorm, layer)), layer);
+    if (arch_.has_post_norms) fed = norm(fed, weight(TensorRole::kFfnPostNorm, layer));
+    x = ggml_add(ctx_, x, fed);
+  }
+  return x;
+}
+
+/// Adds the logits of the first `count` rows.
+void StepGraph::logits(ggml_tensor* x, uint32_t count) {
+  ggml_tensor* rows = ggml_view_2d(ctx_, x, x->ne[0], count, x->nb[1], 0);
+  tensors_.logits = ggml_mul_mat(ctx_, weight(TensorRole::kOutput), rows);
+  if (arch_.logit_softcap > 0.0F) {
+    tensors_.logits = ggml_scale(ctx_, tensors_.logits, 1.0F / arch_.logit_softcap);
+    tensors_.logits = ggml_scale(ctx_, ggml_tanh(ctx_, tensors_.logits), arch_.logit_softcap);
+  }
+  ggml_set_output(tensors_.logits);
+  ggml_build_forward_expand(graph_, tensors_.logits);
+}
+
 ggml_cgraph* StepGraph::build(const BatchPlan& plan) {
   PIE_CHECK(plan.row_count() > 0);
-  // Per layer some 25 nodes, and per group 3 of attention with 8 views, and a concatenation.
-  const size_t node_count = 64 + arch_.layer_count * (40 + 14 * plan.groups.size());
+  // Per layer some 35 nodes, and per group 3 of attention with 8 views, and a concatenation.
+  const size_t node_count = 64 + arch_.layer_count * (50 + 14 * plan.groups.size());
   memory_.resize(node_count * ggml_tensor_overhead() +
                  ggml_graph_overhead_custom(node_count, false));
   context_.reset(ggml_init({memory_.size(), memory_.data(), true}));
@@ -187,33 +226,13 @@ ggml_cgraph* StepGraph::build(const BatchPlan& plan) {
   graph_ = ggml_new_graph_custom(ctx_, node_count, false);
   make_inputs(plan);
 
-  ggml_tensor* x = embed(plan);
-  for (uint32_t layer = 0; layer < arch_.layer_count; ++layer) {
-    ggml_tensor* normed = norm(x, weight(TensorRole::kAttentionNorm, layer));
-    ggml_tensor* attended = attention(normed, layer, plan);
-    if (attended == nullptr) return graph_;
-    if (layer + 1 == arch_.layer_count) {
-      // From here on rows are independent: only those that are asked for go on.
-      attended = ggml_get_rows(ctx_, attended, tensors_.output_rows);
-      x = ggml_get_rows(ctx_, x, tensors_.output_rows);
-    }
-    x = ggml_add(ctx_, x, attended);
-    x = ggml_add(ctx_, x, ffn(norm(x, weight(TensorRole::kFfnNorm, layer)), layer));
-  }
+  ggml_tensor* x = blocks(embed(plan), plan);
+  if (x == nullptr) return graph_;
   x = norm(x, weight(TensorRole::kOutputNorm));
   tensors_.normed = x;
   ggml_set_output(x);
   ggml_build_forward_expand(graph_, x);
-  if (plan.logit_count > 0) {
-    ggml_tensor* rows = ggml_view_2d(ctx_, x, x->ne[0], plan.logit_count, x->nb[1], 0);
-    tensors_.logits = ggml_mul_mat(ctx_, weight(TensorRole::kOutput), rows);
-    if (arch_.logit_softcap > 0.0F) {
-      tensors_.logits = ggml_scale(ctx_, tensors_.logits, 1.0F / arch_.logit_softcap);
-      tensors_.logits = ggml_scale(ctx_, ggml_tanh(ctx_, tensors_.logits), arch_.logit_softcap);
-    }
-    ggml_set_output(tensors_.logits);
-    ggml_build_forward_expand(graph_, tensors_.logits);
-  }
+  if (plan.logit_count > 0) logits(x, plan.logit_count);
   return graph_;
 }
 

@@ -44,13 +44,17 @@ class StepGraph {
   ggml_tensor* norm(ggml_tensor* x, ggml_tensor* scale);
   ggml_tensor* project(ggml_tensor* x, model::TensorRole matrix, model::TensorRole bias,
                        uint32_t layer);
-  ggml_tensor* rotate(ggml_tensor* x, int64_t head_count);
+  ggml_tensor* turn_heads(ggml_tensor* x, model::TensorRole scale, int64_t head_count,
+                          uint32_t layer);
   void make_inputs(const BatchPlan& plan);
   ggml_tensor* embed(const BatchPlan& plan);
   ggml_tensor* attention(ggml_tensor* x, uint32_t layer, const BatchPlan& plan);
   ggml_tensor* attend_group(ggml_tensor* queries, uint32_t layer, const AttentionGroup& group);
-  ggml_tensor* history(ggml_tensor* pool, int64_t head_size, const AttentionGroup& group);
+  ggml_tensor* history(ggml_tensor* pool, int64_t head_size, const AttentionGroup& group,
+                       const AttentionSpan& span);
   ggml_tensor* ffn(ggml_tensor* x, uint32_t layer);
+  ggml_tensor* blocks(ggml_tensor* x, const BatchPlan& plan);
+  void logits(ggml_tensor* x, uint32_t count);
 
   const model::Architecture& arch_;
   const GgmlWeights& weights_;
