@@ -14,3 +14,17 @@ function(pie_test_model test)
     set_tests_properties(${test} PROPERTIES ENVIRONMENT PIE_TEST_MODEL=${PIE_DEFAULT_MODEL})
   endif()
 endfunction()
+
+# pie_test_gemma(<test>): the same for Gemma 3 270M, in PIE_TEST_GEMMA (tests and benchmarks only).
+function(pie_test_gemma test)
+  if(NOT PIE_GEMMA_MODEL)
+    execute_process(COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tools/deps.py get gemma3
+      OUTPUT_VARIABLE folder OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+    set(PIE_GEMMA_MODEL ${folder}/gemma-3-270m-q4_k_m.gguf
+      CACHE INTERNAL "the second model file that tests use")
+  endif()
+  target_compile_definitions(${test} PRIVATE PIE_TEST_GEMMA="${PIE_GEMMA_MODEL}")
+  if(TEST ${test})
+    set_property(TEST ${test} APPEND PROPERTY ENVIRONMENT PIE_TEST_GEMMA=${PIE_GEMMA_MODEL})
+  endif()
+endfunction()

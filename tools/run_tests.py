@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import json
 import os
 import subprocess
@@ -53,11 +54,20 @@ def model_path() -> str:
     return str(next((BUILD / "share" / "pie" / "models").glob("*.gguf")))
 
 
+def gemma_path() -> str:
+    """The second model, fetched where it is missing; tests and benchmarks only."""
+    command = [sys.executable, str(ROOT / "tools" / "deps.py"), "get", "gemma3"]
+    folder = subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE).stdout.strip()
+    return str(next(Path(folder).glob("*.gguf")))
+
+
+@functools.cache
 def environment() -> dict[str, str]:
     """What every test program finds in its environment."""
     return dict(
         os.environ,
         PIE_TEST_MODEL=model_path(),
+        PIE_TEST_GEMMA=gemma_path(),
         PIE_SHARE=str(BUILD / "share" / "pie"),
         PIE_BUILD=str(BUILD),
         ASAN_OPTIONS="detect_leaks=1:abort_on_error=0",

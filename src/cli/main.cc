@@ -4,6 +4,7 @@
 #include "cli/build_command.h"
 #include "cli/client_commands.h"
 #include "cli/config_command.h"
+#include "cli/model_command.h"
 #include "cli/run_command.h"
 #include "cli/serve_command.h"
 #include "cli/version.h"
@@ -19,6 +20,7 @@ int main(int argc, char** argv) {
   pie::cli::add_build_command(app, exit_code);
   pie::cli::add_auth_command(app, exit_code);
   pie::cli::add_config_command(app, exit_code);
+  pie::cli::add_model_command(app, exit_code);
   app.footer(
       "Examples:\n"
       "  pie serve\n"

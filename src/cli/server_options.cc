@@ -5,8 +5,12 @@
 namespace pie::cli {
 
 void add_server_options(CLI::App& command, ServerOptions& options) {
-  command.add_option("--model", options.model,
-                     "GGUF file, or the name of an installed model [smollm2-135m-instruct]");
+  command
+      .add_option("--model", options.models,
+                  "GGUF file, or the name of an installed model [smollm2-135m-instruct]; "
+                  "ALIAS=FILE gives it a further name; again for further models")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   command.add_option("--threads", options.model_threads, "Threads of the model [all cores]");
   command.add_option("--workers", options.worker_threads, "Threads that run programs [cores]");
   command.add_option("--kv-pages", options.kv_pages, "KV pages of the pool [by free memory]");
@@ -18,7 +22,10 @@ Result<server::Config> make_config(const ServerOptions& options) {
   PIE_TRY_ASSIGN(server::Config config, server::load_config(server::default_home()));
   if (options.host) config.host = *options.host;
   if (options.port) config.port = *options.port;
-  if (options.model) config.model = *options.model;
+  if (!options.models.empty()) {
+    config.model = options.models[0];
+    config.models.assign(options.models.begin() + 1, options.models.end());
+  }
   if (options.model_threads) config.model_threads = *options.model_threads;
   if (options.worker_threads) config.worker_threads = *options.worker_threads;
   if (options.kv_pages) config.kv_pages = *options.kv_pages;

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "server/config.h"
@@ -13,7 +14,7 @@ namespace pie::cli {
 struct ServerOptions {
   std::optional<std::string> host;
   std::optional<uint16_t> port;
-  std::optional<std::string> model;
+  std::vector<std::string> models;  ///< the default one first
   std::optional<uint32_t> model_threads;
   std::optional<uint32_t> worker_threads;
   std::optional<uint32_t> kv_pages;

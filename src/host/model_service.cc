@@ -45,7 +45,9 @@ wasm::Value ModelService::special_tokens() const {
   return *special_tokens_;
 }
 
-const ModelService* Services::find_model(std::string_view id) const {
+const ModelService* Services::find_model(std::string_view name) const {
+  const auto alias = model_aliases.find(std::string(name));
+  const std::string_view id = alias == model_aliases.end() ? name : alias->second;
   for (const auto& one : models)
     if (one->info().id == id) return one.get();
   return nullptr;

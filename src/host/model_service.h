@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -40,13 +41,14 @@ class ModelService {
 /// What all instances of a host share. Its own members are immutable after start.
 struct Services {
   std::vector<std::unique_ptr<ModelService>> models;  ///< the first is the default one
+  std::map<std::string, std::string> model_aliases;   ///< further names -> ids
   KvsPort& kvs;
   BusPort& bus;
   std::string version;
   Background& background;
 
-  /// The model of this id; null for an unknown one.
-  const ModelService* find_model(std::string_view id) const;
+  /// The model of this id or alias; null for an unknown one.
+  const ModelService* find_model(std::string_view name) const;
 };
 
 }  // namespace pie::host

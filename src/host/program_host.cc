@@ -3,6 +3,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <numeric>
 #include <utility>
 
 #include "host/define.h"
@@ -91,9 +92,13 @@ class RunningProgram final : public RunningInstance {
   void terminate(End end) override { ending_->terminate(std::move(end)); }
 
   uint32_t kv_pages_used() const override {
-    if (ended_->load()) return 0;
-    uint32_t pages = 0;
-    for (const engine::Engine* engine : engines_) pages += engine->kv_pages_used(id_);
+    const auto pages = kv_pages_by_model();
+    return std::accumulate(pages.begin(), pages.end(), 0U);
+  }
+  std::vector<uint32_t> kv_pages_by_model() const override {
+    std::vector<uint32_t> pages(engines_.size(), 0);
+    for (size_t i = 0; i < engines_.size() && !ended_->load(); ++i)
+      pages[i] = engines_[i]->kv_pages_used(id_);
     return pages;
   }
   uint64_t memory_bytes() const override {
@@ -116,7 +121,7 @@ class WasmProgramHost final : public ProgramHost {
                   BusPort& bus, wasi::HttpClientPort* http)
       : engines_(std::move(engines)),
         http_(http),
-        services_{{}, kvs, bus, config.server_version, background_} {
+        services_{{}, config.model_aliases, kvs, bus, config.server_version, background_} {
     for (engine::Engine* engine : engines_)
       services_.models.push_back(
           std::make_unique<ModelService>(*engine, static_cast<uint32_t>(services_.models.size())));

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -39,6 +40,7 @@ struct HostConfig {
   uint32_t instances_max = 12'288;
   std::filesystem::path cache_folder;  ///< compiled programs, keyed by hash, engine and CPU
   std::string server_version;          ///< runtime.get-version
+  std::map<std::string, std::string> model_aliases;  ///< further names -> ids, for get-model
 };
 
 /// A validated, compiled component. Immutable, shared by its instances.
@@ -63,7 +65,9 @@ class RunningInstance {
   /// Ends it, whatever it does, within 100 ms; InstancePorts::on_end follows with this `end`
   /// (unless it ended by itself first). Later calls change nothing.
   virtual void terminate(End end) = 0;
-  virtual uint32_t kv_pages_used() const = 0;
+  virtual uint32_t kv_pages_used() const = 0;  ///< of all models
+  /// Of each model, in the order of ProgramHost::create's engines.
+  virtual std::vector<uint32_t> kv_pages_by_model() const = 0;
   virtual uint64_t memory_bytes() const = 0;
   /// Whether anybody reads what is posted.
   virtual bool has_mailbox() const { return true; }

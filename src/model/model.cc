@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <ggml.h>
 
+#include <algorithm>
 #include <map>
 
 #include "model/architecture.h"
@@ -30,25 +31,37 @@ struct Model::Impl {
 
 namespace {
 
-/// One line: name, parameters, the type that most of the bytes have.
-std::string describe(const GgufFile& file, const NameParts& parts, const std::string& id) {
-  uint64_t parameters = 0;
-  std::map<uint32_t, uint64_t> bytes_of_type;
+/// What llama.cpp calls the mixture of types that a file was made with (general.file_type).
+std::string file_type_name(uint32_t number) {
+  static const std::map<uint32_t, const char*> kNames = {
+      {0, "F32"},     {1, "F16"},     {2, "Q4_0"},    {3, "Q4_1"},    {7, "Q8_0"},
+      {8, "Q5_0"},    {9, "Q5_1"},    {10, "Q2_K"},   {11, "Q3_K_S"}, {12, "Q3_K_M"},
+      {13, "Q3_K_L"}, {14, "Q4_K_S"}, {15, "Q4_K_M"}, {16, "Q5_K_S"}, {17, "Q5_K_M"},
+      {18, "Q6_K"},   {25, "IQ4_NL"}, {30, "IQ4_XS"}, {32, "BF16"}};
+  const auto found = kNames.find(number);
+  return found == kNames.end() ? "" : found->second;
+}
+
+/// Counts and sizes of the tensors, and the quantisation.
+Result<void> measure(const GgufFile& file, ModelInfo& info) {
+  info.size_bytes = file.size_bytes();
+  info.shard_count = file.shard_count();
   for (const GgufTensor& tensor : file.tensors()) {
     uint64_t elements = 1;
     for (const uint64_t n : tensor.shape) elements *= n;
-    parameters += elements;
-    bytes_of_type[tensor.type] += tensor.data.size();
+    info.parameter_count += elements;
+    TensorTypeUse& use = info.tensor_types[ggml_type_name(static_cast<ggml_type>(tensor.type))];
+    ++use.tensor_count;
+    use.bytes += tensor.data.size();
   }
-  uint32_t type = 0;
-  uint64_t most = 0;
-  for (const auto& [candidate, bytes] : bytes_of_type) {
-    if (bytes > most) type = candidate, most = bytes;
-  }
-  return fmt::format("{}, {:.1f}M parameters, {}, {:.1f} MiB", parts.name.empty() ? id : parts.name,
-                     static_cast<double>(parameters) / 1e6,
-                     ggml_type_name(static_cast<ggml_type>(type)),
-                     static_cast<double>(file.size_bytes()) / (1024.0 * 1024.0));
+  PIE_TRY_ASSIGN(const uint32_t number,
+                 file.integer_or("general.file_type", 0, UINT32_MAX, UINT32_MAX));
+  info.quantisation = file_type_name(number);
+  const auto most = std::max_element(
+      info.tensor_types.begin(), info.tensor_types.end(),
+      [](const auto& a, const auto& b) { return a.second.bytes < b.second.bytes; });
+  if (info.quantisation.empty() && most != info.tensor_types.end()) info.quantisation = most->first;
+  return {};
 }
 
 Result<NameParts> read_names(const GgufFile& file) {
@@ -60,11 +73,16 @@ Result<NameParts> read_names(const GgufFile& file) {
   return parts;
 }
 
-ModelInfo make_info(const GgufFile& file, const std::filesystem::path& path, const NameParts& parts,
-                    const Architecture& architecture, const LoadedTokenizer& vocabulary) {
+Result<ModelInfo> make_info(const GgufFile& file, const std::filesystem::path& path,
+                            const Architecture& architecture, const LoadedTokenizer& vocabulary) {
+  PIE_TRY_ASSIGN(const NameParts parts, read_names(file));
   ModelInfo info;
   info.id = short_model_id(path, parts);
-  info.description = describe(file, parts, info.id);
+  PIE_TRY(measure(file, info));
+  info.description = fmt::format("{}, {:.1f}M parameters, {}, {:.1f} MiB",
+                                 parts.name.empty() ? info.id : parts.name,
+                                 static_cast<double>(info.parameter_count) / 1e6, info.quantisation,
+                                 static_cast<double>(info.size_bytes) / (1024.0 * 1024.0));
   info.traits = {"input_text", "output_text", "tokenize"};
   info.stop_token_ids = vocabulary.special.turn_ends;
   for (const TokenId id : info.stop_token_ids) {
@@ -103,8 +121,7 @@ Result<std::shared_ptr<const Model>> Model::load(const std::filesystem::path& pa
     const SpecialIds& special = impl->vocabulary.special;
     impl->chat_template =
         make_jinja_template(std::move(source), special.bos_text, special.eos_text);
-    PIE_TRY_ASSIGN(const NameParts names, read_names(impl->file));
-    impl->info = make_info(impl->file, path, names, impl->architecture, impl->vocabulary);
+    PIE_TRY_ASSIGN(impl->info, make_info(impl->file, path, impl->architecture, impl->vocabulary));
     return impl;
   };
   auto impl = load_parts();

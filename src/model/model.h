@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,6 +16,12 @@ class ChatTemplate;
 struct Architecture;  // model/architecture.h: the family described as data, for executors
 class Weights;        // model/weights.h: the file's tensors, for executors
 
+/// What tensors of one type there are.
+struct TensorTypeUse {
+  uint32_t tensor_count = 0;
+  uint64_t bytes = 0;
+};
+
 /// What is known of a model without running it.
 struct ModelInfo {
   std::string id;                   ///< short id: "smollm2-135m-instruct" (get-name of the ABI)
@@ -26,6 +33,12 @@ struct ModelInfo {
   uint32_t embedding_size = 0;  ///< n_embd
   uint32_t layer_count = 0;
   uint32_t context_length = 0;  ///< tokens the model was trained for
+  uint64_t parameter_count = 0;
+  uint64_t size_bytes = 0;  ///< of the file, or of all shards
+  uint32_t shard_count = 1;
+  std::string
+      quantisation;  ///< as the file names it ("Q4_K_M"), else the type of most of its bytes
+  std::map<std::string, TensorTypeUse> tensor_types;  ///< by ggml's name of the type
 };
 
 /// A GGUF file opened for serving: weights mapped, tokenizer and chat template ready.

@@ -59,7 +59,7 @@ TEST(ModelTest, default_model_describes_itself) {
   EXPECT_THAT(info.stop_tokens, ::testing::Contains("<|endoftext|>"));
   EXPECT_THAT(info.stop_tokens, ::testing::Not(::testing::Contains("<repo_name>")));
   EXPECT_THAT(info.description, HasSubstr("134.5M parameters"));
-  EXPECT_THAT(info.description, HasSubstr("q4_1"));
+  EXPECT_THAT(info.description, HasSubstr("Q4_1"));
 }
 
 TEST(ModelTest, architecture_of_the_default_model) {

@@ -46,8 +46,10 @@ struct Config {
   std::filesystem::path share;  ///< the installation's models, registry and SDK
   std::string host = "127.0.0.1";
   uint16_t port = 8080;  ///< 0 = a free one
-  std::string model;     ///< a GGUF file, or the name of one in share/models; "" = the default
-  bool auth = false;     ///< clients prove who they are (protocol.md, section 5)
+  std::string model;     ///< a GGUF file, or the name of an installed one; "" = the default;
+                         ///< ALIAS=FILE gives it a further name
+  std::vector<std::string> models;        ///< further ones, each with an engine of its own
+  bool auth = false;                      ///< clients prove who they are (protocol.md, section 5)
   std::filesystem::path tls_certificate;  ///< PEM chain; with tls_key the server speaks wss://
   std::filesystem::path tls_key;          ///< PEM
   std::vector<std::string> http_allow;    ///< hosts for programs' requests (net/host_policy.h)

@@ -313,11 +313,12 @@ Result<std::string> InstanceManager::log_tail(const std::string& user,
   return server::log_tail(instance->log(), query.bytes_max, query.as_json);
 }
 
-std::map<std::string, uint32_t> InstanceManager::kv_pages(const std::string& user) const {
-  std::map<std::string, uint32_t> pages;
+std::map<std::string, std::vector<uint32_t>> InstanceManager::kv_pages(
+    const std::string& user) const {
+  std::map<std::string, std::vector<uint32_t>> pages;
   for (const auto& one : all()) {
     if (one->record().owner != user && user != kInternalUser) continue;
-    if (const auto running = one->running()) pages[one->id()] = running->kv_pages_used();
+    if (const auto running = one->running()) pages[one->id()] = running->kv_pages_by_model();
   }
   return pages;
 }

@@ -1,7 +1,9 @@
 #pragma once
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "engine/engine.h"
@@ -9,10 +11,15 @@
 
 namespace pie::server {
 
-/// The file that Config::model means: a path, or the id of a model in share/models.
-Result<std::filesystem::path> find_model(const Config& config);
+/// The models of a server: one engine, and so one thread, for each.
+struct ServedModels {
+  std::vector<std::unique_ptr<engine::Engine>> engines;  ///< the default one first
+  std::map<std::string, std::string> ids_of_aliases;
 
-/// Loads the model and starts its engine.
-Result<std::unique_ptr<engine::Engine>> open_engine(const Config& config);
+  std::vector<engine::Engine*> pointers() const;
+};
+
+/// Loads all models and starts their engines. kInvalidArgument when two have one name.
+Result<ServedModels> open_models(const Config& config);
 
 }  // namespace pie::server

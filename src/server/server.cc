@@ -99,17 +99,21 @@ class PieServer final : public Server {
     spools_.emplace(config_.home / "run" / "spool");
     PIE_TRY_ASSIGN(store_, store::Store::open(config_.home));
     kvs_port_.emplace(store_->kvs());
-    PIE_TRY_ASSIGN(engine_, open_engine(config_));
-    const host::HostConfig host_config{
-        .worker_count = worker_count(), .cache_folder = cache_folder(), .server_version = kVersion};
+    PIE_TRY_ASSIGN(models_, open_models(config_));
+    const host::HostConfig host_config{.worker_count = worker_count(),
+                                       .cache_folder = cache_folder(),
+                                       .server_version = kVersion,
+                                       .model_aliases = models_.ids_of_aliases};
     PIE_TRY(open_http_client());
     PIE_TRY_ASSIGN(host_,
-                   host::ProgramHost::create(host_config, {engine_.get()}, *kvs_port_, bus_port_,
+                   host::ProgramHost::create(host_config, models_.pointers(), *kvs_port_, bus_port_,
                                              http_port_ ? &*http_port_ : nullptr));
     programs_.emplace(store_->programs(), registry_, *host_);
     instances_.emplace(config_.limits, *host_, store_->instances(), bookkeeping_, http_threads_,
                        system_clock());
-    status_.emplace(std::vector<const engine::Engine*>{engine_.get()}, *instances_);
+    const auto engines = models_.pointers();
+    status_.emplace(std::vector<const engine::Engine*>(engines.begin(), engines.end()),
+                    *instances_);
     PIE_TRY(instances_->recover());
     PIE_TRY(write_file_atomically(token_file(config_.home), token_, 0600));
     return listen();
@@ -128,7 +132,7 @@ class PieServer final : public Server {
     std::error_code ignored;
     if (lock_) fs::remove(token_file(config_.home), ignored);
     host_.reset();
-    engine_.reset();
+    models_.engines.clear();
     http_threads_.stop();
   }
 
@@ -192,7 +196,7 @@ class PieServer final : public Server {
   net::IoThreads http_threads_{kHttpThreads};
   std::unique_ptr<net::HttpClient> http_client_;
   std::optional<OutgoingHttp> http_port_;
-  std::unique_ptr<engine::Engine> engine_;
+  ServedModels models_;
   std::unique_ptr<host::ProgramHost> host_;
   std::optional<ProgramLibrary> programs_;
   std::optional<InstanceManager> instances_;

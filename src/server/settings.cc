@@ -167,6 +167,7 @@ std::vector<Setting> settings(Config& c) {
       {"", "host", &c.host, "address to listen on"},
       {"", "port", &c.port, "port to listen on; 0 takes a free one"},
       {"", "model", &c.model, "GGUF file, or the name of an installed model; empty: the default"},
+      {"", "models", &c.models, "further models, each FILE, NAME or ALIAS=FILE"},
       {"", "auth", &c.auth, "ask clients for their keys (pie auth)"},
       {"", "tls_certificate", &c.tls_certificate, "PEM chain; with tls_key the server is wss://"},
       {"", "tls_key", &c.tls_key, "PEM private key of the certificate"},

@@ -11,7 +11,8 @@ namespace pie::server {
 StatusReport::Lines StatusReport::lines(const std::string& user) const {
   Lines all;
   const auto pages = instances_.kv_pages(user);
-  for (const auto* engine : engines_) {
+  for (size_t model = 0; model < engines_.size(); ++model) {
+    const auto* engine = engines_[model];
     const std::string& id = engine->model().info().id;
     const engine::EngineStats stats = engine->stats();
     const auto add = [&](const std::string& key, std::string value) {
@@ -30,8 +31,8 @@ StatusReport::Lines StatusReport::lines(const std::string& user) const {
     add_resource("embedding", stats.embeddings_capacity, stats.embeddings_used,
                  stats.embeddings_exported);
     add("instances.active_count", std::to_string(instances_.running_count()));
-    for (const auto& [instance, count] : pages)
-      add("instance." + instance + ".kv_pages", std::to_string(count));
+    for (const auto& [instance, counts] : pages)
+      add("instance." + instance + ".kv_pages", std::to_string(counts[model]));
     add("model.throughput.tokens_per_second", fmt::format("{:.2f}", stats.tokens_per_second));
     add("model.latency.avg_ms", fmt::format("{:.3f}", stats.step_ms_mean));
     add("prefix_cache.hits", "0");

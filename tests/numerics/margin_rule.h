@@ -8,13 +8,23 @@
 
 namespace pie::test {
 
-/// How far a logit may be from the reference's. Derivation and measurements: docs/NUMERICS.md.
-inline constexpr float kLogitTolerance = 1.34F;
+/// What may differ on one model. Derivation and measurements: docs/NUMERICS.md.
+struct Tolerance {
+  /// How far a logit may be from the reference's.
+  float logit;
+  /// Above this margin between the two best logits the reference's choice is clear. It is narrower
+  /// than twice the tolerance because most of a logit's error is common to all logits of its row,
+  /// and does not move one against another.
+  float clear_margin;
+};
 
-/// Above this margin between the two best logits the reference's choice is clear. It is narrower
-/// than twice the tolerance because most of a logit's error is common to all logits of its row, and
-/// does not move one against another (docs/NUMERICS.md).
-inline constexpr float kClearMargin = 0.75F;
+/// Of SmolLM2-135M-Instruct (Q4_1).
+inline constexpr Tolerance kDefaultTolerance = {1.34F, 0.75F};
+/// Of Gemma 3 270M (Q4_K_M), whose K-quants the reference repacks by default.
+inline constexpr Tolerance kGemmaTolerance = {2.11F, 1.52F};
+
+inline constexpr float kLogitTolerance = kDefaultTolerance.logit;
+inline constexpr float kClearMargin = kDefaultTolerance.clear_margin;
 
 /// Where a greedy continuation first leaves the reference's.
 struct Divergence {
@@ -24,7 +34,7 @@ struct Divergence {
 
   /// A different token at a clear margin is wrong; below it the two go separate ways, and what
   /// follows cannot be compared.
-  bool is_error() const { return reference.margin > kClearMargin; }
+  bool is_error(float clear_margin = kClearMargin) const { return reference.margin > clear_margin; }
 };
 
 /// The first difference within the common length; nothing when there is none.

@@ -74,8 +74,12 @@ class TinyGguf {
     std::normal_distribution<float> draw(mean, scale);
     std::vector<float> values(static_cast<size_t>(ggml_nelements(tensor)));
     for (float& value : values) value = draw(random_);
-    const int64_t rows = ggml_nrows(tensor);
-    ggml_quantize_chunk(type, values.data(), tensor->data, 0, rows, tensor->ne[0], nullptr);
+    if (type == GGML_TYPE_I32) {  // a type that no matrix can have
+      ggml_set_zero(tensor);
+    } else {
+      ggml_quantize_chunk(type, values.data(), tensor->data, 0, ggml_nrows(tensor), tensor->ne[0],
+                          nullptr);
+    }
     gguf_add_tensor(gguf(), tensor);
   }
   void write(const std::filesystem::path& path) { gguf_write_to_file(gguf(), path.c_str(), false); }

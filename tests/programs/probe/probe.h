@@ -62,7 +62,7 @@ class Handles {
 
 struct State {
   Handles models, queues, passes, results, blobs, subscriptions;
-  abi::Handle tokenizer = 0;
+  abi::Handle tokenizer = 0, tokenizer_model = 0;
   bool has_tokenizer = false;
   bool ended = false;
   bool failed = false;

@@ -5,8 +5,9 @@ namespace probe {
 namespace {
 
 abi::Handle tokenizer(State& state) {
-  if (!state.has_tokenizer) {
-    state.tokenizer = abi::get_tokenizer(state.models.get());
+  if (!state.has_tokenizer || state.tokenizer_model != state.models.get()) {
+    state.tokenizer_model = state.models.get();
+    state.tokenizer = abi::get_tokenizer(state.tokenizer_model);
     state.has_tokenizer = true;
   }
   return state.tokenizer;

@@ -1,0 +1,29 @@
+#pragma once
+#include <memory>
+#include <span>
+
+#include "exec/executor.h"
+#include "model/model.h"
+
+namespace pie::exec {
+
+/// One way to execute a model.
+struct ExecutorKind {
+  const char* name;
+  /// Whether make() serves the model's family and tensor types.
+  bool (*serves)(const model::Model& model);
+  Result<std::unique_ptr<Executor>> (*make)(std::shared_ptr<const model::Model> model,
+                                            const ExecutorConfig& config);
+};
+
+/// All of them, the fastest first; the last serves whatever Model::load takes.
+std::span<const ExecutorKind> executor_kinds();
+
+/// The first that serves the model.
+const ExecutorKind& executor_kind_for(const model::Model& model);
+
+/// Makes that one. kResourceExhausted, kUnsupported as make() says.
+Result<std::unique_ptr<Executor>> open_executor(std::shared_ptr<const model::Model> model,
+                                                const ExecutorConfig& config);
+
+}  // namespace pie::exec

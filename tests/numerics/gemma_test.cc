@@ -1,0 +1,129 @@
+// Gemma 3 270M: windows, a wide tied vocabulary, K-quants, against llama.cpp.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "model/architecture.h"
+#include "model/tokenizer.h"
+#include "numerics/compare.h"
+#include "numerics/margin_rule.h"
+#include "numerics/reference.h"
+#include "numerics/subject.h"
+#include "support/test_model.h"
+
+namespace pie::test {
+namespace {
+
+constexpr uint32_t kContext = 1024;
+
+const std::vector<std::string>& prompts() {
+  static const std::vector<std::string> texts = {
+      "<bos>The lighthouse keeper had not spoken to another person for",
+      "<bos>Photosynthesis is the process by which green plants",
+      "<bos>Die Geschichte der Stadt Hamburg beginnt im neunten Jahrhundert, als",
+      "<bos>El agua es importante para la vida porque",
+      "<bos>def fibonacci(n):\n    \"\"\"Return the n-th Fibonacci number.\"\"\"\n",
+      "<bos>1, 1, 2, 3, 5, 8, 13, 21, 34, 55,",
+  };
+  return texts;
+}
+
+/// More than a window of tokens.
+std::string long_text() {
+  std::string text = "<bos>Inventory of the depots along the river:\n";
+  const char* goods[] = {"barrels of oil", "crates of nails", "bales of wool", "sacks of flour"};
+  for (int i = 1; i <= 60; ++i)
+    text += std::to_string(i) + ". Depot " + std::to_string(i * 7 % 41) + " holds " +
+            std::to_string(i * 13 % 97) + " " + goods[i % 4] + ".\n";
+  return text;
+}
+
+std::shared_ptr<const model::Model> gemma() {
+  static const auto model = model::Model::load(gemma_path()).value();
+  return model;
+}
+
+TEST(GemmaReferenceTest, tokens_and_description) {
+  const auto& a = gemma()->architecture();
+  EXPECT_EQ(a.family, "gemma3");
+  EXPECT_EQ(a.sliding_window, 512U);
+  EXPECT_EQ(a.window_of(5), 0U);
+  EXPECT_EQ(a.window_of(6), 512U);
+  EXPECT_FLOAT_EQ(a.rope_of(5).base, 1e6F);
+  EXPECT_FLOAT_EQ(a.rope_of(0).base, 1e4F);
+  EXPECT_EQ(gemma()->info().vocab_size, 262144U);
+  EXPECT_THAT(gemma()->info().description, ::testing::HasSubstr("Q4_K_M"));
+  EXPECT_EQ(gemma()->tokenizer().split_regex(), "");
+  const Reference reference(gemma_path(), 64, 1);
+  for (const std::string& text : prompts())
+    EXPECT_EQ(ids_of(*gemma(), text), reference.tokenize(text)) << text;
+  const std::string odd = "  two  spaces\n\tGröße 北京 🙂 <start_of_turn>user\n";
+  EXPECT_EQ(ids_of(*gemma(), odd), reference.tokenize(odd));
+  EXPECT_EQ(gemma()->tokenizer().detokenize(gemma()->tokenizer().tokenize(odd)), odd);
+}
+
+class GemmaTest : public ::testing::TestWithParam<ExecutorKind> {
+ protected:
+  Subject subject() const {
+    return {GetParam(),
+            gemma(),
+            {.page_count = 128, .page_size = 16, .step_tokens_max = 256, .thread_count = 1}};
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Executors, GemmaTest, ::testing::ValuesIn(executor_kinds()), kind_name);
+
+TEST_P(GemmaTest, logits_beyond_the_window) {
+  Subject ours = subject();
+  Reference reference(gemma_path(), kContext, 1, ReferenceKernels::kPlain);
+  const std::vector<int32_t> ids = ids_of(*gemma(), long_text());
+  ASSERT_GT(ids.size(), 700U);
+  Subject::Sequence sequence;
+  Difference worst = difference(ours.append(sequence, ids, 1), reference.prefill(ids, 1));
+  std::printf("prefill of %zu: max %.4f rms %.4f\n", ids.size(), static_cast<double>(worst.largest),
+              worst.rms);
+  for (int i = 0; i < 4; ++i) {  // forced tokens: both sides see the same
+    const int32_t token = ids[40 + static_cast<size_t>(i)];
+    worst.take_worse(difference(ours.append(sequence, {&token, 1}, 1), reference.decode(token)));
+  }
+  std::printf("with decodes: max %.4f rms %.4f\n", static_cast<double>(worst.largest), worst.rms);
+  EXPECT_LE(worst.largest, kGemmaTolerance.logit);
+}
+
+/// All prompts decode in one batch on our side, each alone on the reference's.
+TEST_P(GemmaTest, greedy_tokens) {
+  constexpr uint32_t kCount = 32;
+  std::vector<std::vector<ReferenceStep>> expected;
+  {
+    Reference reference(gemma_path(), 128, 1);
+    for (const std::string& text : prompts())
+      expected.push_back(reference.greedy(reference.tokenize(text), kCount));
+  }
+  Subject ours = subject();
+  const size_t vocab = gemma()->info().vocab_size;
+  std::vector<Subject::Sequence> sequences(prompts().size());
+  std::vector<std::vector<int32_t>> got(prompts().size());
+  for (size_t i = 0; i < got.size(); ++i)
+    got[i].push_back(best_two(ours.append(sequences[i], ids_of(*gemma(), prompts()[i]), 1)).token);
+  while (got[0].size() < kCount) {
+    std::vector<Subject::Part> parts;
+    for (size_t i = 0; i < got.size(); ++i) parts.push_back({&sequences[i], {&got[i].back(), 1}});
+    const std::vector<float> logits = ours.step(parts, 1);
+    for (size_t i = 0; i < got.size(); ++i)
+      got[i].push_back(best_two(std::span(logits).subspan(i * vocab, vocab)).token);
+  }
+  size_t common = 0;
+  for (size_t i = 0; i < got.size(); ++i) {
+    const std::optional<Divergence> d = first_divergence(got[i], expected[i]);
+    common += d ? d->step : kCount;
+    if (!d) continue;
+    std::printf("prompt %zu differs at step %zu: %d for %d, margin %.4f\n", i, d->step, d->got,
+                d->reference.token, static_cast<double>(d->reference.margin));
+    EXPECT_FALSE(d->is_error(kGemmaTolerance.clear_margin)) << prompts()[i];
+  }
+  std::printf("%zu of %zu tokens before the first difference\n", common, got.size() * kCount);
+  EXPECT_GE(common, got.size() * kCount / 2) << "the rule excuses single tokens, not most of them";
+}
+
+}  // namespace
+}  // namespace pie::test
