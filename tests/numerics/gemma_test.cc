@@ -79,18 +79,21 @@ TEST_P(GemmaTest, logits_beyond_the_window) {
   const std::vector<int32_t> ids = ids_of(*gemma(), long_text());
   ASSERT_GT(ids.size(), 700U);
   Subject::Sequence sequence;
-  Difference worst = difference(ours.append(sequence, ids, 1), reference.prefill(ids, 1));
+  std::vector<float> expected = reference.prefill(ids, 1);
+  Difference worst = difference(ours.append(sequence, ids, 1), expected);
   std::printf("prefill of %zu: max %.4f rms %.4f\n", ids.size(), static_cast<double>(worst.largest),
               worst.rms);
-  for (int i = 0; i < 4; ++i) {  // forced tokens: both sides see the same
-    const int32_t token = ids[40 + static_cast<size_t>(i)];
-    worst.take_worse(difference(ours.append(sequence, {&token, 1}, 1), reference.decode(token)));
+  for (int i = 0; i < 4; ++i) {  // both sides go on with the reference's tokens
+    const int32_t token = best_two(expected).token;
+    expected = reference.decode(token);
+    worst.take_worse(difference(ours.append(sequence, {&token, 1}, 1), expected));
   }
   std::printf("with decodes: max %.4f rms %.4f\n", static_cast<double>(worst.largest), worst.rms);
   EXPECT_LE(worst.largest, kGemmaTolerance.logit);
 }
 
-/// All prompts decode in one batch on our side, each alone on the reference's.
+/// All prompts decode in one batch on our side, each alone on the reference's. Our side is fed the
+/// reference's tokens, so that every step counts and not only those before the first difference.
 TEST_P(GemmaTest, greedy_tokens) {
   constexpr uint32_t kCount = 32;
   std::vector<std::vector<ReferenceStep>> expected;
@@ -102,27 +105,29 @@ TEST_P(GemmaTest, greedy_tokens) {
   Subject ours = subject();
   const size_t vocab = gemma()->info().vocab_size;
   std::vector<Subject::Sequence> sequences(prompts().size());
-  std::vector<std::vector<int32_t>> got(prompts().size());
-  for (size_t i = 0; i < got.size(); ++i)
-    got[i].push_back(best_two(ours.append(sequences[i], ids_of(*gemma(), prompts()[i]), 1)).token);
-  while (got[0].size() < kCount) {
+  size_t equal = 0;
+  const auto check = [&](size_t prompt, size_t step, std::span<const float> logits) {
+    const ReferenceStep& reference = expected[prompt][step];
+    const int32_t got = best_two(logits).token;
+    equal += got == reference.token;
+    if (got == reference.token) return;
+    std::printf("prompt %zu, step %zu: %d for %d, margin %.4f\n", prompt, step, got,
+                reference.token, static_cast<double>(reference.margin));
+    EXPECT_LE(reference.margin, kGemmaTolerance.clear_margin) << prompts()[prompt];
+  };
+  for (size_t i = 0; i < sequences.size(); ++i)
+    check(i, 0, ours.append(sequences[i], ids_of(*gemma(), prompts()[i]), 1));
+  for (size_t step = 1; step < kCount; ++step) {
     std::vector<Subject::Part> parts;
-    for (size_t i = 0; i < got.size(); ++i) parts.push_back({&sequences[i], {&got[i].back(), 1}});
+    for (size_t i = 0; i < sequences.size(); ++i)
+      parts.push_back({&sequences[i], {&expected[i][step - 1].token, 1}});
     const std::vector<float> logits = ours.step(parts, 1);
-    for (size_t i = 0; i < got.size(); ++i)
-      got[i].push_back(best_two(std::span(logits).subspan(i * vocab, vocab)).token);
+    for (size_t i = 0; i < sequences.size(); ++i)
+      check(i, step, std::span(logits).subspan(i * vocab, vocab));
   }
-  size_t common = 0;
-  for (size_t i = 0; i < got.size(); ++i) {
-    const std::optional<Divergence> d = first_divergence(got[i], expected[i]);
-    common += d ? d->step : kCount;
-    if (!d) continue;
-    std::printf("prompt %zu differs at step %zu: %d for %d, margin %.4f\n", i, d->step, d->got,
-                d->reference.token, static_cast<double>(d->reference.margin));
-    EXPECT_FALSE(d->is_error(kGemmaTolerance.clear_margin)) << prompts()[i];
-  }
-  std::printf("%zu of %zu tokens before the first difference\n", common, got.size() * kCount);
-  EXPECT_GE(common, got.size() * kCount / 2) << "the rule excuses single tokens, not most of them";
+  const size_t all = sequences.size() * kCount;
+  std::printf("%zu of %zu tokens equal\n", equal, all);
+  EXPECT_GE(equal, all * 3 / 4) << "the rule excuses single tokens, not many of them";
 }
 
 }  // namespace
