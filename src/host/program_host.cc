@@ -3,7 +3,6 @@
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
-#include <numeric>
 #include <utility>
 
 #include "host/define.h"
@@ -91,10 +90,6 @@ class RunningProgram final : public RunningInstance {
   uint64_t mailbox_bytes() const override { return messages_->bytes() + blobs_->bytes(); }
   void terminate(End end) override { ending_->terminate(std::move(end)); }
 
-  uint32_t kv_pages_used() const override {
-    const auto pages = kv_pages_by_model();
-    return std::accumulate(pages.begin(), pages.end(), 0U);
-  }
   std::vector<uint32_t> kv_pages_by_model() const override {
     std::vector<uint32_t> pages(engines_.size(), 0);
     for (size_t i = 0; i < engines_.size() && !ended_->load(); ++i)

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <numeric>
 #include <span>
 #include <string>
 #include <vector>
@@ -65,9 +66,13 @@ class RunningInstance {
   /// Ends it, whatever it does, within 100 ms; InstancePorts::on_end follows with this `end`
   /// (unless it ended by itself first). Later calls change nothing.
   virtual void terminate(End end) = 0;
-  virtual uint32_t kv_pages_used() const = 0;  ///< of all models
-  /// Of each model, in the order of ProgramHost::create's engines.
+  /// KV pages that it holds of each model, in the order of ProgramHost::create's engines; shorter
+  /// where it holds none of the later ones.
   virtual std::vector<uint32_t> kv_pages_by_model() const = 0;
+  uint32_t kv_pages_used() const {
+    const auto pages = kv_pages_by_model();
+    return std::accumulate(pages.begin(), pages.end(), 0U);
+  }
   virtual uint64_t memory_bytes() const = 0;
   /// Whether anybody reads what is posted.
   virtual bool has_mailbox() const { return true; }

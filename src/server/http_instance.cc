@@ -268,12 +268,16 @@ void HttpInstance::finish_if_over() {
   parts_.spec.ports->on_end(std::move(end));
 }
 
-uint32_t HttpInstance::kv_pages_used() const {
+std::vector<uint32_t> HttpInstance::kv_pages_by_model() const {
   const std::lock_guard lock(mutex_);
-  uint32_t pages = 0;
-  for (const auto& [number, run] : runs_)
-    if (run.program) pages += run.program->kv_pages_used();
-  return pages;
+  std::vector<uint32_t> sum;
+  for (const auto& [number, run] : runs_) {
+    if (!run.program) continue;
+    const auto pages = run.program->kv_pages_by_model();
+    sum.resize(std::max(sum.size(), pages.size()), 0);
+    for (size_t model = 0; model < pages.size(); ++model) sum[model] += pages[model];
+  }
+  return sum;
 }
 
 uint64_t HttpInstance::memory_bytes() const {

@@ -34,7 +34,6 @@ class Puppet final : public host::RunningInstance {
   void post_blob(BlobRef) override {}
   uint64_t mailbox_bytes() const override { return mailbox; }
   void terminate(host::End end) override { finish(std::move(end)); }
-  uint32_t kv_pages_used() const override { return 3; }
   std::vector<uint32_t> kv_pages_by_model() const override { return {3}; }
   uint64_t memory_bytes() const override { return 0; }
   void finish(host::End end) {

@@ -32,7 +32,8 @@ StatusReport::Lines StatusReport::lines(const std::string& user) const {
                  stats.embeddings_exported);
     add("instances.active_count", std::to_string(instances_.running_count()));
     for (const auto& [instance, counts] : pages)
-      add("instance." + instance + ".kv_pages", std::to_string(counts[model]));
+      add("instance." + instance + ".kv_pages",
+          std::to_string(model < counts.size() ? counts[model] : 0));
     add("model.throughput.tokens_per_second", fmt::format("{:.2f}", stats.tokens_per_second));
     add("model.latency.avg_ms", fmt::format("{:.3f}", stats.step_ms_mean));
     add("prefix_cache.hits", "0");
