@@ -45,11 +45,6 @@ bool write_all(int fd, std::string_view bytes) {
   return true;
 }
 
-void sync_folder(const std::filesystem::path& folder) {
-  const Descriptor fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (fd.get() >= 0) ::fsync(fd.get());
-}
-
 class MemoryBlob final : public Blob {
  public:
   explicit MemoryBlob(std::vector<uint8_t> bytes) : bytes_(std::move(bytes)) {}
@@ -123,7 +118,14 @@ Result<void> write_file_atomically(const std::filesystem::path& path, std::strin
     ::unlink(temporary.c_str());
     return error;
   }
-  sync_folder(path.has_parent_path() ? path.parent_path() : ".");
+  return sync_folder(path.has_parent_path() ? path.parent_path() : ".");
+}
+
+Result<void> sync_folder(const std::filesystem::path& folder) {
+  const Descriptor fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (fd.get() < 0) return system_error("open", folder);
+  // Some file systems have no such thing for folders, and say so (EINVAL): they are on their own.
+  if (::fsync(fd.get()) != 0 && errno != EINVAL) return system_error("sync", folder);
   return {};
 }
 

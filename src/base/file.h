@@ -17,4 +17,7 @@ Result<std::string> read_file(const std::filesystem::path& path);
 Result<void> write_file_atomically(const std::filesystem::path& path, std::string_view bytes,
                                    unsigned mode = 0644);
 
+/// Returns when the folder's entries (names of files and folders) are on the disk.
+Result<void> sync_folder(const std::filesystem::path& folder);
+
 }  // namespace pie

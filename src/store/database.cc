@@ -5,7 +5,7 @@
 namespace pie::store {
 namespace {
 
-/// From version i to i + 1.
+/// From version i to i + 1. What stands here was written to users' disks: add, never change.
 constexpr const char* kMigrations[] = {
     "CREATE TABLE programs(hash TEXT PRIMARY KEY, bytes INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE names(owner TEXT NOT NULL, ns TEXT NOT NULL, name TEXT NOT NULL,"
@@ -16,6 +16,11 @@ constexpr const char* kMigrations[] = {
     "CREATE TABLE instances(id TEXT PRIMARY KEY, owner TEXT NOT NULL, cmd_name TEXT NOT NULL,"
     "  hash TEXT NOT NULL, arguments BLOB NOT NULL, detached INTEGER NOT NULL,"
     "  launched_ns INTEGER NOT NULL, finished_ns INTEGER) WITHOUT ROWID;",
+    // Who has uploaded what, for quotas. Of what is there, the names' owners are known.
+    "CREATE TABLE uploads(owner TEXT NOT NULL, hash TEXT NOT NULL, bytes INTEGER NOT NULL,"
+    "  PRIMARY KEY(owner, hash)) WITHOUT ROWID;"
+    "INSERT INTO uploads SELECT DISTINCT names.owner, names.hash, programs.bytes"
+    "  FROM names JOIN programs ON programs.hash = names.hash;",
 };
 static_assert(std::size(kMigrations) == Database::kSchemaVersion);
 

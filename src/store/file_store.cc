@@ -14,32 +14,37 @@ namespace fs = std::filesystem;
 
 Error program_not_found() { return {ErrorCode::kNotFound, "Program not found"}; }
 
+/// Removes the files of `folder` that are not `known`.
+void remove_others(const fs::path& folder, const std::set<fs::path>& known) {
+  std::error_code ignored;
+  std::vector<fs::path> others;
+  for (const auto& entry : fs::directory_iterator(folder, ignored))
+    if (!known.contains(entry.path())) others.push_back(entry.path());
+  for (const auto& path : others) fs::remove(path, ignored);
+}
+
+/// What a file of so many bytes takes.
+uint64_t whole_blocks(uint64_t bytes) { return (bytes + 4'095) / 4'096 * 4'096; }
+
 class FilePrograms final : public Programs {
  public:
   FilePrograms(Database& database, fs::path folder)
       : database_(database), folder_(std::move(folder)) {}
 
   Result<void> put(const std::string& owner, const std::string& hash, std::string_view wasm,
-                   const std::optional<std::string>& manifest) override {
+                   const std::optional<std::string>& manifest, uint64_t owner_bytes_max) override {
     std::optional<ProgramName> name;
     if (manifest) {
       PIE_TRY_ASSIGN(Manifest parsed, parse_manifest(*manifest));
       name = std::move(parsed.name);
     }
+    const Upload upload{owner, hash, wasm.size(), name,
+                        manifest ? std::string_view(*manifest) : std::string_view()};
+    PIE_TRY(database_.read([&](Database& db) { return check_quota(db, upload, owner_bytes_max); }));
     PIE_TRY(write_file_atomically(file_of(hash), wasm));
     return database_.write(Durability::kDisk, [&](Database& db) -> Result<void> {
-      PIE_TRY_ASSIGN(Statement program, db.prepare("INSERT OR REPLACE INTO programs VALUES(?,?)"));
-      PIE_TRY(program.text(hash).integer(static_cast<int64_t>(wasm.size())).run());
-      if (!name) return {};
-      PIE_TRY_ASSIGN(Statement named,
-                     db.prepare("INSERT OR REPLACE INTO names VALUES(?,?,?,?,?,?)"));
-      return named.text(owner)
-          .text(name->ns)
-          .text(name->name)
-          .text(*name->version)
-          .text(hash)
-          .text(*manifest)
-          .run();
+      PIE_TRY(check_quota(db, upload, owner_bytes_max));  // others may have uploaded meanwhile
+      return record(db, upload);
     });
   }
 
@@ -84,7 +89,68 @@ class FilePrograms final : public Programs {
     return std::move(*best);
   }
 
+  /// Files that a crash left: written and not recorded.
+  void remove_orphans() {
+    std::set<fs::path> known;
+    const auto done = database_.read([&](Database& db) -> Result<void> {
+      PIE_TRY_ASSIGN(Statement rows, db.prepare("SELECT hash FROM programs"));
+      for (;;) {
+        PIE_TRY_ASSIGN(const bool more, rows.step());
+        if (!more) return {};
+        known.insert(file_of(rows.column_text(0)));
+      }
+    });
+    if (done.ok()) remove_others(folder_, known);
+  }
+
  private:
+  struct Upload {
+    const std::string& owner;
+    const std::string& hash;
+    uint64_t wasm_bytes;
+    const std::optional<ProgramName>& name;
+    std::string_view manifest;
+  };
+
+  static Result<void> check_quota(Database& db, const Upload& upload, uint64_t bytes_max) {
+    if (bytes_max == 0) return {};
+    // What the upload replaces does not count.
+    PIE_TRY_ASSIGN(
+        Statement sum,
+        db.prepare("SELECT (SELECT TOTAL((bytes+4095)/4096*4096) FROM uploads"
+                   "  WHERE owner=?1 AND hash<>?2) + (SELECT TOTAL((LENGTH(CAST(manifest AS "
+                   "BLOB))+4095)/4096*4096)"
+                   "  FROM names WHERE owner=?1 AND NOT (ns=?3 AND name=?4 AND version=?5))"));
+    sum.text(upload.owner).text(upload.hash);
+    sum.text(upload.name ? upload.name->ns : "").text(upload.name ? upload.name->name : "");
+    sum.text(upload.name ? *upload.name->version : "");
+    PIE_TRY(sum.step());
+    const uint64_t used = static_cast<uint64_t>(sum.column_integer(0)) +
+                          whole_blocks(upload.wasm_bytes) + whole_blocks(upload.manifest.size());
+    if (used <= bytes_max) return {};
+    return Error{ErrorCode::kResourceExhausted,
+                 "[upload] got programs of " + upload.owner + " of " + std::to_string(used) +
+                     " bytes together, expected at most " + std::to_string(bytes_max) +
+                     "; upload fewer or smaller ones, or raise limits.user_program_bytes_max"};
+  }
+
+  static Result<void> record(Database& db, const Upload& upload) {
+    const auto bytes = static_cast<int64_t>(upload.wasm_bytes);
+    PIE_TRY_ASSIGN(Statement program, db.prepare("INSERT OR REPLACE INTO programs VALUES(?,?)"));
+    PIE_TRY(program.text(upload.hash).integer(bytes).run());
+    PIE_TRY_ASSIGN(Statement owned, db.prepare("INSERT OR REPLACE INTO uploads VALUES(?,?,?)"));
+    PIE_TRY(owned.text(upload.owner).text(upload.hash).integer(bytes).run());
+    if (!upload.name) return {};
+    PIE_TRY_ASSIGN(Statement named, db.prepare("INSERT OR REPLACE INTO names VALUES(?,?,?,?,?,?)"));
+    return named.text(upload.owner)
+        .text(upload.name->ns)
+        .text(upload.name->name)
+        .text(*upload.name->version)
+        .text(upload.hash)
+        .text(upload.manifest)
+        .run();
+  }
+
   fs::path file_of(const std::string& hash) const { return folder_ / (hash + ".wasm"); }
 
   Database& database_;
@@ -235,11 +301,7 @@ class FileInstances final : public Instances {
     if (!records.ok()) return;
     std::set<fs::path> known;
     for (const auto& one : *records) known.insert(log_of(one.id));
-    std::error_code ignored;
-    std::vector<fs::path> orphans;
-    for (const auto& entry : fs::directory_iterator(folder_, ignored))
-      if (!known.contains(entry.path())) orphans.push_back(entry.path());
-    for (const auto& path : orphans) fs::remove(path, ignored);
+    remove_others(folder_, known);
   }
 
  private:
@@ -256,6 +318,7 @@ class FileStore final : public Store {
         programs_(*database_, home / "programs"),
         kvs_(*database_),
         instances_(*database_, home / "instances") {
+    programs_.remove_orphans();
     instances_.remove_orphans();
   }
   Programs& programs() override { return programs_; }
@@ -280,7 +343,9 @@ Result<std::unique_ptr<Store>> Store::open(const fs::path& home) {
                                                      " for the folder " + (home / folder).string() +
                                                      ", expected one that can be written"};
   }
+  PIE_TRY(sync_folder(home));
   PIE_TRY_ASSIGN(auto database, Database::open(home / "pie.db"));
+  PIE_TRY(sync_folder(home));
   return std::unique_ptr<Store>(std::make_unique<FileStore>(std::move(database), home));
 }
 

@@ -26,9 +26,12 @@ class Programs {
  public:
   virtual ~Programs() = default;
   /// Keeps a program under its hash (the caller has checked both) and, with a manifest, under the
-  /// manifest's name for this owner. On the disk when it returns.
+  /// manifest's name for this owner. On the disk when it returns. kResourceExhausted when the
+  /// owner's programs and manifests would be more than `owner_bytes_max` together (each counts as
+  /// whole blocks of 4 KiB, whoever else has uploaded it too); 0 = unlimited.
   virtual Result<void> put(const std::string& owner, const std::string& hash, std::string_view wasm,
-                           const std::optional<std::string>& manifest) = 0;
+                           const std::optional<std::string>& manifest,
+                           uint64_t owner_bytes_max) = 0;
   virtual Result<bool> has(const std::string& hash) = 0;
   /// The component's bytes. kNotFound "Program not found".
   virtual Result<std::string> wasm(const std::string& hash) = 0;

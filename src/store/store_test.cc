@@ -42,7 +42,7 @@ class StoreTest : public testing::Test {
   std::string put(const std::string& owner, const std::string& wasm,
                   const std::optional<std::string>& manifest_text = std::nullopt) {
     const std::string hash = crypto::blake3_hex(wasm);
-    EXPECT_TRUE(store_->programs().put(owner, hash, wasm, manifest_text).ok());
+    EXPECT_TRUE(store_->programs().put(owner, hash, wasm, manifest_text, 0).ok());
     return hash;
   }
 
@@ -72,9 +72,42 @@ TEST_F(StoreTest, a_name_means_the_newest_version_and_belongs_to_its_owner) {
 
 TEST_F(StoreTest, a_bad_manifest_leaves_nothing_behind) {
   const std::string hash = crypto::blake3_hex("x");
-  const auto done = store_->programs().put("u", hash, "x", "[package");
+  const auto done = store_->programs().put("u", hash, "x", "[package", 0);
   EXPECT_EQ(done.error().message.rfind("Failed to parse manifest: ", 0), 0u);
   EXPECT_FALSE(*store_->programs().has(hash));
+}
+
+TEST_F(StoreTest, a_users_programs_and_manifests_are_bounded_together) {
+  const auto upload = [&](const std::string& user, const std::string& wasm,
+                          const std::optional<std::string>& text) {
+    return store_->programs().put(user, crypto::blake3_hex(wasm), wasm, text, 20'000);
+  };
+  ASSERT_TRUE(upload("u", std::string(8'000, 'a'), std::nullopt).ok());            // 8 KiB
+  ASSERT_TRUE(upload("u", std::string(8'000, 'a'), manifest("p", "1.0.0")).ok());  // and 4
+  ASSERT_TRUE(upload("u", std::string(8'000, 'a'), manifest("p", "1.0.0")).ok());  // the same again
+  const auto refused = upload("u", std::string(8'000, 'b'), std::nullopt);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, ErrorCode::kResourceExhausted);
+  EXPECT_NE(refused.error().message.find("got programs of u of 20480 bytes together, expected at "
+                                         "most 20000"),
+            std::string::npos)
+      << refused.error().message;
+  EXPECT_FALSE(*store_->programs().has(crypto::blake3_hex(std::string(8'000, 'b'))));
+  EXPECT_TRUE(upload("other", std::string(8'000, 'b'), std::nullopt).ok());
+  // Somebody else's upload of the same bytes does not make them free.
+  EXPECT_FALSE(upload("u", std::string(8'000, 'b'), std::nullopt).ok());
+  EXPECT_FALSE(upload("u", "c", manifest("q", "1.0.0") + std::string(8'000, '#')).ok());
+  EXPECT_TRUE(upload("u", "c", std::nullopt).ok());
+}
+
+TEST_F(StoreTest, files_of_programs_that_nobody_uploaded_are_removed_at_start) {
+  const std::string hash = put("u", "bytes");
+  const fs::path folder = home_ / "programs";
+  std::ofstream(folder / (std::string(64, '0') + ".wasm")) << "written, and then the power failed";
+  std::ofstream(folder / (hash + ".wasm.tmp1-2")) << "half of";
+  reopen();
+  EXPECT_EQ(*store_->programs().wasm(hash), "bytes");
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder), fs::directory_iterator()), 1);
 }
 
 TEST_F(StoreTest, key_value_pairs_are_per_user_hold_any_byte_and_persist) {
