@@ -210,6 +210,65 @@ def test_upload_in_every_window_form_and_launch_by_hash_in_every_window_form(
     on(server, test)
 
 
+WINDOWS: dict[str, tuple[bool, dict[str, str]]] = {  # with a manifest?, what names the program in a launch
+    "W1": (False, {"program_hash": "", "cmd_name": "win"}),
+    "W2": (False, {"program_hash": ""}),
+    "W3": (True, {"program_hash": ""}),
+    "W4 by name": (True, {"inferlet": "win/hello"}),
+    "W4 by name and version": (True, {"inferlet": "win/hello@1.0.0"}),
+    "W4 by hash": (True, {"inferlet": ""}),
+}
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+def test_a_client_of_each_window_goes_its_way(server: Server, programs: Path, window: str) -> None:
+    """Every message with exactly the fields that the window's clients send and read."""
+    has_manifest, named = WINDOWS[window]
+    # Several chunks: a custom section makes the program as long.
+    filling = bytes(2 * CHUNK_BYTES)
+    section = b"\x01f" + filling + window.encode()
+    length = len(section)
+    wasm = (programs / "echo.wasm").read_bytes() + b"\0"
+    wasm += bytes([length & 0x7F | 0x80, length >> 7 & 0x7F | 0x80, length >> 14]) + section
+    hash = blake3_hex(wasm)
+    program = {key: value or hash for key, value in named.items()}
+    manifest = '[package]\nname = "win/hello"\nversion = "1.0.0"\n'
+
+    async def test(peer: Peer) -> None:
+        assert (await peer.call("query", subject="program_exists", record=hash))["result"] == "false"
+        pieces = [wasm[i : i + CHUNK_BYTES] for i in range(0, len(wasm), CHUNK_BYTES)]
+        assert len(pieces) >= 3
+        for index, piece in enumerate(pieces):
+            fields = {"corr_id": 7, "program_hash": hash, "chunk_index": index, "total_chunks": len(pieces),
+                      "chunk_data": piece}  # fmt: skip
+            await peer.send("upload_program", **fields, **({"manifest": manifest} if has_manifest else {}))
+        answer = await peer.answer(7)
+        assert set(answer) == {"type", "corr_id", "successful", "result"} and answer["successful"], answer
+        answer = await peer.call("launch_instance", **program, arguments=["a"], detached=False)
+        assert set(answer) == {"type", "corr_id", "successful", "message"}
+        assert answer["type"] == "instance_launch_result" and answer["successful"], answer
+        instance = answer["message"]
+        await peer.send("signal_instance", instance_id=instance, message="text")  # without corr_id
+        event = await peer.message(instance, "text")
+        assert set(event) == {"type", "instance_id", "event", "message"}
+        [row] = (await peer.call("list_instances"))["instances"]
+        assert row["id"] == instance and row["cmd_name"] and row["arguments"] == ["a"]
+        assert {"username", "elapsed_secs", "kv_pages_used", "status"} <= set(row)
+        # A program that serves no HTTP is refused, in the form that the client waits for.
+        answer = await peer.call("launch_server_instance", port=0, **program, arguments=[])
+        assert set(answer) == {"type", "corr_id", "successful", "result"}
+        assert answer["type"] == "response" and not answer["successful"]
+        assert "missing" not in answer["result"] and "unknown" not in answer["result"]
+        answer = await peer.call("terminate_instance", instance_id=instance)
+        assert answer["type"] == "response" and answer["result"] == "Instance terminated"
+
+    async def main() -> None:
+        async with Peer(server.url, username=f"of {window}".replace(" ", "-")) as peer:
+            await test(peer)
+
+    asyncio.run(main())
+
+
 def test_chunk_errors_are_answered_once_at_the_last_chunk_with_their_texts(server: Server) -> None:
     async def send(peer: Peer, corr_id: int, chunks: list[tuple[int, int, bytes]], hash: str) -> str:
         for index, total, data in chunks:
@@ -412,6 +471,18 @@ def test_model_status_is_json_of_text_to_text_with_the_named_keys(server: Server
         for key in ("instances.active_count", "model.throughput.tokens_per_second",
                     "model.latency.avg_ms"):  # fmt: skip
             assert f"{model}.{key}" in status
+        instance = await peer.launch("echo")
+        status = json.loads((await peer.call("query", subject="model_status", record=""))["result"])
+        kinds = {key.split(".")[3] for key in status if key.startswith(f"{model}.resource.g0.")}
+        assert "kv_page" in kinds
+        named = {"model.name", f"instance.{instance}.kv_pages", "instances.active_count",
+                 "model.throughput.tokens_per_second", "model.latency.avg_ms", "prefix_cache.hits",
+                 "prefix_cache.tokens_saved"}  # fmt: skip
+        for kind in kinds:
+            named |= {f"resource.g0.{kind}.{what}" for what in ("capacity", "available", "used")}
+            named |= {f"resource.{kind}.exported_count"}
+        assert named <= {key.removeprefix(f"{model}.") for key in status}
+        await peer.call("terminate_instance", instance_id=instance)
         assert all(isinstance(value, str) for value in status.values())
         text = (await peer.call("query", subject="backend_stats", record=""))["result"]
         assert f"{model}.model.name" in text and "\n" in text

@@ -132,7 +132,8 @@ class WasmProgramHost final : public ProgramHost {
   Result<void> start(const HostConfig& config) {
     auto runtime = wasm::Runtime::create({.worker_count = config.worker_count,
                                           .instances_max = config.instances_max,
-                                          .cache_folder = config.cache_folder},
+                                          .cache_folder = config.cache_folder,
+                                          .cache_bytes_max = config.cache_bytes_max},
                                          registry_);
     if (!runtime.ok()) return std::move(runtime).error();
     runtime_ = std::move(*runtime);

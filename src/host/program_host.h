@@ -40,7 +40,8 @@ struct HostConfig {
   uint32_t worker_count = 2;
   uint32_t instances_max = 12'288;
   std::filesystem::path cache_folder;  ///< compiled programs, keyed by hash, engine and CPU
-  std::string server_version;          ///< runtime.get-version
+  uint64_t cache_bytes_max = 4ULL << 30;
+  std::string server_version;                        ///< runtime.get-version
   std::map<std::string, std::string> model_aliases;  ///< further names -> ids, for get-model
 };
 

@@ -22,6 +22,7 @@
 #include <condition_variable>
 #include <deque>
 #include <list>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -30,6 +31,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "net/strangers.h"
 
 namespace pie::net {
 namespace {
@@ -69,6 +71,13 @@ class LiveCount {
   uint32_t count_ = 0;
 };
 
+template <class Socket>
+std::string address_of(const Socket& socket) {
+  error_code failed;
+  const auto peer = socket.remote_endpoint(failed);
+  return failed ? std::string() : peer.address().to_string();
+}
+
 using Plain = beast::tcp_stream;
 using Secure = beast::ssl_stream<beast::tcp_stream>;
 
@@ -90,15 +99,14 @@ class Connection final : public AnyConnection,
   using std::enable_shared_from_this<Connection<Transport>>::shared_from_this;
   using std::enable_shared_from_this<Connection<Transport>>::weak_from_this;
 
-  Connection(Transport transport, const WsServerConfig& config, std::shared_ptr<WsHandler> handler)
+  Connection(Transport transport, const WsServerConfig& config, std::shared_ptr<WsHandler> handler,
+             std::unique_ptr<Strangers::Place> place)
       : config_(config),
         stream_(std::move(transport)),
         wake_(stream_.get_executor(), asio::steady_timer::time_point::max()),
-        handler_(std::move(handler)) {
-    error_code failed;
-    const auto peer = beast::get_lowest_layer(stream_).socket().remote_endpoint(failed);
-    if (!failed) peer_address_ = peer.address().to_string();
-  }
+        handler_(std::move(handler)),
+        peer_address_(address_of(beast::get_lowest_layer(stream_).socket())),
+        place_(std::move(place)) {}
 
   static asio::awaitable<void> run(std::shared_ptr<Connection> self) {
     error_code failed;
@@ -170,6 +178,7 @@ class Connection final : public AnyConnection,
       if (!failed && self && !self->finished_) run_task();
     });
   }
+  void set_known() override { place_.reset(); }
   const std::string& peer_address() const override { return peer_address_; }
   asio::any_io_executor executor() override { return stream_.get_executor(); }
   void fail() override {
@@ -266,7 +275,8 @@ class Connection final : public AnyConnection,
   websocket::stream<Transport> stream_;
   asio::steady_timer wake_;  ///< cancelled when the outbox gets something
   std::shared_ptr<WsHandler> handler_;
-  std::string peer_address_;
+  const std::string peer_address_;
+  std::unique_ptr<Strangers::Place> place_;  ///< until set_known()
   std::deque<Item> outbox_;
   uint64_t outbox_bytes_ = 0;
   bool open_ = false;
@@ -371,18 +381,21 @@ class Server final : public WsServer {
         co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, failed));
         continue;
       }
+      auto place = self.strangers_.enter(address_of(socket));
+      if (!place) continue;  // the socket's destructor drops it
       if (self.tls_) {
-        self.serve<Secure>(Secure(beast::tcp_stream(std::move(socket)), *self.tls_));
+        self.serve<Secure>(Secure(beast::tcp_stream(std::move(socket)), *self.tls_),
+                           std::move(place));
       } else {
-        self.serve<Plain>(Plain(std::move(socket)));
+        self.serve<Plain>(Plain(std::move(socket)), std::move(place));
       }
     }
   }
 
   template <class Transport>
-  void serve(Transport transport) {
-    auto connection =
-        std::make_shared<Connection<Transport>>(std::move(transport), config_, accept_());
+  void serve(Transport transport, std::unique_ptr<Strangers::Place> place) {
+    auto connection = std::make_shared<Connection<Transport>>(std::move(transport), config_,
+                                                              accept_(), std::move(place));
     adopt(connection);
     asio::co_spawn(connection->executor(), Connection<Transport>::run(connection),
                    [this, connection](std::exception_ptr failure) {
@@ -408,6 +421,7 @@ class Server final : public WsServer {
   const WsServerConfig config_;
   const Accept accept_;
   std::optional<asio::ssl::context> tls_;
+  Strangers strangers_{config_.strangers_per_address_max};  // outlives the connections, in io_
   asio::io_context io_;
   asio::ip::tcp::acceptor acceptor_;
   uint16_t port_ = 0;

@@ -27,6 +27,8 @@ class WsConnection {
   /// Runs `task` on the strand; any thread. Dropped when the connection is gone.
   virtual void post(std::function<void()> task) = 0;
   virtual void post_after(uint64_t delay_ms, std::function<void()> task) = 0;
+  /// The peer has signed in: it no longer counts as a stranger of its address. Fine to repeat.
+  virtual void set_known() = 0;
   /// The peer's network address without its port; any thread.
   virtual const std::string& peer_address() const = 0;
 };
@@ -53,7 +55,10 @@ struct WsServerConfig {
   uint32_t thread_count = 1;
   uint64_t frame_bytes_max = 16ULL << 20;  ///< a longer message closes with 1009
   uint64_t outbox_low_bytes = 256ULL << 10;
-  uint32_t connections_max = 4'096;    ///< more wait in the kernel's queue
+  uint32_t connections_max = 4'096;  ///< more wait in the kernel's queue
+  /// Connections of one network address that are not set_known(); one more is dropped at once, so
+  /// that one address cannot take all of connections_max.
+  uint32_t strangers_per_address_max = 1'024;
   uint64_t handshake_ms_max = 10'000;  ///< of TLS, and of the WebSocket
   std::string tls_certificate;  ///< PEM chain file; with tls_key the server speaks wss:// alone
   std::string tls_key;          ///< PEM file

@@ -54,7 +54,7 @@ class AuthenticationTest : public testing::Test {
     for (auto& action : session_.take_actions()) {
       const auto* now = std::get_if<SendFrame>(&action);
       const auto* late = std::get_if<SendDelayed>(&action);
-      if (late) session_.failure_sent();
+      if (late) session_.failure_sent(now_);
       late_ = late_ || late;
       closed_ = closed_ || std::holds_alternative<CloseConnection>(action);
       if (now || late)

@@ -30,7 +30,11 @@ ServerMessage refusal(const SessionRequest& request, uint32_t corr_id, std::stri
 }  // namespace
 
 ServerSession::ServerSession(ServerSessionConfig config, UploadSpools& spools, uint64_t now_ns)
-    : config_(std::move(config)), spools_(spools), heard_ns_(now_ns), pinged_ns_(now_ns) {}
+    : config_(std::move(config)),
+      spools_(spools),
+      heard_ns_(now_ns),
+      pinged_ns_(now_ns),
+      stranger_ns_(now_ns) {}
 
 std::vector<SessionAction> ServerSession::take_actions() { return std::exchange(actions_, {}); }
 
@@ -116,8 +120,10 @@ void ServerSession::fail(uint32_t corr_id, std::string text) {
   actions_.push_back(SendDelayed{encode(Response{corr_id, false, std::move(text)})});
 }
 
-void ServerSession::failure_sent() {
-  if (state_ == State::kRefused) state_ = State::kNew;
+void ServerSession::failure_sent(uint64_t now_ns) {
+  if (state_ != State::kRefused) return;
+  state_ = State::kNew;
+  stranger_ns_ = now_ns;
 }
 
 void ServerSession::identify(const Identification& message, uint64_t now_ns) {
@@ -278,6 +284,12 @@ void ServerSession::on_tick(uint64_t now_ns) {
     state_ = State::kClosed;
     actions_.push_back(DropConnection{});
     return;
+  }
+  const bool may_sign_in = state_ == State::kNew || state_ == State::kChallenged;
+  if (may_sign_in && now_ns >= stranger_ns_ + config_.identify_ns_max) {
+    return close(1008, "[authentication] got no proof within " +
+                           std::to_string(config_.identify_ns_max / 1'000'000'000) +
+                           " s, expected identification or internal_authenticate");
   }
   if (auto ping = delivery_.ping(now_ns)) actions_.push_back(SendPing{std::move(*ping)});
   if (now_ns >= pinged_ns_ + config_.ping_interval_ns) {

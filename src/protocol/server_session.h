@@ -51,6 +51,9 @@ struct ServerSessionConfig {
   uint64_t blob_bytes_max = 1ULL << 30;
   uint32_t requests_pending_max = 1'024;  ///< more are refused until answers went out
   uint32_t uploads_max = 32;              ///< unfinished at once; one more closes the connection
+  /// A peer that has not signed in so long after it came, or after its last failed attempt was
+  /// answered, is closed.
+  uint64_t identify_ns_max = 30'000'000'000;
   uint64_t ping_interval_ns = 20'000'000'000;
   uint32_t ping_misses_max = 3;  ///< silent for so many intervals = gone
 };
@@ -115,7 +118,7 @@ class ServerSession {
   /// To be called at least twice per ping interval, and when wake_at_ns() comes.
   void on_tick(uint64_t now_ns);
   /// The delayed answer is out: the peer may try again.
-  void failure_sent();
+  void failure_sent(uint64_t now_ns);
 
   /// The answer to a request; null when there is none to give (a signal without corr_id).
   void complete(std::optional<ServerMessage> answer);
@@ -168,6 +171,7 @@ class ServerSession {
   Delivery delivery_;
   uint64_t heard_ns_;
   uint64_t pinged_ns_;
+  uint64_t stranger_ns_;  ///< since when the peer may sign in
   std::vector<SessionAction> actions_;
 };
 

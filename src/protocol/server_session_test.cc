@@ -133,10 +133,45 @@ TEST_F(ServerSessionTest, the_internal_token_authenticates_and_a_wrong_one_is_an
   EXPECT_TRUE(sent().empty());
   ASSERT_EQ(late_.size(), 1u);
   EXPECT_EQ(std::get<Response>(late_[0]), (Response{1, false, "Invalid token"}));
-  session_.failure_sent();
+  session_.failure_sent(now_);
   say(InternalAuthenticate{2, std::string(64, 't')});
   EXPECT_EQ(response(), (Response{2, true, "Authenticated"}));
   EXPECT_EQ(session_.user(), "internal");
+}
+
+TEST_F(ServerSessionTest, a_stranger_who_only_answers_pings_is_closed_with_a_reason) {
+  for (; now_ < 30 * kSecond; now_ += kSecond) {
+    session_.on_pong("alive", now_);
+    session_.on_tick(now_);
+    sort();
+    ASSERT_FALSE(closed_) << now_;
+  }
+  session_.on_tick(now_);
+  sort();
+  ASSERT_TRUE(closed_);
+  EXPECT_EQ(closed_->code, 1008);
+  EXPECT_NE(closed_->reason.find("within 30 s"), std::string::npos) << closed_->reason;
+}
+
+TEST_F(ServerSessionTest, the_time_to_sign_in_begins_anew_after_a_failure_and_ends_with_success) {
+  now_ = 29 * kSecond;
+  say(InternalAuthenticate{1, "wrong"});
+  now_ = 50 * kSecond;  // the answer waits its turn
+  session_.on_tick(now_);
+  sort();
+  EXPECT_FALSE(closed_);
+  session_.failure_sent(now_);
+  now_ = 79 * kSecond;
+  session_.on_pong("alive", now_);
+  session_.on_tick(now_);
+  sort();
+  EXPECT_FALSE(closed_);
+  identify();
+  now_ = 110 * kSecond;
+  session_.on_pong("alive", now_);
+  session_.on_tick(now_);
+  sort();
+  EXPECT_FALSE(closed_);
 }
 
 TEST_F(ServerSessionTest, anything_else_first_is_refused_and_closes) {

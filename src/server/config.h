@@ -13,12 +13,17 @@ namespace pie::server {
 struct Limits {
   uint64_t frame_bytes_max = 16ULL << 20;
   uint64_t program_bytes_max = 256ULL << 20;
-  uint64_t blob_bytes_max = 1ULL << 30;      ///< from a client
-  uint64_t mailbox_bytes_max = 2ULL << 30;   ///< sent to an instance and not yet received
-  uint32_t instances_per_user_max = 8'192;   ///< that run
-  uint32_t requests_pending_max = 1'024;     ///< of one connection
-  uint64_t outbox_bytes_max = 64ULL << 20;   ///< of one connection
-  uint64_t log_bytes_max = 64ULL << 20;      ///< undelivered, of one instance
+  uint64_t blob_bytes_max = 1ULL << 30;        ///< from a client
+  uint64_t mailbox_bytes_max = 2ULL << 30;     ///< sent to an instance and not yet received
+  uint32_t instances_per_user_max = 8'192;     ///< that run
+  uint32_t requests_pending_max = 1'024;       ///< of one connection
+  uint32_t uploads_pending_max = 32;           ///< unfinished, of one connection
+  uint64_t outbox_bytes_max = 64ULL << 20;     ///< of one connection
+  uint32_t connections_max = 4'096;            ///< more wait in the kernel's queue
+  uint32_t strangers_per_address_max = 1'024;  ///< connections that have not signed in
+  uint64_t identify_s = 30;                    ///< a connection signs in so fast, or is closed
+  uint64_t ping_interval_s = 20;         ///< a client silent for three of them is taken for gone
+  uint64_t log_bytes_max = 64ULL << 20;  ///< undelivered, of one instance
   uint64_t memory_bytes_max = 512ULL << 20;  ///< linear memories of one instance
   uint64_t cpu_ns_max = 0;                   ///< of one instance; 0 = unlimited
   uint32_t handles_max = 100'000;            ///< live host objects of one instance
@@ -34,12 +39,24 @@ struct Limits {
   uint64_t user_cpu_s_per_hour_max = 0;
   uint32_t user_kv_pages_max = 0;
   uint64_t user_output_bytes_per_hour_max = 0;
-  uint64_t user_log_bytes_max = 4ULL << 30;  ///< said by all instances and not yet delivered
+  uint64_t user_log_bytes_max = 4ULL << 30;      ///< said by all instances and not yet delivered
+  uint64_t user_program_bytes_max = 4ULL << 30;  ///< programs uploaded and their manifests
+  // Of the server.
+  uint64_t compiled_disk_bytes_max = 4ULL << 30;    ///< compiled programs in the cache folder
+  uint64_t compiled_memory_bytes_max = 1ULL << 30;  ///< programs kept ready, by their wasm's size
   uint64_t grace_s = 600;             ///< an attached launch that lost its client goes on so long
   uint64_t finished_kept_s = 86'400;  ///< an end that nobody fetched is kept so long
 };
 
-/// Everything that `pie serve` can be told.
+/// How the `pie` command reaches a server; "" = as its flags' help says.
+struct ClientSettings {
+  std::string server;  ///< ws://HOST:PORT or wss://HOST:PORT
+  std::string user;
+  std::string key;      ///< file of the private key
+  std::string ca_file;  ///< PEM
+};
+
+/// Everything that `pie` can be told.
 struct Config {
   std::filesystem::path home;   ///< PIE_HOME: all state
   std::filesystem::path cache;  ///< compiled programs; empty = home/cache
@@ -61,6 +78,7 @@ struct Config {
   uint32_t step_tokens_max = 512;
   uint64_t seed = 0;  ///< of the samplers; 0 = from the machine's random source
   Limits limits;
+  ClientSettings client;
 };
 
 inline constexpr const char* kDefaultModel = "smollm2-135m-instruct";

@@ -229,8 +229,9 @@ void InstanceManager::terminate(const std::string& user, const std::string& id,
   if (!found.ok()) return done(std::move(found).error());
   const InstanceRef instance = *found;
   if (instance->status() == instance::Status::kFinished) {
-    // Its end is on the way to a client, or nobody is to come for it any more.
-    if (instance->is_listed()) forget(instance);
+    // Whoever has heard its end need not prove that first: it is gone (as lists say, too).
+    if (!instance->is_listed()) return done(not_found());
+    forget(instance);
     return done({});
   }
   instance->when_ended([done = std::move(done)] { done({}); });

@@ -53,11 +53,13 @@ class PuppetHost final : public host::ProgramHost {
   }
   Result<std::shared_ptr<host::RunningInstance>> launch(host::LaunchSpec spec) override {
     if (refuse) return Error{ErrorCode::kResourceExhausted, "full"};
+    shared = spec.limits.shared;
     auto puppet = std::make_shared<Puppet>(spec.ports);
     puppets[spec.public_id] = puppet;
     return std::shared_ptr<host::RunningInstance>(puppet);
   }
   bool refuse = false;
+  UserQuotasRef shared;  ///< of the latest launch
   std::map<std::string, std::shared_ptr<Puppet>> puppets;
 };
 
@@ -283,6 +285,21 @@ TEST_F(InstanceManagerTest, the_users_quota_counts_what_runs) {
   launch_detached("other");
 }
 
+TEST_F(InstanceManagerTest, one_whose_end_was_sent_is_gone_unless_its_client_is_lost) {
+  const auto instance = launch("u", instance::LaunchMode::kDetached);
+  const auto listener = std::make_shared<Listener>();
+  ASSERT_TRUE(attach("u", instance->id(), listener).ok());
+  host_.puppets[instance->id()]->finish({host::EndKind::kCompleted, ""});
+  await_end(instance);
+  instance->set_end_sent();  // and no pong has come yet
+  EXPECT_TRUE(manager_->list("u").empty());
+  EXPECT_EQ(terminate("u", instance->id()).error().message, "Instance not found");
+  instance->client_lost(listener.get(), clock_.wall_ns());
+  EXPECT_EQ(manager_->list("u").size(), 1U);
+  EXPECT_TRUE(terminate("u", instance->id()).ok());
+  EXPECT_TRUE(manager_->list("u").empty());
+}
+
 TEST_F(InstanceManagerTest, a_refused_launch_leaves_no_trace) {
   host_.refuse = true;
   const auto refused = manager_->launch({"u", {std::make_shared<NamedProgram>(), "p"}, {}, {}});
@@ -291,6 +308,41 @@ TEST_F(InstanceManagerTest, a_refused_launch_leaves_no_trace) {
   host_.refuse = false;
   restart();
   EXPECT_TRUE(manager_->list("u").empty());
+}
+
+TEST_F(InstanceManagerTest, hourly_quotas_begin_anew_at_the_hour_and_the_others_do_not) {
+  constexpr uint64_t kHourNs = 3'600'000'000'000;
+  limits_.user_cpu_s_per_hour_max = 10;
+  limits_.user_output_bytes_per_hour_max = 100;
+  limits_.user_kv_pages_max = 5;
+  restart();
+  const auto instance = launch_detached();
+  const UserQuotasRef quotas = host_.shared;
+  ASSERT_TRUE(quotas);
+  const auto use_up = [&] {
+    EXPECT_TRUE(quotas->cpu.take(10'000'000'000));
+    EXPECT_TRUE(quotas->output.take(100));
+  };
+  use_up();
+  EXPECT_TRUE(quotas->kv_pages.take(5));
+  EXPECT_FALSE(quotas->output.take(1));
+  clock_.advance_ns(kHourNs - clock_.wall_ns() % kHourNs - 1);
+  manager_->sweep();
+  EXPECT_FALSE(quotas->cpu.take(1));  // the last nanosecond of the hour
+  EXPECT_FALSE(quotas->output.take(1));
+  clock_.advance_ns(1);
+  manager_->sweep();
+  use_up();
+  EXPECT_FALSE(quotas->kv_pages.take(1));
+  manager_->sweep();
+  EXPECT_FALSE(quotas->output.take(1));  // once in an hour
+  clock_.advance_ns(5 * kHourNs);
+  manager_->sweep();
+  use_up();
+  launch_detached();
+  EXPECT_EQ(host_.shared, quotas);  // who has instances keeps the same ones
+  launch_detached("other");
+  EXPECT_NE(host_.shared, quotas);
 }
 
 TEST_F(InstanceManagerTest, messages_over_the_mailbox_limit_are_refused) {

@@ -15,6 +15,8 @@ using store::NamedProgram;
 using store::ProgramName;
 
 constexpr size_t kDependencyDepthMax = 64;
+/// What a small program takes in memory all the same.
+constexpr uint64_t kReadyBytesMin = 256 << 10;
 
 Error not_found() { return {ErrorCode::kNotFound, "Program not found"}; }
 
@@ -27,7 +29,15 @@ Result<void> ProgramLibrary::upload(const std::string& user, const std::string& 
                                     const std::optional<std::string>& manifest) {
   if (manifest) PIE_TRY(store::parse_manifest(*manifest));
   PIE_TRY(compiled(hash, &wasm));
-  return programs_.put(user, hash, wasm, manifest);
+  const uint64_t bytes_max = user == kInternalUser ? 0 : limits_.user_program_bytes_max;
+  auto done = programs_.put(user, hash, wasm, manifest, bytes_max);
+  if (done.ok()) return done;
+  // What is not stored must not be there for those who know the hash.
+  if (const auto stored = programs_.has(hash); stored.ok() && !*stored) {
+    const std::lock_guard lock(mutex_);
+    let_go(hash);
+  }
+  return done;
 }
 
 Result<NamedProgram> ProgramLibrary::resolve(const std::string& user, const ProgramName& name,
@@ -80,9 +90,9 @@ std::optional<Result<LaunchableProgram>> ProgramLibrary::open_compiled(
   auto named = name_and_hash(user, reference, from);
   if (!named.ok()) return std::move(named).error();
   const std::lock_guard lock(mutex_);
-  const auto found = compiled_.find(named->hash);
-  if (found == compiled_.end()) return std::nullopt;
-  return LaunchableProgram{found->second, std::move(named->display_name)};
+  auto program = find_ready(named->hash);
+  if (!program) return std::nullopt;
+  return LaunchableProgram{std::move(program), std::move(named->display_name)};
 }
 
 Result<LaunchableProgram> ProgramLibrary::open(const std::string& user,
@@ -130,14 +140,43 @@ Result<std::string> ProgramLibrary::wasm_of(const std::string& hash) {
   return not_found();
 }
 
+std::shared_ptr<const host::Program> ProgramLibrary::find_ready(const std::string& hash) {
+  const auto found = ready_.find(hash);
+  if (found == ready_.end()) return nullptr;
+  found->second.used = ++uses_;
+  return found->second.program;
+}
+
+void ProgramLibrary::keep_ready(const std::string& hash,
+                                std::shared_ptr<const host::Program> program, uint64_t wasm_bytes) {
+  const Ready fresh{std::move(program), std::max(wasm_bytes, kReadyBytesMin), ++uses_};
+  let_go(hash);
+  ready_bytes_ += fresh.charged_bytes;
+  ready_[hash] = fresh;
+  while (ready_.size() > 1 && ready_bytes_ > limits_.compiled_memory_bytes_max) {
+    const auto oldest = std::min_element(ready_.begin(), ready_.end(), [](auto& a, auto& b) {
+      return a.second.used < b.second.used;
+    });
+    let_go(std::string(oldest->first));
+  }
+}
+
+void ProgramLibrary::let_go(const std::string& hash) {
+  const auto found = ready_.find(hash);
+  if (found == ready_.end()) return;
+  ready_bytes_ -= found->second.charged_bytes;
+  ready_.erase(found);
+}
+
 ProgramLibrary::Compiled ProgramLibrary::compiled(const std::string& hash,
                                                   const std::string_view* wasm) {
   {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return compiling_.count(hash) == 0; });
-    if (const auto found = compiled_.find(hash); found != compiled_.end()) return found->second;
+    if (auto program = find_ready(hash)) return program;
     compiling_.insert(hash);
   }
+  uint64_t wasm_bytes = 0;
   Compiled result = [&]() -> Compiled {
     std::string read;
     std::string_view bytes;
@@ -147,12 +186,13 @@ ProgramLibrary::Compiled ProgramLibrary::compiled(const std::string& hash,
       PIE_TRY_ASSIGN(read, wasm_of(hash));
       bytes = read;
     }
+    wasm_bytes = bytes.size();
     return host_.compile({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}, hash);
   }();
   {
     const std::lock_guard lock(mutex_);
     compiling_.erase(hash);
-    if (result.ok()) compiled_[hash] = *result;
+    if (result.ok()) keep_ready(hash, *result, wasm_bytes);
   }
   changed_.notify_all();
   return result;

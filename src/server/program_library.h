@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "host/program_host.h"
 #include "protocol/messages.h"
+#include "server/config.h"
 #include "store/registry.h"
 #include "store/store.h"
 
@@ -29,10 +30,12 @@ class ProgramLibrary {
  public:
   enum class From { kAnywhere, kRegistryFirst };
 
-  ProgramLibrary(store::Programs& programs, store::Registry& registry, host::ProgramHost& host)
-      : programs_(programs), registry_(registry), host_(host) {}
+  ProgramLibrary(store::Programs& programs, store::Registry& registry, host::ProgramHost& host,
+                 const Limits& limits)
+      : programs_(programs), registry_(registry), host_(host), limits_(limits) {}
 
-  /// Compiles it, so that a bad one is refused here, and keeps it for the user.
+  /// Compiles it, so that a bad one is refused here, and keeps it for the user. kResourceExhausted
+  /// when the user has uploaded as much as is allowed.
   Result<void> upload(const std::string& user, const std::string& hash, std::string_view wasm,
                       const std::optional<std::string>& manifest);
   /// The answer to `query program_exists`.
@@ -58,7 +61,8 @@ class ProgramLibrary {
   Result<Named> name_and_hash(const std::string& user, const protocol::ProgramRef& reference,
                               From from);
   Result<std::string> wasm_of(const std::string& hash);
-  /// Compiles once, however many ask at the same time. `wasm` null: it is read when needed.
+  /// Compiles once, however many ask at the same time. `wasm` null: it is read when needed. Those
+  /// used longest ago are let go (their compiled form stays on the disk).
   Compiled compiled(const std::string& hash, const std::string_view* wasm);
 
   store::Programs& programs_;
@@ -66,7 +70,20 @@ class ProgramLibrary {
   host::ProgramHost& host_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::map<std::string, std::shared_ptr<const host::Program>> compiled_;
+  struct Ready {
+    std::shared_ptr<const host::Program> program;
+    uint64_t charged_bytes = 0;
+    uint64_t used = 0;  ///< the greater, the later
+  };
+  std::shared_ptr<const host::Program> find_ready(const std::string& hash);
+  void keep_ready(const std::string& hash, std::shared_ptr<const host::Program> program,
+                  uint64_t wasm_bytes);
+  void let_go(const std::string& hash);
+
+  const Limits limits_;
+  std::map<std::string, Ready> ready_;  ///< compiled ones, by hash
+  uint64_t ready_bytes_ = 0;
+  uint64_t uses_ = 0;
   std::set<std::string> compiling_;
 };
 

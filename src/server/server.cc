@@ -102,13 +102,14 @@ class PieServer final : public Server {
     PIE_TRY_ASSIGN(models_, open_models(config_));
     const host::HostConfig host_config{.worker_count = worker_count(),
                                        .cache_folder = cache_folder(),
+                                       .cache_bytes_max = config_.limits.compiled_disk_bytes_max,
                                        .server_version = kVersion,
                                        .model_aliases = models_.ids_of_aliases};
     PIE_TRY(open_http_client());
     PIE_TRY_ASSIGN(host_,
                    host::ProgramHost::create(host_config, models_.pointers(), *kvs_port_, bus_port_,
                                              http_port_ ? &*http_port_ : nullptr));
-    programs_.emplace(store_->programs(), registry_, *host_);
+    programs_.emplace(store_->programs(), registry_, *host_, config_.limits);
     instances_.emplace(config_.limits, *host_, store_->instances(), bookkeeping_, http_threads_,
                        system_clock());
     const auto engines = models_.pointers();
@@ -159,11 +160,14 @@ class PieServer final : public Server {
     services_.emplace(SessionServices{system_clock(), config_.limits, token_,
                                       config_.auth ? &authority_ : nullptr, failures_, *spools_,
                                       *programs_, *instances_, *status_, quick_, slow_});
-    const net::WsServerConfig sockets{.host = config_.host,
-                                      .port = config_.port,
-                                      .frame_bytes_max = config_.limits.frame_bytes_max,
-                                      .tls_certificate = config_.tls_certificate,
-                                      .tls_key = config_.tls_key};
+    const net::WsServerConfig sockets{
+        .host = config_.host,
+        .port = config_.port,
+        .frame_bytes_max = config_.limits.frame_bytes_max,
+        .connections_max = config_.limits.connections_max,
+        .strangers_per_address_max = config_.limits.strangers_per_address_max,
+        .tls_certificate = config_.tls_certificate,
+        .tls_key = config_.tls_key};
     PIE_TRY_ASSIGN(sockets_, net::WsServer::listen(sockets, [this] {
                      return std::make_shared<Session>(*services_);
                    }));

@@ -9,7 +9,8 @@
 namespace pie::server {
 namespace {
 
-constexpr uint64_t kTickMs = 1'000;
+constexpr uint64_t kTickMs = 500;
+constexpr uint64_t kSecondNs = 1'000'000'000;
 constexpr uint64_t kProbeMs = 2'000;
 constexpr uint64_t kEventsOutboxBytesMax = 1ULL << 20;  ///< above it events wait in their logs
 constexpr int kEventsPerTurn = 16;
@@ -27,6 +28,9 @@ protocol::ServerSessionConfig session_config(const SessionServices& services) {
   config.program_bytes_max = services.limits.program_bytes_max;
   config.blob_bytes_max = services.limits.blob_bytes_max;
   config.requests_pending_max = services.limits.requests_pending_max;
+  config.uploads_max = services.limits.uploads_pending_max;
+  config.identify_ns_max = services.limits.identify_s * kSecondNs;
+  config.ping_interval_ns = services.limits.ping_interval_s * kSecondNs;
   return config;
 }
 
@@ -101,6 +105,7 @@ void Session::apply() {
     if (actions.empty()) break;
     for (auto& action : actions) perform(std::move(action));
   }
+  if (session_.authenticated()) connection_->set_known();
   if (connection_->outbox_bytes() > services_.limits.outbox_bytes_max) {
     log::warning("a client does not read its answers: closed");
     connection_->abort();
@@ -131,7 +136,7 @@ void Session::perform(protocol::SessionAction action) {
       const auto self = weak.lock();
       if (!self) return;
       self->connection_->send(bytes);
-      self->session_.failure_sent();
+      self->session_.failure_sent(self->services_.clock.now_ns());
     });
   } else if (auto* close = std::get_if<protocol::CloseConnection>(&action)) {
     connection_->close(close->code, std::move(close->reason));

@@ -12,6 +12,7 @@ namespace pie::server {
 namespace {
 
 constexpr std::string_view kLimits = "limits";
+constexpr std::string_view kClient = "client";
 constexpr uint64_t kFrameBytesMin = 512 << 10;   // a chunk of 256 KiB and what goes with it
 constexpr uint64_t kWasmPageBytes = 64 << 10;    // no program runs in less
 constexpr uint64_t kSecondsMax = 1'000'000'000;  // 31 years; in nanoseconds it fits 64 bits
@@ -163,6 +164,7 @@ Result<void> Setting::set(std::string_view text) {
 
 std::vector<Setting> settings(Config& c) {
   Limits& l = c.limits;
+  ClientSettings& own = c.client;
   return {
       {"", "host", &c.host, "address to listen on"},
       {"", "port", &c.port, "port to listen on; 0 takes a free one"},
@@ -189,8 +191,17 @@ std::vector<Setting> settings(Config& c) {
       {kLimits, "instances_per_user_max", &l.instances_per_user_max, "instances that run", 1},
       {kLimits, "requests_pending_max", &l.requests_pending_max,
        "unanswered requests of one connection", 1},
+      {kLimits, "uploads_pending_max", &l.uploads_pending_max,
+       "unfinished uploads of one connection", 1},
       {kLimits, "outbox_bytes_max", &l.outbox_bytes_max, "answers that a client does not read",
        kFrameBytesMin},
+      {kLimits, "connections_max", &l.connections_max, "connections; more wait until one ends", 1},
+      {kLimits, "strangers_per_address_max", &l.strangers_per_address_max,
+       "connections of one address that have not signed in; more are refused", 1},
+      {kLimits, "identify_s", &l.identify_s, "a connection that has not signed in is closed then",
+       1, kSecondsMax},
+      {kLimits, "ping_interval_s", &l.ping_interval_s,
+       "between pings; a client silent for three is taken for gone", 1, kSecondsMax},
       {kLimits, "log_bytes_max", &l.log_bytes_max, "undelivered output of one instance", 1},
       {kLimits, "memory_bytes_max", &l.memory_bytes_max, "memory of one instance", kWasmPageBytes},
       {kLimits, "cpu_ns_max", &l.cpu_ns_max, "CPU time of one instance; 0: unlimited"},
@@ -217,10 +228,22 @@ std::vector<Setting> settings(Config& c) {
        "output of a user in an hour; 0: unlimited"},
       {kLimits, "user_log_bytes_max", &l.user_log_bytes_max,
        "undelivered output of a user's instances; 0: unlimited"},
+      {kLimits, "user_program_bytes_max", &l.user_program_bytes_max,
+       "programs that a user has uploaded; 0: unlimited"},
+      {kLimits, "compiled_disk_bytes_max", &l.compiled_disk_bytes_max,
+       "compiled programs in the cache folder; those used longest ago go first"},
+      {kLimits, "compiled_memory_bytes_max", &l.compiled_memory_bytes_max,
+       "programs kept ready in memory, by the size of their wasm"},
       {kLimits, "grace_s", &l.grace_s, "an attached launch without its client goes on so long", 0,
        kSecondsMax},
       {kLimits, "finished_kept_s", &l.finished_kept_s, "an end that nobody fetches is kept so long",
        0, kSecondsMax},
+      {kClient, "server", &own.server,
+       "what pie submit, list, ... talk to, ws://HOST:PORT; empty: the one that serves PIE_HOME"},
+      {kClient, "user", &own.user, "who they say they are; empty: $USER"},
+      {kClient, "key", &own.key, "file of the private key, if the server asks for one"},
+      {kClient, "ca_file", &own.ca_file,
+       "PEM certificates that wss:// trusts besides the system's"},
   };
 }
 

@@ -18,7 +18,7 @@ struct Setting {
   using Texts = std::vector<std::string>;
   using Place = std::variant<std::string*, std::filesystem::path*, bool*, uint16_t*, uint32_t*,
                              uint64_t*, Texts*>;
-  std::string_view section;  ///< "" or "limits"
+  std::string_view section;  ///< "", "limits" or "client"
   std::string_view name;
   Place place;  ///< in the Config that the list was made for
   std::string_view help;

@@ -1,8 +1,11 @@
 #pragma once
+#include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 #include "wasm/engine.h"
@@ -11,12 +14,16 @@
 namespace pie::wasm {
 
 /// Compiles components, and keeps the compiled form in files named by the program's hash and the
-/// engine's fingerprint. A file is written atomically and carries a checksum: one that is damaged
-/// is compiled anew and replaced. Thread-safe; takes seconds for large programs.
+/// engine's fingerprint. A file is written atomically and carries that fingerprint and a checksum:
+/// one that is damaged, or of another version of the engine or another CPU whatever its name, is
+/// not used; the program is compiled anew. The files that were used longest ago make room for new
+/// ones. Thread-safe; takes seconds for large programs.
 class CompileCache {
  public:
-  /// An empty `folder` means: keep nothing.
-  CompileCache(std::shared_ptr<const Engine> engine, std::filesystem::path folder);
+  /// An empty `folder` means: keep nothing. The newest file stays even when it alone is larger than
+  /// `bytes_max`.
+  CompileCache(std::shared_ptr<const Engine> engine, std::filesystem::path folder,
+               uint64_t bytes_max);
 
   /// `hash` names the bytes: letters, digits, '-' and '_'. kInvalidArgument says what is wrong
   /// with the bytes.
@@ -25,10 +32,15 @@ class CompileCache {
  private:
   std::filesystem::path file_of(const std::string& hash) const;
   RawComponent load(const std::filesystem::path& file) const;
+  bool checks_out(std::string_view file) const;
   void store(const wasmtime_component_t& component, const std::filesystem::path& file) const;
+  /// Removes what is too much, and what a crash left of files that were being written.
+  void make_room(const std::filesystem::path& newest) const;
 
   const std::shared_ptr<const Engine> engine_;
   const std::filesystem::path folder_;
+  const uint64_t bytes_max_;
+  mutable std::mutex room_;  ///< one make_room() at a time
 };
 
 }  // namespace pie::wasm

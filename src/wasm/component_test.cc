@@ -1,6 +1,9 @@
 // Which components are accepted, why others are not, and the cache of compiled ones.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -21,9 +24,9 @@ class ComponentTest : public testing::Test {
  protected:
   void SetUp() override { start(); }
 
-  void start() {
+  void start(uint64_t cache_bytes_max = 1ULL << 30) {
     runtime_.reset();
-    auto made = Runtime::create({2, 100, folder_.path()}, registry_);
+    auto made = Runtime::create({2, 100, folder_.path(), cache_bytes_max}, registry_);
     ASSERT_TRUE(made.ok()) << made.error().message;
     runtime_ = std::move(*made);
   }
@@ -209,6 +212,66 @@ TEST_F(ComponentTest, damaged_compiled_form_is_made_anew) {
     EXPECT_EQ(run(*compiled).kind, Outcome::Kind::kOk);
     EXPECT_EQ(*read_file(file), whole);
   }
+}
+
+TEST_F(ComponentTest, compiled_form_of_another_engine_or_cpu_is_not_used_whatever_its_name) {
+  const auto wasm = from_text(standalone(kReturnsOk));
+  ASSERT_TRUE(runtime_->compile(wasm, "abc").ok());
+  const std::filesystem::path file = cached().at(0);
+  const std::string whole = *read_file(file);
+  // Under the name of another fingerprint: left alone, and a file of ours is made beside it.
+  const std::filesystem::path others = folder_.path() / "abc-0123456789abcdef.cwasm";
+  std::filesystem::rename(file, others);
+  start();
+  ASSERT_TRUE(runtime_->compile(wasm, "abc").ok());
+  EXPECT_EQ(cached().size(), 2U);
+  EXPECT_EQ(*read_file(file), whole);
+  // Under our name, but made by another: not used, and replaced.
+  const std::string ours = file.stem().string().substr(4);
+  std::string foreign = whole;
+  ASSERT_NE(foreign.rfind(ours), std::string::npos);
+  foreign.replace(foreign.rfind(ours), ours.size(), "0123456789abcdef");
+  std::ofstream(file, std::ios::binary | std::ios::trunc) << foreign;
+  start();
+  const auto compiled = runtime_->compile(wasm, "abc");
+  ASSERT_TRUE(compiled.ok()) << compiled.error().message;
+  EXPECT_EQ(run(*compiled).kind, Outcome::Kind::kOk);
+  EXPECT_EQ(*read_file(file), whole);
+}
+
+TEST_F(ComponentTest, files_that_were_used_longest_ago_make_room) {
+  const auto wasm = from_text(standalone(kReturnsOk));
+  const auto has = [&](const std::string& hash) {
+    for (const auto& file : cached())
+      if (file.filename().string().starts_with(hash + "-")) return true;
+    return false;
+  };
+  const auto used = [&](const std::string& hash, int64_t second) {
+    for (const auto& file : cached()) {
+      const timespec times[2] = {{.tv_sec = second, .tv_nsec = 0}, {.tv_sec = 0, .tv_nsec = 0}};
+      if (file.filename().string().starts_with(hash + "-"))
+        ASSERT_EQ(::utimensat(AT_FDCWD, file.c_str(), times, 0), 0);
+    }
+  };
+  ASSERT_TRUE(runtime_->compile(wasm, "first").ok());
+  const uint64_t size_bytes = std::filesystem::file_size(cached().at(0));
+  start(3 * size_bytes);
+  std::ofstream(folder_.path() / "left-0123456789abcdef.cwasm.tmp1-2") << "a crash left it";
+  std::filesystem::last_write_time(
+      folder_.path() / "left-0123456789abcdef.cwasm.tmp1-2",
+      std::filesystem::file_time_type::clock::now() - std::chrono::hours(2));
+  ASSERT_TRUE(runtime_->compile(wasm, "second").ok());
+  ASSERT_TRUE(runtime_->compile(wasm, "third").ok());
+  EXPECT_EQ(cached().size(), 3U);  // what the crash left is gone
+  used("first", 100), used("second", 200), used("third", 300);
+  start(3 * size_bytes);
+  ASSERT_TRUE(runtime_->compile(wasm, "first").ok());  // loaded: the first is the last one now
+  ASSERT_TRUE(runtime_->compile(wasm, "fourth").ok());
+  EXPECT_TRUE(has("first") && !has("second") && has("third") && has("fourth"));
+  start(1);  // the newest stays though it is too much
+  ASSERT_TRUE(runtime_->compile(wasm, "fifth").ok());
+  EXPECT_EQ(cached().size(), 1U);
+  EXPECT_TRUE(has("fifth"));
 }
 
 TEST_F(ComponentTest, cache_folder_that_cannot_be_written_is_no_obstacle) {

@@ -50,7 +50,7 @@ class RuntimeImpl final : public Runtime {
       : instances_max_(instances_possible(config.instances_max)),
         registry_(registry),
         engine_(std::move(engine)),
-        cache_(engine_, config.cache_folder),
+        cache_(engine_, config.cache_folder, config.cache_bytes_max),
         ticker_(kTickMs, [this] { engine_->raise_epoch(); }, [this] { return busy_workers(); }) {
     scheduler_ = std::make_shared<Scheduler>(
         config.worker_count,

@@ -19,6 +19,7 @@ struct RuntimeConfig {
   uint32_t worker_count = 2;
   uint32_t instances_max = 12'288;
   std::filesystem::path cache_folder;  ///< compiled components (*.cwasm)
+  uint64_t cache_bytes_max = 4ULL << 30;
 };
 
 /// A compiled component, ready to instantiate; its imports are linked.

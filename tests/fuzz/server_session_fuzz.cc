@@ -98,7 +98,7 @@ class Driver {
       case 3: session_.on_tick(now_); break;
       case 4: complete(source); break;
       case 5: event(source); break;
-      case 6: session_.failure_sent(); break;
+      case 6: session_.failure_sent(now_); break;
       default: session_.on_frame(encode(message_of(source)), now_);
     }
     look();

@@ -16,9 +16,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgpack
+import websockets
 
 from tests.conftest import Server
-from tests.reliability.common import FINAL, Link, Tally, mib, parser, program, run, server_figures
+from tests.reliability.common import FINAL, Link, Tally, mib, parser, program, run, server_figures, until
+from tests.test_client_memory import GROWTH_BYTES_MAX, UPLOAD
 from tests.wire import blake3_hex
 
 SERVED_WITHIN_S = 15.0
@@ -28,6 +30,7 @@ CONFIG = """
 outbox_bytes_max = 16777216
 log_bytes_max = 16777216
 output_bytes_max = 50331648
+identify_s = 8
 """
 
 
@@ -225,6 +228,48 @@ class Attacks:
         self.tally.expect(end.kind == FINAL and end.code == OUT_OF_RESOURCES, f"{end}")
         await owner.close()
 
+    async def deaf_to_blobs(self) -> None:
+        """A program sends blobs without end to a client that does not read: as with text."""
+        owner = await Link.open(self.url, "deaf-to-blobs")
+        await owner.upload(program("make_blob"))
+        peer = await Raw.open(self.url)
+        peer.writer.write(message("identification", corr_id=1, username="deaf-to-blobs"))
+        peer.writer.write(message("launch_instance", corr_id=2, inferlet=blake3_hex(program("make_blob")),
+                                  arguments=["4000000", "1000"], detached=False))  # fmt: skip
+        peer.writer.transport.pause_reading()
+        await asyncio.sleep(3)  # it sends what its log takes, and waits
+        peer.drop()
+        rows = await owner.rows()
+        self.tally.expect(len(rows) == 1, f"{rows}")
+        id = str(rows[0]["id"])
+        async with asyncio.timeout(60):
+            while (await owner.call("attach_instance", instance_id=id))["message"] != "Instance attached":
+                await asyncio.sleep(0.1)
+        end = await owner.end_of(id, 120)
+        self.tally.expect(end.kind == FINAL and end.code == OUT_OF_RESOURCES, f"{end}")
+        blobs = [event for event in owner.events[id] if event.kind == "blob"]
+        self.tally.expect(len(blobs) >= 50_331_648 // 4_000_000, f"{len(blobs)} blobs came")
+        await owner.close()
+
+    async def large_blob(self) -> None:
+        """A blob of 1 GiB, the most that is allowed, to an instance that never receives it."""
+        size = (64 << 20) if self.short else (1 << 30)
+        path = self.server.home.parent / "large"
+        with path.open("wb") as file:
+            file.truncate(size)
+        client = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", UPLOAD, self.url, "file", str(path), stdout=asyncio.subprocess.PIPE
+        )
+        assert client.stdout is not None
+        answer = (await client.stdout.read()).decode().split()
+        self.tally.expect(await client.wait() == 0 and len(answer) == 2, f"{answer}")
+        grown = int(answer[1])
+        self.tally.say(f"a blob of {mib(size)}: the client grew by {mib(grown)}")
+        self.tally.expect(grown < GROWTH_BYTES_MAX, f"the client grew by {mib(grown)}", "leaked")
+        path.unlink()
+        spool = self.server.home / "run" / "spool"
+        await until(lambda: not any(spool.iterdir()), "the spooled blob is still there")
+
     async def unread_answers(self) -> None:
         """A client that asks and does not read its answers: its connection ends."""
         peer = await Raw.open(self.url)
@@ -253,11 +298,29 @@ class Attacks:
                 break
         await self.served("while there are many")
         self.tally.say(f"connections: {len(peers)} at once")
+        # Strangers of one address do not keep out who comes from another.
+        other = await Link.open(self.url, "elsewhere", local_addr=("127.0.0.2", 0))
+        self.tally.expect((await other.call("ping"))["result"] == "Pong", "another address not served")
+        await other.close()
         for peer in peers:
             peer.drop()
-        late = await Link.open(self.url, "late")
+        async with asyncio.timeout(60):
+            while True:  # until the server has noticed that they left
+                try:
+                    late = await Link.open(self.url, "late")
+                    break
+                except (OSError, EOFError, websockets.InvalidHandshake):
+                    await asyncio.sleep(0.05)
         self.tally.expect((await late.call("ping"))["result"] == "Pong", "newcomer not served")
         await late.close()
+
+    async def nameless(self) -> None:
+        """500 connections that answer pings and never say who they are: closed after their time."""
+        peers = [await Link.open(self.url, None) for _ in range(500)]
+        async with asyncio.timeout(120):
+            await asyncio.gather(*(peer.closed() for peer in peers))
+        codes = {peer.socket.close_code for peer in peers}
+        self.tally.expect(codes == {1008}, f"closed with {codes}")
 
     async def wrong_tokens(self) -> None:
         """300 wrong tokens at once: their answers are delayed, others' are not."""
@@ -304,8 +367,9 @@ class Attacks:
 
 RSS_MAX = {
     "slow_handshakes": 64, "slow_frames": 64, "giant_frames": 96, "compression": 32, "half_open": 64,
-    "pings": 96, "first_chunks": 512, "bad_messages": 128, "deaf_client": 256, "unread_answers": 192,
-    "many_connections": 256, "wrong_tokens": 64,
+    "pings": 96, "first_chunks": 512, "bad_messages": 128, "deaf_client": 256,
+    "deaf_to_blobs": 256, "large_blob": 96, "unread_answers": 192, "many_connections": 256,
+    "wrong_tokens": 64, "nameless": 64,
 }  # fmt: skip
 
 
