@@ -28,10 +28,12 @@ def pie(
 
 
 def test_help_has_examples_and_version_is_printed() -> None:
-    for command in ([], ["serve"], ["run"], ["submit"], ["list"], ["attach"], ["abort"], ["ping"],
-                    ["build"]):  # fmt: skip
-        done = pie(*command, "--help")
-        assert done.returncode == 0 and "pie" in done.stdout
+    for command in ("", "serve", "run", "submit", "list", "attach", "abort", "ping", "build", "upload",
+                    "logs", "auth", "auth add", "auth remove", "auth list", "config", "config init",
+                    "config show", "config get", "config set"):  # fmt: skip
+        done = pie(*command.split(), "--help")
+        assert done.returncode == 0, command
+        assert re.search(rf"Examples?:\n  pie {command}", done.stdout), command
     assert "xample" in pie("--help").stdout
     assert re.search(r"\d+\.\d+\.\d+", pie("--version").stdout)
 
@@ -95,6 +97,72 @@ def test_submit_list_attach_abort_ping(own_server: Server) -> None:
 def test_client_commands_say_when_no_server_answers(tmp_path: Path) -> None:
     done = pie("ping", "--server", "ws://127.0.0.1:1", home=tmp_path)
     assert done.returncode != 0 and "127.0.0.1:1" in done.stderr
+
+
+def test_exit_codes_are_those_of_the_table(tmp_path: Path) -> None:
+    for wrong in (["nonsense"], [], ["attach"], ["submit"], ["submit", "-m", "x.toml"],
+                  ["list", "--nonsense"], ["list", "--long", "--json"], ["serve", "--port", "many"],
+                  ["config"]):  # fmt: skip
+        done = pie(*wrong, home=tmp_path)
+        assert done.returncode == 2 and done.stderr, wrong
+    assert pie("ping", "--server", "ws://127.0.0.1:1", home=tmp_path).returncode == 1
+    (tmp_path / "config.toml").write_text("prot = 1\n")
+    assert pie("ping", home=tmp_path).returncode == 1
+    assert "Exit codes" in pie("--help").stdout
+
+
+def test_a_prefix_that_fits_several_lists_them(own_server: Server) -> None:
+    async def launch() -> list[str]:
+        async with Peer(own_server.url, username="ann") as peer:
+            return [await peer.launch("hello", detached=True) for _ in range(17)]
+
+    ids = asyncio.run(launch())  # more than there are first digits
+    first = next(digit for digit in "0123456789abcdef" if sum(id[0] == digit for id in ids) > 1)
+    alike = [id for id in ids if id[0] == first]
+    for command in ("attach", "abort", "logs"):
+        done = pie(command, first, "--user", "ann", home=own_server.home)
+        assert done.returncode == 1 and f"{len(alike)} instances begin with" in done.stderr
+        assert all(id in done.stderr for id in alike)
+    assert pie("abort", alike[0], "--user", "ann", home=own_server.home).stdout.strip() == alike[0]
+    shown = pie("list", "--user", "ann", home=own_server.home).stdout.splitlines()[1:]
+    assert len({line.split()[0] for line in shown}) == 16
+
+
+def test_answers_as_json_for_scripts(own_server: Server, programs: Path) -> None:
+    home = own_server.home
+    pong = json.loads(pie("ping", "--json", home=home).stdout)
+    assert pong["server"] == own_server.url and pong["milliseconds"] > 0
+    id = json.loads(pie("submit", "-d", "--json", "hello", home=home).stdout)["id"]
+    assert json.loads(pie("list", "--json", home=home).stdout)[0]["id"] == id
+    assert id in pie("list", "--long", home=home).stdout
+    hash = json.loads(pie("upload", "--json", str(programs / "hello.wasm"), home=home).stdout)["hash"]
+    assert re.fullmatch(r"[0-9a-f]{64}", hash)
+
+
+def test_server_user_and_key_are_remembered(tmp_path: Path) -> None:
+    key, here = tmp_path / "key", tmp_path / "here"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    server = Server(tmp_path / "home", "--auth")
+    assert pie("auth", "add", "ann", "--file", f"{key}.pub", home=server.home).returncode == 0
+    server.start()
+    try:
+        given = ["--server", server.url, "--user", "ann", "--key", "key"]
+        assert pie("ping", *given, home=here, cwd=tmp_path).returncode == 0
+        assert not (here / "config.toml").exists()  # only when asked to
+        assert pie("ping", *given[:-1], "missing", "--save", home=here, cwd=tmp_path).returncode == 1
+        assert not (here / "config.toml").exists()  # nor what did not work
+        assert pie("ping", *given, "--save", home=here, cwd=tmp_path).returncode == 0
+        shown = json.loads(pie("config", "show", "--json", home=here).stdout)
+        assert [shown[f"client.{name}"]["value"] for name in ("server", "user", "key")] == [
+            server.url, "ann", str(key)]  # fmt: skip
+        assert pie("ping", home=here).returncode == 0
+        # Flags win over the environment, that over the file.
+        env = dict(os.environ, PIE_HOME=str(here), PIE_CLIENT_SERVER="ws://127.0.0.1:1")
+        for arguments, code in (([], 1), (["--server", server.url], 0)):
+            done = subprocess.run([str(PIE), "ping", *arguments], env=env, check=False, capture_output=True)
+            assert done.returncode == code, done.stderr
+    finally:
+        server.stop()
 
 
 def test_serve_refuses_what_it_cannot_do_with_a_reason(tmp_path: Path, own_server: Server) -> None:

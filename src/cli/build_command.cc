@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "cli/build_program.h"
+#include "cli/on_call.h"
 #include "server/config.h"
 
 namespace pie::cli {
@@ -26,15 +27,11 @@ void add_build_command(CLI::App& app, int& exit_code) {
       "Example:\n"
       "  pie build my_inferlet.cpp && pie run ./my_inferlet.wasm\n"
       "PIE_CLANG names another clang 22.\n");
-  command->callback([options, &exit_code] {
+  on_call(command, exit_code, [options]() -> Result<void> {
     options->share = server::default_share();
-    const Result<std::filesystem::path> built = build_program(*options);
-    if (!built.ok()) {
-      std::fprintf(stderr, "pie build: %s\n", built.error().message.c_str());
-      exit_code = 1;
-      return;
-    }
-    std::printf("%s\n", built->c_str());
+    PIE_TRY_ASSIGN(const std::filesystem::path built, build_program(*options));
+    std::printf("%s\n", built.c_str());
+    return {};
   });
 }
 

@@ -6,10 +6,10 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <system_error>
 
 #include "base/file.h"
 #include "base/json_text.h"
+#include "cli/config_file.h"
 #include "cli/on_call.h"
 #include "server/config.h"
 #include "server/settings.h"
@@ -25,15 +25,8 @@ struct ConfigOptions {
   bool with_origin = false;
 };
 
-std::filesystem::path file_of_home() {
-  const auto home = server::default_home();
-  std::error_code ignored;
-  std::filesystem::create_directories(home, ignored);
-  return server::config_file(home);
-}
-
 Result<void> init(const ConfigOptions& options) {
-  const auto file = file_of_home();
+  const auto file = config_file_of_home();
   if (std::filesystem::exists(file) && !options.force)
     return Error{ErrorCode::kAlreadyExists,
                  "[" + file.string() +
@@ -71,24 +64,6 @@ Result<void> get(const ConfigOptions& options) {
   return {};
 }
 
-Result<void> set(const ConfigOptions& options) {
-  const auto file = file_of_home();
-  auto text = read_file(file);
-  if (!text.ok() && text.error().code != ErrorCode::kNotFound) return std::move(text).error();
-  const std::string before = text.ok() ? *text : "";
-  server::Config scratch;
-  server::Origins origins;
-  PIE_TRY(server::read_config_text(file, before, scratch, origins));
-  PIE_TRY_ASSIGN(const std::string after,
-                 server::change_config_text(before, options.key, options.value));
-  if (auto done = server::read_config_text(file, after, scratch, origins); !done.ok())
-    return Error{ErrorCode::kInvalidArgument,
-                 "[" + file.string() +
-                     "] got tables that are spelt in another way than [limits]; "
-                     "set this one by hand (nothing was changed)"};
-  return write_file_atomically(file, after);
-}
-
 }  // namespace
 
 void add_config_command(CLI::App& app, int& exit_code) {
@@ -102,6 +77,7 @@ void add_config_command(CLI::App& app, int& exit_code) {
       "  pie config init\n"
       "  pie config set port 9000\n"
       "  pie config set limits.user_kv_pages_max 2000\n"
+      "  pie config set client.key ~/.ssh/id_ed25519\n"
       "  pie config show --origin\n");
 
   CLI::App* initial = config->add_subcommand("init", "Write a file with every setting, commented");
@@ -124,7 +100,8 @@ void add_config_command(CLI::App& app, int& exit_code) {
   setting->add_option("key", options->key, "The setting")->required();
   setting->add_option("value", options->value, "Its new value")->required();
   setting->footer("Example:\n  pie config set port 9000\n");
-  on_call(setting, exit_code, [options] { return set(*options); });
+  on_call(setting, exit_code,
+          [options] { return change_config_file(options->key, options->value); });
 }
 
 }  // namespace pie::cli

@@ -4,15 +4,15 @@
 
 namespace pie::cli {
 
-/// Exit codes of the client commands.
-inline constexpr int kExitFailed = 1;
-inline constexpr int kExitInterrupted = 130;  ///< 128 + SIGINT, as shells count
-
-/// What Ctrl-C does to the instance that is followed; a second one does not wait for its end.
-enum class OnInterrupt { kTerminate, kLeave };
+/// Whether whoever follows an instance may leave it running.
+enum class Leaving {
+  kNever,     ///< SIGINT and SIGTERM terminate the instance
+  kDetaches,  ///< SIGINT terminates it; Ctrl-D on a terminal, SIGTERM and SIGHUP leave it running
+};
 
 /// Prints what the instance says until it ends: its stdout and messages on stdout, its stderr on
-/// stderr. Returns the exit code: 0 when it completed.
-Result<int> follow(const client::Instance& instance, OnInterrupt on_interrupt);
+/// stderr. A second SIGINT does not wait for its end. Returns the exit code (exit_code.h): 0 when
+/// it completed or was left running.
+Result<int> follow(const client::Instance& instance, Leaving leaving);
 
 }  // namespace pie::cli

@@ -23,8 +23,8 @@ std::optional<std::string> ask_hidden(const std::string& question) {
   ::tcgetattr(STDIN_FILENO, &before);
   termios hidden = before;
   hidden.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+  ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);  // before the question: fast fingers are not shown
   std::fprintf(stderr, "%s", question.c_str());
-  ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
   std::string line;
   const bool is_read = static_cast<bool>(std::getline(std::cin, line));
   ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);

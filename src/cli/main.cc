@@ -4,6 +4,7 @@
 #include "cli/build_command.h"
 #include "cli/client_commands.h"
 #include "cli/config_command.h"
+#include "cli/exit_code.h"
 #include "cli/model_command.h"
 #include "cli/run_command.h"
 #include "cli/serve_command.h"
@@ -26,7 +27,13 @@ int main(int argc, char** argv) {
       "  pie serve\n"
       "  pie run text-completion -- --prompt \"What is the capital of France?\"\n"
       "  pie build my_inferlet.cpp && pie run ./my_inferlet.wasm\n"
-      "State lives in PIE_HOME (~/.pie). `pie COMMAND --help` says more.\n");
-  CLI11_PARSE(app, argc, argv);
+      "State lives in PIE_HOME (~/.pie). `pie COMMAND --help` says more.\n"
+      "Exit codes: 0 done; 1 refused, unreachable, or the program failed; 2 a wrong command line;\n"
+      "130 interrupted.\n");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& stop) {  // --help and --version are among them
+    return app.exit(stop) == 0 ? 0 : pie::cli::kExitUsage;
+  }
   return exit_code;
 }

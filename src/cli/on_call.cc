@@ -6,7 +6,8 @@
 #include <string>
 #include <utility>
 
-#include "cli/follow.h"
+#include "cli/exit_code.h"
+#include "cli/terminal.h"
 
 namespace pie::cli {
 namespace {
@@ -24,7 +25,9 @@ void on_call(CLI::App* command, int& exit_code, std::function<Result<int>()> cal
   command->callback([command, &exit_code, call = std::move(call)] {
     const Result<int> done = call();
     exit_code = done.ok() ? *done : kExitFailed;
-    if (!done.ok()) fmt::print(stderr, "pie {}: {}\n", full_name(command), done.error().message);
+    if (done.ok()) return;
+    const std::string name = paint(stderr, Colour::kRed, "pie " + full_name(command) + ":");
+    fmt::print(stderr, "{} {}\n", name, done.error().message);
   });
 }
 

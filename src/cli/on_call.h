@@ -6,8 +6,8 @@
 
 namespace pie::cli {
 
-/// Runs `call` when the command was given: its exit code, or 1 and the error on stderr, goes to
-/// `exit_code`, which outlives the app.
+/// Runs `call` when the command was given: its exit code, or kExitFailed and the error on stderr,
+/// goes to `exit_code`, which outlives the app.
 void on_call(CLI::App* command, int& exit_code, std::function<Result<int>()> call);
 /// The same for what has no exit code of its own: 0 when it worked.
 void on_call(CLI::App* command, int& exit_code, std::function<Result<void>()> call);

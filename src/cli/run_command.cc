@@ -1,6 +1,5 @@
 #include "cli/run_command.h"
 
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
@@ -12,6 +11,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "cli/follow.h"
+#include "cli/on_call.h"
 #include "cli/process.h"
 #include "cli/server_options.h"
 #include "client/client.h"
@@ -100,7 +100,7 @@ Result<client::Instance> launch(client::Client& client, const RunOptions& option
 Result<int> run(const RunOptions& options) {
   PIE_TRY_ASSIGN(Place place, find_place(options.server));
   PIE_TRY_ASSIGN(const client::Instance instance, launch(*place.client, options));
-  return follow(instance, OnInterrupt::kTerminate);
+  return follow(instance, Leaving::kNever);
 }
 
 }  // namespace
@@ -119,11 +119,7 @@ void add_run_command(CLI::App& app, int& exit_code) {
       "Examples:\n"
       "  pie run text-completion -- --prompt \"What is the capital of France?\"\n"
       "  pie run ./my_inferlet.wasm -- argument\n");
-  command->callback([options, &exit_code] {
-    const auto done = run(*options);
-    exit_code = done.ok() ? *done : kExitFailed;
-    if (!done.ok()) std::fprintf(stderr, "pie run: %s\n", done.error().message.c_str());
-  });
+  on_call(command, exit_code, [options] { return run(*options); });
 }
 
 }  // namespace pie::cli

@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "cli/on_call.h"
 #include "cli/server_options.h"
 #include "server/server.h"
 
@@ -80,11 +81,7 @@ void add_serve_command(CLI::App& app, int& exit_code) {
       "  pie serve\n"
       "  pie serve --port 0 --ready-file /tmp/pie.url\n"
       "  pie serve --model ~/models/other.gguf\n");
-  command->callback([options, &exit_code] {
-    const auto done = serve(*options);
-    exit_code = done.ok() ? 0 : 1;
-    if (!done.ok()) std::fprintf(stderr, "pie serve: %s\n", done.error().message.c_str());
-  });
+  on_call(command, exit_code, [options] { return serve(*options); });
 }
 
 }  // namespace pie::cli

@@ -1,0 +1,11 @@
+#pragma once
+#include <CLI/CLI.hpp>
+
+namespace pie::cli {
+
+/// Adds `pie submit` and `pie upload`, which bring programs to a running server. Their exit code
+/// goes to `exit_code`, which outlives the app.
+void add_submit_command(CLI::App& app, int& exit_code);
+void add_upload_command(CLI::App& app, int& exit_code);
+
+}  // namespace pie::cli
