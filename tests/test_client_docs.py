@@ -18,6 +18,11 @@ from tests.conftest import BUILD, ROOT, Server
 PAGE = (ROOT / "docs" / "CLIENT.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.M | re.S)
 PYTHON = [code for language, code in BLOCKS if language == "python"]
+CPP = [code for language, code in BLOCKS if language == "cpp"]
+CPP_EXPECTED = [
+    [f"Blob: {256 * 4096} bytes", "ended: Aborted"],
+    ["Completed", " left", "cancelled"],
+]
 EXPECTED = {  # by a part of the block: what it prints
     "is_final": "ended: Aborted",
     "progress=": "nothing yet",
@@ -66,12 +71,14 @@ def test_every_public_name_of_python_is_in_the_page() -> None:
 
 
 def test_every_public_name_of_cpp_is_in_the_page() -> None:
-    header = (ROOT / "cpp" / "include" / "pie" / "client.h").read_text()
-    code = re.sub(r"//.*", "", header)
+    headers = (ROOT / "cpp" / "include" / "pie").glob("*.h")
+    code = re.sub(r"//.*", "", "".join(path.read_text() for path in headers))
+    code = re.sub(r"^ private:.*?^};", "};", code, flags=re.M | re.S)
     names = set(re.findall(r"^(?:struct|class|enum class)(?: PIE_CLIENT_API)? (\w+)", code, re.M))
     names |= set(re.findall(r"^(?:  |PIE_CLIENT_API )[\w:<>&\s,]*?[ &>](\w+)\(", code, re.M))
     names -= {"operator", "State", "begin", "end"}
-    assert {"PieClient", "upload_blob_file", "to_string", "recv", "ping", "kind"} <= names
+    assert {"PieClient", "upload_blob_file", "to_string", "recv", "ping", "kind", "CancelScope",
+            "ReconnectingInstance", "ReconnectOptions"} <= names  # fmt: skip
     missing = {name for name in names if not re.search(rf"\b{name}\b", PAGE)}
     assert not missing
 
@@ -100,12 +107,12 @@ def test_a_python_block_runs(number: int, server: Server, folder: Path) -> None:
             assert text in printed
 
 
-def test_the_cpp_block_runs(server: Server, folder: Path) -> None:
-    [code] = [code for language, code in BLOCKS if language == "cpp"]
-    (folder / "main.cc").write_text(code.replace("ws://127.0.0.1:8080", server.url))
+@pytest.mark.parametrize("number", range(len(CPP)))
+def test_a_cpp_block_runs(number: int, server: Server, folder: Path) -> None:
+    (folder / "main.cc").write_text(CPP[number].replace("ws://127.0.0.1:8080", server.url))
     library = BUILD / "cmake" / "release" / "cpp"
     output(["c++", "-std=c++20", "-Wall", "-Wextra", "-Werror", "main.cc", "-o", "app",
             f"-I{ROOT}/cpp/include", f"-L{library}", "-lpie-client", f"-Wl,-rpath,{library}"],
            folder)  # fmt: skip
     printed = output([folder / "app"], folder)
-    assert f"Blob: {256 * 4096} bytes" in printed and "ended: Aborted" in printed
+    assert all(text in printed for text in CPP_EXPECTED[number])

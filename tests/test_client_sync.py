@@ -123,6 +123,23 @@ def test_a_reconnecting_client_takes_its_instance_back(own_server: Server) -> No
     asyncio.run(main())
 
 
+def test_a_reconnecting_client_that_is_closed_stays_closed(server: Server) -> None:
+    async def main() -> None:
+        client = ReconnectingClient(server.url, "back")
+        async with client:
+            instance = await client.launch_instance_from_registry("echo")
+            waiting = asyncio.create_task(instance.recv())
+            await asyncio.sleep(0)
+        with pytest.raises(ConnectionError, match="closed"):
+            await waiting
+        with pytest.raises(ConnectionError, match="closed"):
+            await client.call(lambda one: one.ping())
+        async with client:  # and may be opened again
+            await (await client.attach_instance(instance.id)).terminate()
+
+    asyncio.run(main())
+
+
 def test_it_gives_up_after_its_attempts() -> None:
     async def main() -> None:
         with pytest.raises(ConnectionError):

@@ -46,11 +46,13 @@ def outside(prefix: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built(ROOT / "tests" / "cpp_package", prefix, tmp_path_factory.mktemp("cpp")) / "outside"
 
 
-def test_the_package_holds_one_header_that_needs_no_other(prefix: Path) -> None:
-    headers = [path.relative_to(prefix / "include") for path in prefix.rglob("*.h")]
-    assert headers == [Path("pie/client.h")]
-    includes = re.findall(r"#include (.*)", (prefix / "include" / "pie" / "client.h").read_text())
-    assert includes and all(re.fullmatch(r"<[a-z_]+>", name) for name in includes), includes
+def test_the_package_holds_headers_that_need_no_others(prefix: Path) -> None:
+    headers = sorted(path.relative_to(prefix / "include") for path in prefix.rglob("*.h"))
+    assert headers == [Path("pie/client.h"), Path("pie/reconnect.h")]
+    for header in headers:
+        includes = re.findall(r"#include (.*)", (prefix / "include" / header).read_text())
+        allowed = r"<[a-z_]+>" if header.name == "client.h" else "<pie/client.h>"
+        assert includes and all(re.fullmatch(allowed, name) for name in includes), includes
     for path in prefix.rglob("*.cmake"):
         assert str(ROOT) not in path.read_text(), path
 
@@ -90,6 +92,25 @@ def test_a_call_timeout_leaves_the_cpp_client_usable(outside: Path, own_server: 
             program.stdin.write("done\n")
             program.stdin.flush()
         assert program.wait(timeout=120) == 0
+
+
+def test_the_reconnecting_cpp_client_takes_its_instance_back(outside: Path, server: Server) -> None:
+    run(outside, "reconnect", server.url)
+
+
+def test_the_reconnecting_cpp_client_goes_on_after_kill_9(outside: Path, own_server: Server) -> None:
+    own_server.port = int(own_server.url.rsplit(":", 1)[1])
+    with subprocess.Popen([outside, "restart", own_server.url], text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE) as program:  # fmt: skip
+        assert program.stdout is not None and program.stderr is not None
+        assert program.stdout.readline().strip() == "kill", program.stderr.read()
+        own_server.kill()
+        own_server.start()
+        assert program.wait(timeout=120) == 0, program.stderr.read()
+
+
+def test_cancelled_cpp_calls_leave_the_client_usable(outside: Path, server: Server) -> None:
+    run(outside, "cancel", server.url)
 
 
 def test_the_cpp_example_answers_a_prompt(prefix: Path, server: Server, tmp_path: Path) -> None:

@@ -1,9 +1,12 @@
 #pragma once
 #include <chrono>
+#include <condition_variable>
 #include <exception>
 #include <future>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <stop_token>
 #include <string_view>
 #include <utility>
 
@@ -18,22 +21,47 @@ struct Connection {
   std::optional<std::chrono::milliseconds> call_timeout;
 };
 
+/// The token of this thread's innermost CancelScope; one that never stops without a scope.
+std::stop_token current_stop_token();
+
+/// What a blocked call waits for: that it is ready, somebody who stops it, or its time.
+/// Thread-safe.
+class Signal {
+ public:
+  enum class Woken { kReady, kStopped, kTimeout };
+
+  void ready() { set(is_ready_); }
+  void stop() { set(is_stopped_); }
+  /// Also woken by this thread's CancelScope. Ready wins over stopped.
+  Woken wait(std::optional<std::chrono::milliseconds> timeout);
+
+ private:
+  void set(bool& flag);
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool is_ready_ = false;
+  bool is_stopped_ = false;
+};
+
 /// Starts a call and waits for it: `start` takes the `done` and returns the CallId. Throws.
 template <class T, class Start>
-T await_call(Connection& connection, Start start, Otherwise otherwise = Otherwise::kPieError) {
-  auto promise = std::make_shared<std::promise<Result<T>>>();
-  std::future<Result<T>> ended = promise->get_future();
-  const client::CallId call =
-      start([promise](Result<T> result) { promise->set_value(std::move(result)); });
-  const auto& timeout = connection.call_timeout;
-  if (timeout && ended.wait_for(*timeout) == std::future_status::timeout) {
-    connection.client.cancel(call);
-    throw PieTimeoutError("the server did not answer within " + std::to_string(timeout->count()) +
-                          " ms");
+T await_call(Connection& connection, Start start, Otherwise otherwise = Otherwise::kPieError,
+             const std::shared_ptr<Signal>& signal = std::make_shared<Signal>()) {
+  auto answer = std::make_shared<std::optional<Result<T>>>();
+  const client::CallId call = start([signal, answer](Result<T> result) {
+    *answer = std::move(result);
+    signal->ready();
+  });
+  const Signal::Woken woken = signal->wait(connection.call_timeout);
+  if (woken != Signal::Woken::kReady) connection.client.cancel(call);
+  if (woken == Signal::Woken::kTimeout) {
+    throw PieTimeoutError("the server did not answer within " +
+                          std::to_string(connection.call_timeout->count()) + " ms");
   }
-  Result<T> result = ended.get();
-  if (!result.ok()) raise(result.error(), otherwise);
-  if constexpr (!std::is_void_v<T>) return std::move(*result);
+  if (woken == Signal::Woken::kStopped) throw CancelledError("the call was cancelled");
+  if (!(*answer)->ok()) raise((*answer)->error(), otherwise);
+  if constexpr (!std::is_void_v<T>) return std::move(***answer);
 }
 
 /// An upload out of the caller's memory: `start` takes (source, progress, done). Returns the hash;
@@ -42,22 +70,28 @@ template <class Start>
 std::string await_upload(Connection& connection, client::UploadSource source,
                          const Progress& progress, Otherwise otherwise, Start start) {
   auto failure = std::make_shared<std::exception_ptr>();
+  auto signal = std::make_shared<Signal>();
   client::Progress told;
   if (progress) {
-    told = [progress, failure](uint64_t sent, uint64_t total) {
+    told = [progress, failure, signal](uint64_t sent, uint64_t total) {
       try {
         if (!*failure) progress(sent, total);
       } catch (...) {
         *failure = std::current_exception();
+        signal->stop();
       }
     };
   }
-  std::string hash = await_call<std::string>(
-      connection,
-      [&](auto done) { return start(std::move(source), std::move(told), std::move(done)); },
-      otherwise);
-  if (*failure) std::rethrow_exception(*failure);
-  return hash;
+  try {
+    std::string hash = await_call<std::string>(
+        connection,
+        [&](auto done) { return start(std::move(source), std::move(told), std::move(done)); },
+        otherwise, signal);
+    if (!*failure) return hash;
+  } catch (const CancelledError&) {
+    if (!*failure) throw;
+  }
+  std::rethrow_exception(*failure);
 }
 
 /// Lends the caller's bytes to an upload, and waits in its destructor until they are given back.

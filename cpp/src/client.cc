@@ -20,6 +20,26 @@ std::string read_whole(const std::filesystem::path& path) {
   return std::move(*bytes);
 }
 
+/// Mailbox::pop(), which a CancelScope ends.
+Result<client::Event> next_event(client::Mailbox& events,
+                                 std::optional<std::chrono::milliseconds> timeout) {
+  using Clock = std::chrono::steady_clock;
+  if (!current_stop_token().stop_possible()) return events.pop(timeout);
+  const auto begin = Clock::now();
+  for (;;) {
+    auto signal = std::make_shared<Signal>();
+    const uint64_t waiter = events.when_ready([signal] { signal->ready(); });
+    std::optional<std::chrono::milliseconds> left = timeout;
+    if (left) *left -= std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - begin);
+    const Signal::Woken woken = signal->wait(left);
+    events.forget(waiter);
+    if (woken == Signal::Woken::kStopped) throw CancelledError("recv was cancelled");
+    // Another thread may have taken what was there.
+    if (auto event = events.try_pop()) return std::move(*event);
+    if (woken == Signal::Woken::kTimeout) return events.pop(std::chrono::milliseconds(0));
+  }
+}
+
 }  // namespace
 
 std::string_view version() { return PIE_CLIENT_VERSION; }
@@ -63,7 +83,7 @@ std::string Instance::upload_blob_file(const std::filesystem::path& path,
 }
 
 Received Instance::recv(std::optional<std::chrono::milliseconds> timeout) {
-  Result<client::Event> event = state_->instance.events().pop(timeout);
+  Result<client::Event> event = next_event(state_->instance.events(), timeout);
   if (!event.ok()) raise(event.error());
   return {static_cast<Event>(event->code), std::move(event->data)};
 }

@@ -11,6 +11,7 @@ ProgramError::~ProgramError() = default;
 ProtocolError::~ProtocolError() = default;
 PieTimeoutError::~PieTimeoutError() = default;
 ConnectionError::~ConnectionError() = default;
+CancelledError::~CancelledError() = default;
 
 void raise(const Error& error, Otherwise otherwise) {
   switch (error.code) {

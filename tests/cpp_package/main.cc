@@ -3,47 +3,16 @@
 #include <pie/client.h>
 
 #include <cstdlib>
-#include <fstream>
-#include <functional>
-#include <iostream>
 #include <map>
 #include <thread>
+
+#include "expect.h"
+#include "scenarios.h"
 
 namespace {
 
 using namespace std::chrono_literals;
 using pie::Event;
-
-int failures = 0;
-
-#define EXPECT(condition)                                            \
-  do {                                                               \
-    if (!(condition)) {                                              \
-      std::cerr << __LINE__ << ": not true: " << #condition << '\n'; \
-      ++failures;                                                    \
-    }                                                                \
-  } while (false)
-
-template <class Expected>
-void expect_throw(int line, const std::function<void()>& action, const std::string& part = "") {
-  try {
-    action();
-    std::cerr << line << ": nothing thrown\n";
-  } catch (const Expected& e) {
-    if (std::string(e.what()).find(part) != std::string::npos) return;
-    std::cerr << line << ": the text is: " << e.what() << '\n';
-  } catch (const std::exception& e) {
-    std::cerr << line << ": another exception: " << e.what() << '\n';
-  }
-  ++failures;
-}
-#define EXPECT_THROW(type, ...) expect_throw<type>(__LINE__, [&] { __VA_ARGS__; })
-#define EXPECT_THROW_TEXT(type, text, ...) expect_throw<type>(__LINE__, [&] { __VA_ARGS__; }, text)
-
-std::string read(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
 
 void programs(pie::PieClient& client, const std::string& wasm, const std::string& manifest) {
   uint64_t last = 0;
@@ -65,6 +34,9 @@ void programs(pie::PieClient& client, const std::string& wasm, const std::string
   EXPECT_THROW_TEXT(std::runtime_error, "enough", client.upload_program(bytes, [](auto, auto) {
     throw std::runtime_error("enough");
   }));
+  EXPECT_THROW_TEXT(std::runtime_error, "enough",
+                    client.upload_program(std::string(40 << 20, 'x'),
+                                          [](auto, auto) { throw std::runtime_error("enough"); }));
   client.ping();
 }
 
@@ -164,6 +136,9 @@ int main(int argc, char** argv) {
     if (args.at(0) == "all") all(args.at(1), args.at(2), args.at(3));
     if (args.at(0) == "keys") keys(args.at(1), args.at(2), args.at(3));
     if (args.at(0) == "timeouts") timeouts(args.at(1));
+    if (args.at(0) == "reconnect") reconnect(args.at(1));
+    if (args.at(0) == "restart") restart(args.at(1));
+    if (args.at(0) == "cancel") cancel(args.at(1));
     if (args.at(0) == "version") std::cout << pie::version();
   } catch (const std::exception& e) {
     std::cerr << "unexpected: " << e.what() << '\n';

@@ -17,6 +17,7 @@
 #include <memory>
 #include <optional>
 #include <stdexcept>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -68,6 +69,29 @@ struct PIE_CLIENT_API ConnectionError : std::runtime_error {
   using std::runtime_error::runtime_error;
   ~ConnectionError() override;
 };
+/// A CancelScope's token was asked to stop. Not a PieError.
+struct PIE_CLIENT_API CancelledError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+  ~CancelledError() override;
+};
+
+/// While it lives, every call and recv() of this thread ends with CancelledError as soon as `token`
+/// is asked to stop, from whatever thread: as in Python, a cancelled call is forgotten, a cancelled
+/// launch terminates what it launched, a cancelled upload sends nothing more, a cancelled recv()
+/// loses no event, and the client stays usable. The innermost scope of a thread counts.
+///
+///   std::stop_source stop;                            // stop.request_stop() from another thread
+///   const pie::CancelScope scope(stop.get_token());
+class PIE_CLIENT_API CancelScope {
+ public:
+  explicit CancelScope(std::stop_token token);
+  ~CancelScope();
+  CancelScope(const CancelScope&) = delete;
+  CancelScope& operator=(const CancelScope&) = delete;
+
+ private:
+  std::stop_token outer_;
+};
 
 /// What kind of thing an instance told. Numbers as in the protocol.
 enum class Event : uint32_t {
@@ -104,7 +128,7 @@ struct InstanceInfo {
 };
 
 /// Told how many bytes of an upload are under way, and how many there are; on the client's own
-/// thread. What it throws comes out of the upload call.
+/// thread. What it throws cancels the upload and comes out of its call.
 using Progress = std::function<void(uint64_t sent_bytes, uint64_t total_bytes)>;
 
 /// A private key: RSA (2048 bits or more), Ed25519, or ECDSA on P-256 or P-384; OpenSSH's own
@@ -132,11 +156,35 @@ class PIE_CLIENT_API ParsedPrivateKey {
   std::shared_ptr<const State> state_;
 };
 
+/// Reads every event of a Source (an Instance), the final one included.
+template <class Source>
+class EventIterator {
+ public:
+  using value_type = Received;
+  using difference_type = std::ptrdiff_t;
+
+  explicit EventIterator(Source* source) : source_(source), received_(source->recv()) {}
+  const Received& operator*() const { return received_; }
+  const Received* operator->() const { return &received_; }
+  EventIterator& operator++() {
+    is_over_ = is_final(received_.event);
+    if (!is_over_) received_ = source_->recv();
+    return *this;
+  }
+  void operator++(int) { ++*this; }
+  bool operator==(std::default_sentinel_t) const { return is_over_; }
+
+ private:
+  Source* source_;
+  Received received_;
+  bool is_over_ = false;
+};
+
 /// A program that runs on the server. Copies are the same instance. Thread-safe.
 class PIE_CLIENT_API Instance {
  public:
   /// Reads every event, the final one included: for (const auto& [event, data] : instance).
-  class Iterator;
+  using Iterator = EventIterator<Instance>;
 
   const std::string& id() const;
   const std::string& instance_id() const { return id(); }
@@ -157,7 +205,7 @@ class PIE_CLIENT_API Instance {
   /// Ends the program, whatever it does. Fine when it has ended by itself.
   void terminate();
 
-  Iterator begin();
+  Iterator begin() { return Iterator(this); }
   std::default_sentinel_t end() const { return {}; }
 
  private:
@@ -166,30 +214,6 @@ class PIE_CLIENT_API Instance {
   explicit Instance(std::shared_ptr<State> state);
   std::shared_ptr<State> state_;
 };
-
-class Instance::Iterator {
- public:
-  using value_type = Received;
-  using difference_type = std::ptrdiff_t;
-
-  explicit Iterator(Instance* instance) : instance_(instance), received_(instance->recv()) {}
-  const Received& operator*() const { return received_; }
-  const Received* operator->() const { return &received_; }
-  Iterator& operator++() {
-    is_over_ = is_final(received_.event);
-    if (!is_over_) received_ = instance_->recv();
-    return *this;
-  }
-  void operator++(int) { ++*this; }
-  bool operator==(std::default_sentinel_t) const { return is_over_; }
-
- private:
-  Instance* instance_;
-  Received received_;
-  bool is_over_ = false;
-};
-
-inline Instance::Iterator Instance::begin() { return Iterator(this); }
 
 struct ClientOptions {
   std::chrono::milliseconds connect_timeout{10'000};

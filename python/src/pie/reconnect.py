@@ -51,9 +51,11 @@ class ReconnectingClient:
         self._delay_max = delay_max
         self._client: PieClient | None = None
         self._connecting = asyncio.Lock()
+        self._is_closed = False
 
     async def __aenter__(self) -> ReconnectingClient:
         """Connects and signs in."""
+        self._is_closed = False
         await self._connected(None)
         return self
 
@@ -67,7 +69,8 @@ class ReconnectingClient:
         await self.close()
 
     async def close(self) -> None:
-        """Closes the connection. Fine to repeat."""
+        """Closes the connection; what waits ends with ConnectionError. Fine to repeat."""
+        self._is_closed = True
         client, self._client = self._client, None
         if client is not None:
             await client.close()
@@ -114,9 +117,14 @@ class ReconnectingClient:
                 launched = await client.attach_instance(launched.id)
         return ReconnectingInstance(self, client, launched)
 
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise ConnectionError("the client is closed")
+
     async def _connected(self, lost: PieClient | None) -> PieClient:
         """A client that is connected and is not `lost`."""
         async with self._connecting:
+            self._check_open()
             if self._client is not None and self._client is not lost:
                 return self._client
             if lost is not None:
@@ -135,9 +143,13 @@ class ReconnectingClient:
                     await client.close()
                     raise
                 else:
+                    if self._is_closed:
+                        await client.close()
+                        self._check_open()
                     self._client = client
                     return client
                 await asyncio.sleep(delay * random.uniform(0.5, 1.0))
+                self._check_open()
                 delay = min(2 * delay, self._delay_max)
             raise ConnectionError("the server was not reached")
 

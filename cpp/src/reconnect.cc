@@ -1,0 +1,227 @@
+#include "pie/reconnect.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <random>
+#include <utility>
+
+#include "call.h"
+
+namespace pie {
+namespace {
+
+using std::chrono::milliseconds;
+using ClientRef = std::shared_ptr<PieClient>;
+
+constexpr milliseconds kFirstDelay{100};
+
+/// Half of `most` to `most`, so that many clients of one server do not come back in step.
+milliseconds jittered(milliseconds most) {
+  std::random_device device;
+  std::uniform_int_distribution<int64_t> range(most.count() / 2, most.count());
+  return milliseconds(range(device));
+}
+
+}  // namespace
+
+struct ReconnectingClient::State {
+  const std::string uri;
+  const std::string username;
+  const std::optional<ParsedPrivateKey> key;
+  const ReconnectOptions options;
+
+  std::mutex connecting;  ///< held while somebody connects: the others wait for the outcome
+  std::mutex mutex;       ///< of what follows
+  ClientRef client;
+  bool is_closed = false;
+  std::condition_variable_any closing;
+
+  void close() {
+    ClientRef last;
+    {
+      const std::lock_guard lock(mutex);
+      is_closed = true;
+      last = std::exchange(client, nullptr);
+    }
+    closing.notify_all();
+    if (last) last->close();
+  }
+
+  ClientRef current() {
+    const std::lock_guard lock(mutex);
+    if (is_closed) throw ConnectionError("the client is closed");
+    return client;
+  }
+
+  ClientRef dial() const {
+    auto fresh = std::make_shared<PieClient>(uri, options.client);
+    fresh->authenticate(username, key);
+    return fresh;
+  }
+
+  /// Takes the new connection, unless close() came first.
+  ClientRef adopt(ClientRef fresh) {
+    const std::lock_guard lock(mutex);
+    if (is_closed) throw ConnectionError("the client is closed");
+    return client = std::move(fresh);
+  }
+
+  /// Throws when it is closed or cancelled meanwhile.
+  void pause(milliseconds delay) {
+    const std::stop_token token = current_stop_token();
+    std::unique_lock lock(mutex);
+    closing.wait_for(lock, token, delay, [this] { return is_closed; });
+    if (is_closed) throw ConnectionError("the client is closed");
+    if (token.stop_requested()) throw CancelledError("the reconnection was cancelled");
+  }
+
+  /// A client that is connected and is not `lost`.
+  ClientRef connected(const ClientRef& lost) {
+    const std::lock_guard only_one(connecting);
+    if (ClientRef now = current(); now && now != lost) return now;
+    if (lost) lost->close();
+    milliseconds delay = kFirstDelay;
+    for (uint32_t attempt = 1;; ++attempt) {
+      try {
+        return adopt(dial());
+      } catch (const ConnectionError&) {
+        if (attempt >= options.attempts) throw;
+      }
+      pause(jittered(delay));
+      delay = std::min(2 * delay, options.delay_max);
+    }
+  }
+};
+
+struct ReconnectingInstance::State {
+  const std::shared_ptr<ReconnectingClient::State> owner;
+  const std::string id;
+  std::mutex attaching;
+  std::mutex mutex;  ///< of what follows
+  ClientRef client;
+  Instance instance;
+
+  std::pair<ClientRef, Instance> current() {
+    const std::lock_guard lock(mutex);
+    return {client, instance};
+  }
+
+  void attach_again(ClientRef lost) {
+    const std::lock_guard only_one(attaching);
+    while (current().first == lost) {
+      ClientRef fresh = owner->connected(lost);
+      try {
+        Instance attached = fresh->attach_instance(id);
+        const std::lock_guard lock(mutex);
+        client = std::move(fresh);
+        instance = std::move(attached);
+        return;
+      } catch (const ConnectionError&) {
+        const std::lock_guard lock(mutex);
+        client = lost = std::move(fresh);
+      } catch (const NotFoundError&) {
+        throw PieError("instance " + id +
+                       " is gone: its end was delivered, or the server forgot it");
+      }
+    }
+  }
+
+  template <class Action>
+  auto keep_on(Action action) {
+    for (;;) {
+      auto [with, now] = current();
+      try {
+        return action(now);
+      } catch (const ConnectionError&) {
+        attach_again(with);
+      }
+    }
+  }
+};
+
+ReconnectingInstance::ReconnectingInstance(std::shared_ptr<State> state)
+    : state_(std::move(state)) {}
+
+const std::string& ReconnectingInstance::id() const { return state_->id; }
+
+void ReconnectingInstance::send(const std::string& message) {
+  state_->keep_on([&](Instance& instance) { instance.send(message); });
+}
+
+std::string ReconnectingInstance::upload_blob(std::string_view bytes, const Progress& progress) {
+  return state_->keep_on([&](Instance& instance) { return instance.upload_blob(bytes, progress); });
+}
+
+std::string ReconnectingInstance::upload_blob_file(const std::filesystem::path& path,
+                                                   const Progress& progress) {
+  return state_->keep_on(
+      [&](Instance& instance) { return instance.upload_blob_file(path, progress); });
+}
+
+Received ReconnectingInstance::recv(std::optional<milliseconds> timeout) {
+  return state_->keep_on([&](Instance& instance) { return instance.recv(timeout); });
+}
+
+void ReconnectingInstance::terminate() {
+  state_->keep_on([](Instance& instance) { instance.terminate(); });
+}
+
+ReconnectingClient::ReconnectingClient(const std::string& server_uri, const std::string& username,
+                                       const std::optional<ParsedPrivateKey>& private_key,
+                                       const ReconnectOptions& options)
+    : state_(new State{server_uri, username, private_key, options}) {
+  state_->connected(nullptr);
+}
+
+ReconnectingClient::~ReconnectingClient() {
+  if (state_) state_->close();
+}
+ReconnectingClient::ReconnectingClient(ReconnectingClient&&) noexcept = default;
+ReconnectingClient& ReconnectingClient::operator=(ReconnectingClient&& other) noexcept {
+  if (state_ && state_ != other.state_) state_->close();
+  state_ = std::move(other.state_);
+  return *this;
+}
+
+void ReconnectingClient::close() { state_->close(); }
+
+ClientRef ReconnectingClient::connected(const ClientRef& lost) { return state_->connected(lost); }
+
+ReconnectingInstance ReconnectingClient::opened(ClientRef client, Instance launched,
+                                                bool is_detached) {
+  if (is_detached) {
+    try {
+      launched = client->attach_instance(launched.id());
+    } catch (const ConnectionError&) {
+      // recv() will find out and attach again
+    }
+  }
+  std::string id = launched.id();
+  return ReconnectingInstance(
+      std::shared_ptr<ReconnectingInstance::State>(new ReconnectingInstance::State{
+          state_, std::move(id), {}, {}, std::move(client), std::move(launched)}));
+}
+
+ReconnectingInstance ReconnectingClient::launch_instance(const std::string& program,
+                                                         std::vector<std::string> args,
+                                                         bool detached) {
+  ClientRef client = connected(nullptr);
+  Instance launched = client->launch_instance(program, std::move(args), detached);
+  return opened(std::move(client), std::move(launched), detached);
+}
+
+ReconnectingInstance ReconnectingClient::launch_instance_from_registry(
+    const std::string& name, std::vector<std::string> args, bool detached) {
+  ClientRef client = connected(nullptr);
+  Instance launched = client->launch_instance_from_registry(name, std::move(args), detached);
+  return opened(std::move(client), std::move(launched), detached);
+}
+
+ReconnectingInstance ReconnectingClient::attach_instance(const std::string& instance_id) {
+  ClientRef client = connected(nullptr);
+  Instance attached = client->attach_instance(instance_id);
+  return opened(std::move(client), std::move(attached), false);
+}
+
+}  // namespace pie
