@@ -14,7 +14,8 @@
 namespace pie::host {
 
 inline uint64_t mailbox_bytes_of(const std::string& text) { return text.size(); }
-inline uint64_t mailbox_bytes_of(const BlobRef&) { return sizeof(BlobRef); }  // may lie in a file
+/// What a blob takes in memory or on the disk, an empty one included.
+inline uint64_t mailbox_bytes_of(const BlobRef& blob) { return sizeof(BlobRef) + blob->size(); }
 
 /// What clients sent to one instance, first in, first out. Thread-safe.
 ///
