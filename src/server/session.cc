@@ -259,6 +259,7 @@ void Session::pump() {
 bool Session::send_some(Attachment& attachment) {
   ManagedInstance& instance = *attachment.instance;
   for (int i = 0; i < kEventsPerTurn; ++i) {
+    if (connection_->outbox_bytes() >= kEventsOutboxBytesMax) return true;  // blobs are large
     const auto event = instance.log().next(attachment.sent_seq);
     if (!event) return false;
     attachment.sent_seq = event->seq;
