@@ -38,7 +38,7 @@ void cancelled(const std::function<void()>& action) {
 }  // namespace
 
 void reconnect(const std::string& uri) {
-  pie::ReconnectingClient client(uri, "cpp");
+  pie::ReconnectingClient client(uri, "cpp-back");
   pie::ReconnectingInstance echo = client.launch_instance_from_registry("echo");
   std::set<std::string> seen;
   for (int number = 0; number < 30; ++number) {
@@ -52,8 +52,9 @@ void reconnect(const std::string& uri) {
   EXPECT(echo.upload_blob("bytes").size() == 64);
   cut(client);
   EXPECT(client.call([](pie::PieClient& c) { return c.list_instances(); }).size() == 1);
-  EXPECT(client.attach_instance(client.launch_instance("hello").id()).recv(60s).event ==
-         Event::Stdout);
+  const std::string hello =
+      client.call([](pie::PieClient& c) { return c.launch_instance("hello", {}, true).id(); });
+  EXPECT(client.attach_instance(hello).recv(60s).event == Event::Stdout);
   echo.send("quit");
   Event last = Event::Message;
   for (const auto& [event, data] : echo) last = event;
@@ -90,7 +91,7 @@ void restart(const std::string& uri) {
 
 void cancel(const std::string& uri) {
   pie::PieClient client(uri);
-  client.authenticate("cpp");
+  client.authenticate("cpp-cancel");
   pie::Instance echo = client.launch_instance_from_registry("echo");
   cancelled([&] { echo.recv(); });
   cancelled([&] { echo.recv(60s); });
