@@ -60,7 +60,7 @@ void reconnect(const std::string& uri) {
   for (const auto& [event, data] : echo) last = event;
   EXPECT(last == Event::Completed);
   EXPECT_THROW_TEXT(pie::PieError, "has ended", echo.recv());
-  EXPECT_THROW(pie::NotFoundError, client.attach_instance(std::string(36, '0')));
+  EXPECT_THROW(pie::NotFoundError, client.attach_instance("00000000-0000-0000-0000-000000000000"));
 
   pie::ReconnectingInstance waiting = client.launch_instance("echo");
   std::thread receiver([&] { EXPECT_THROW_TEXT(pie::ConnectionError, "closed", waiting.recv()); });
