@@ -1,8 +1,12 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <set>
+#include <span>
+#include <vector>
 
 #include "base/blob.h"
+#include "base/content_hash.h"
 #include "base/file.h"
 #include "base/result.h"
 #include "base/toml_text.h"
@@ -65,6 +69,29 @@ TEST(File, atomic_write_replaces_and_spooled_blob_reads_pieces_and_cleans_up) {
     EXPECT_TRUE((*blob)->read(UINT64_MAX, UINT64_MAX)->empty());
   }
   EXPECT_EQ(read_file(path).error().code, ErrorCode::kNotFound);
+}
+
+TEST(ContentHash, every_byte_matters_and_cuts_do_not) {
+  std::vector<std::byte> bytes(100);
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(i * 7);
+  const std::span all(bytes);
+  const ContentHash whole = hash_content(all);
+  EXPECT_EQ(whole.hex().size(), 32u);
+  for (size_t cut = 0; cut <= bytes.size(); ++cut) {
+    ContentHasher hasher;
+    hasher.update(all.first(cut));
+    EXPECT_NE(hasher.hash(), cut < bytes.size() ? whole : ContentHash{}) << cut;
+    hasher.update(all.subspan(cut));
+    EXPECT_EQ(hasher.hash(), whole) << cut;
+  }
+  std::set<ContentHash> seen{whole};
+  for (std::byte& byte : bytes) {
+    byte ^= std::byte{1};
+    EXPECT_TRUE(seen.insert(hash_content(all)).second);
+    byte ^= std::byte{1};
+  }
+  // Trailing zeros count.
+  EXPECT_NE(hash_content(std::vector<std::byte>(3)), hash_content(std::vector<std::byte>(4)));
 }
 
 TEST(TomlText, becomes_ascii_and_means_the_same) {

@@ -1,5 +1,8 @@
 #include "engine/recall_executor.h"
 
+#include <cstring>
+#include <string>
+
 #include "base/check.h"
 #include "sample/random.h"
 
@@ -31,6 +34,20 @@ void RecallExecutor::copy_pages(std::span<const KvPageId> from, std::span<const 
       slots_[to[p].value * config_.page_size + i] = slots_[from[p].value * config_.page_size + i];
     }
   }
+}
+
+void RecallExecutor::read_page(KvPageId page, std::span<std::byte> bytes) const {
+  PIE_CHECK(bytes.size() == page_bytes());
+  std::memcpy(bytes.data(), &slots_[page.value * config_.page_size], bytes.size());
+}
+
+void RecallExecutor::write_page(KvPageId page, std::span<const std::byte> bytes) {
+  PIE_CHECK(bytes.size() == page_bytes());
+  std::memcpy(&slots_[page.value * config_.page_size], bytes.data(), bytes.size());
+}
+
+std::string RecallExecutor::layout_id() const {
+  return "recall " + std::to_string(config_.page_size);
 }
 
 namespace {

@@ -1,8 +1,10 @@
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/result.h"
@@ -54,7 +56,8 @@ struct ExecutorConfig {
 };
 
 /// Runs steps of one model over a pool of F16 K/V pages that it owns.
-/// Thread: engine only. The caller keeps slices of one step from writing to one slot twice.
+/// Thread: engine only, unless it says otherwise. The caller keeps slices of one step from writing
+/// to one slot twice.
 class Executor {
  public:
   virtual ~Executor() = default;
@@ -66,6 +69,16 @@ class Executor {
   virtual void clear_pages(std::span<const KvPageId> pages) = 0;
   /// Copies whole pages, from[i] to to[i].
   virtual void copy_pages(std::span<const KvPageId> from, std::span<const KvPageId> to) = 0;
+
+  /// The bytes of a page, page_bytes() of them, in a layout of the executor's own; and back. A page
+  /// that is written with the bytes of another reads exactly like that one. From any thread, also
+  /// during execute(), as long as nobody else touches the page meanwhile.
+  virtual void read_page(KvPageId page, std::span<std::byte> bytes) const = 0;
+  virtual void write_page(KvPageId page, std::span<const std::byte> bytes) = 0;
+  /// Names that layout and everything that the bytes depend on besides the tokens: executor, page
+  /// format and size, content of the model's file. Bytes of another layout are never given to
+  /// write_page().
+  virtual std::string layout_id() const = 0;
 
   virtual const ExecutorConfig& config() const = 0;
   /// Bytes of K and V that one page holds over all layers.

@@ -329,6 +329,25 @@ TEST(GgmlExecutorTest, pages_are_copied_and_cleared) {
   EXPECT_EQ(executor->page_bytes(), 30U * 16 * 192 * 2 * 2);
 }
 
+TEST(GgmlExecutorTest, pages_read_from_one_pool_continue_the_sequence_in_another) {
+  const auto model = default_model();
+  const auto executor = make(model);
+  run(*executor, tokens_at(some_ids(20, 4, 40000), 0), pages({1, 2}), 0, {});
+  const auto next = tokens_at({5}, 20);
+  const auto other = make(model);
+  EXPECT_EQ(other->layout_id(), executor->layout_id());
+  std::vector<std::byte> bytes(executor->page_bytes());
+  for (const auto& [from, to] : {std::pair{1U, 7U}, std::pair{2U, 3U}}) {
+    executor->read_page(KvPageId{from}, bytes);
+    other->write_page(KvPageId{to}, bytes);
+  }
+  EXPECT_EQ(run(*other, next, pages({7, 3}), 20, {0}),
+            run(*executor, next, pages({1, 2}), 20, {0}));
+  const ExecutorConfig larger_pages{.page_count = 8, .page_size = 32, .thread_count = 1};
+  EXPECT_NE(make(model, larger_pages)->layout_id(), executor->layout_id());
+  EXPECT_NE(make(tiny_model())->layout_id(), executor->layout_id());
+}
+
 TEST(GgmlExecutorTest, poison_in_one_sequence_stays_there) {
   const auto executor = make(tiny_model());
   const std::vector<float> nan(32, std::numeric_limits<float>::quiet_NaN());

@@ -58,6 +58,12 @@ uint64_t GgufFile::size_bytes() const {
   return sum;
 }
 
+ContentHash GgufFile::content_hash() const {
+  ContentHasher hasher;
+  for (const MappedFile& file : files_) hasher.update(file.bytes());
+  return hasher.hash();
+}
+
 Result<GgufFile> GgufFile::open(const std::filesystem::path& path) {
   PIE_TRY_ASSIGN(GgufFile file, open_shard(path));
   PIE_TRY_ASSIGN(const uint32_t count, file.integer_or("split.count", 0, UINT16_MAX, 1));

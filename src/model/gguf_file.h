@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/content_hash.h"
 #include "base/result.h"
 #include "model/mapped_file.h"
 
@@ -63,6 +64,8 @@ class GgufFile {
   /// Of all shards.
   uint64_t size_bytes() const;
   uint32_t shard_count() const { return static_cast<uint32_t>(files_.size()); }
+  /// Of all its bytes.
+  ContentHash content_hash() const;
   /// The parsed metadata, for libllama.
   gguf_context* context() const { return context_.get(); }
 

@@ -136,5 +136,6 @@ const Tokenizer& Model::tokenizer() const { return *impl_->vocabulary.tokenizer;
 const ChatTemplate& Model::chat_template() const { return *impl_->chat_template; }
 const Architecture& Model::architecture() const { return impl_->architecture; }
 const Weights& Model::weights() const { return impl_->weights; }
+ContentHash Model::content_hash() const { return impl_->file.content_hash(); }
 
 }  // namespace pie::model

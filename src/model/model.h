@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/content_hash.h"
 #include "base/result.h"
 #include "base/strong_id.h"
 
@@ -55,6 +56,8 @@ class Model {
   const ChatTemplate& chat_template() const;
   const Architecture& architecture() const;
   const Weights& weights() const;
+  /// Of the whole file. Reads it all: as slow as that; keep the answer.
+  ContentHash content_hash() const;
 
  private:
   Model();

@@ -55,6 +55,15 @@ class GgmlExecutor final : public Executor {
   void copy_pages(std::span<const KvPageId> from, std::span<const KvPageId> to) override {
     pool_.copy(from, to);
   }
+  void read_page(KvPageId page, std::span<std::byte> bytes) const override {
+    pool_.read(page, bytes);
+  }
+  void write_page(KvPageId page, std::span<const std::byte> bytes) override {
+    pool_.write(page, bytes);
+  }
+  std::string layout_id() const override {
+    return fmt::format("ggml f16 {} {}", config_.page_size, model_->content_hash().hex());
+  }
   const ExecutorConfig& config() const override { return config_; }
   uint64_t page_bytes() const override { return pool_.page_bytes(); }
 

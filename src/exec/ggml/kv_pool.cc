@@ -103,4 +103,28 @@ void KvPool::copy(std::span<const KvPageId> from, std::span<const KvPageId> to) 
   }
 }
 
+void KvPool::read(KvPageId page, std::span<std::byte> bytes) const {
+  PIE_CHECK(page.value < layout_.zero_page);
+  PIE_CHECK(bytes.size() == page_bytes());
+  for (const Layer& layer : layers_) {
+    for (const ggml_tensor* tensor : {layer.keys, layer.values}) {
+      const size_t size = layout_.page_size * tensor->nb[1];
+      std::memcpy(bytes.data(), page_of(tensor, page, layout_.page_size), size);
+      bytes = bytes.subspan(size);
+    }
+  }
+}
+
+void KvPool::write(KvPageId page, std::span<const std::byte> bytes) {
+  PIE_CHECK(page.value < layout_.zero_page);
+  PIE_CHECK(bytes.size() == page_bytes());
+  for (const Layer& layer : layers_) {
+    for (const ggml_tensor* tensor : {layer.keys, layer.values}) {
+      const size_t size = layout_.page_size * tensor->nb[1];
+      std::memcpy(page_of(tensor, page, layout_.page_size), bytes.data(), size);
+      bytes = bytes.subspan(size);
+    }
+  }
+}
+
 }  // namespace pie::exec

@@ -35,6 +35,9 @@ class KvPool {
 
   void clear(std::span<const KvPageId> pages);
   void copy(std::span<const KvPageId> from, std::span<const KvPageId> to);
+  /// The page's rows, layer by layer, keys before values. page_bytes() each; from any thread.
+  void read(KvPageId page, std::span<std::byte> bytes) const;
+  void write(KvPageId page, std::span<const std::byte> bytes);
 
  private:
   struct Layer {
