@@ -34,8 +34,9 @@ crash: setup ## kill -9 at 200 random moments under load: ARGS="--kills N --seed
 	@tools/build --tests
 	@build/venv/bin/python -m tests.reliability.crash $(ARGS)
 
-soak: setup ## 1,000 connections for ten minutes, 20,000 random steps, every attack in its long form
+soak: setup ## 1,000 connections for ten minutes, 20,000 random steps, every attack in its long form; a million steps of the cache
 	@tools/build --tests
+	@PIE_TEST_STEPS=1000000 build/cmake/release/tests/sched_test --gtest_filter='CacheSimulation.*'
 	@build/venv/bin/python -m tests.reliability.soak $(ARGS)
 	@build/venv/bin/python -m tests.reliability.state_machine
 	@build/venv/bin/python -m tests.reliability.attackers

@@ -21,7 +21,7 @@ class EngineImpl final : public Engine {
              const Clock& clock)
       : model_(std::move(model)),
         page_size_(limits.page_size),
-        front_(limits),
+        front_(limits, config),
         loop_(front_, std::move(executor), limits, config, seed, clock),
         thread_([this] { loop_.run(); }) {}
 
@@ -75,6 +75,9 @@ class EngineImpl final : public Engine {
   }
   uint32_t kv_pages_used(InstanceId instance) const override {
     return front_.kv_pages_used(instance);
+  }
+  PrefixSavings prefix_savings(InstanceId instance) const override {
+    return front_.prefix_savings(instance);
   }
   EngineStats stats() const override { return front_.stats(); }
 

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <span>
@@ -20,6 +21,10 @@ struct EngineConfig {
   double gather_fraction = 0.25;   ///< of the last step's time: the longest wait for programs that
                                    ///< got a result and may submit again
   uint64_t seed = 0;               ///< of the samplers; 0 = from the machine's random source
+  bool prefix_cache = true;        ///< what was computed of a text is not computed again
+  bool prefix_cache_shared = false;   ///< nor for another user
+  std::filesystem::path swap_folder;  ///< where pages go when the pool is short; empty: nowhere
+  uint64_t swap_bytes_max = 0;        ///< 0: by the free disk space
 };
 
 struct InstanceOptions {
@@ -35,11 +40,20 @@ struct ExportedName {
   bool operator==(const ExportedName&) const = default;
 };
 
+/// Passes of an instance that found computed pages, and the tokens in these.
+struct PrefixSavings {
+  uint64_t hits = 0, tokens = 0;
+};
+
 struct EngineStats {
   uint32_t kv_pages_capacity = 0, kv_pages_used = 0;
   uint32_t embeddings_capacity = 0, embeddings_used = 0;
   uint32_t instance_count = 0;
   uint32_t kv_pages_exported = 0, embeddings_exported = 0;
+  uint32_t kv_pages_cached = 0;  ///< free ones that still hold what may be asked for again
+  uint32_t swap_pages_capacity = 0, swap_pages_used = 0;
+  uint64_t swap_pages_stored = 0, swap_pages_loaded = 0;  ///< so far
+  uint64_t prefix_hits = 0, prefix_tokens_saved = 0;      ///< passes that found something
   uint64_t steps = 0, tokens_computed = 0, tokens_generated = 0;
   double tokens_per_second = 0;  ///< generated, over the last seconds of work
   double step_ms_mean = 0;
@@ -53,8 +67,13 @@ struct EngineStats {
 /// expected Y"); the engine thread sees valid commands only.
 ///
 /// Pointers are handed out at once; physical pages are bound when a pass needs them. When the pool
-/// is dry, passes wait in line, oldest instance first; when every instance that holds pages waits
-/// in it and nobody can go on, the youngest of these gets kResourceExhausted.
+/// is dry, passes wait in line, oldest instance first, while cold pages (of instances that are
+/// blocked, then of the youngest in line) go to the swap file; only when that is full or fails, and
+/// every instance that holds pages waits, the youngest of these gets kResourceExhausted.
+///
+/// Whole pages of tokens that an instance of the same user has computed before are not computed
+/// again (where nothing is asked of these tokens); who asks for what is being computed right now
+/// waits for it.
 ///
 /// A queue of a closed (or unknown) instance refuses commands with kFailedPrecondition; more than
 /// 4096 commands of one instance that wait are refused with kResourceExhausted.
@@ -111,8 +130,10 @@ class Engine {
   /// Calls `done` when all earlier commands of the queue are completed (false: cancelled).
   virtual void synchronize(QueueId queue, std::function<void(bool)> done) = 0;
 
-  /// KV pages that an instance holds now; 0 for an unknown one.
+  /// KV pages of the pool that an instance holds now; 0 for an unknown one.
   virtual uint32_t kv_pages_used(InstanceId instance) const = 0;
+  /// What the prefix cache saved an instance so far; zeros for an unknown one.
+  virtual PrefixSavings prefix_savings(InstanceId instance) const = 0;
   virtual EngineStats stats() const = 0;
 };
 

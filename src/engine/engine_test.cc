@@ -19,7 +19,9 @@ constexpr InstanceId kC{3};
 
 struct Rig {
   explicit Rig(uint32_t page_count = 64, uint32_t step_tokens_max = 32,
-               const EngineConfig& config = {.gather_fraction = 0.25, .seed = 7},
+               const EngineConfig& config = {.gather_fraction = 0.25,
+                                             .seed = 7,
+                                             .prefix_cache = false},
                const Clock& clock = system_clock()) {
     auto executor = std::make_unique<RecallExecutor>(
         exec::ExecutorConfig{
@@ -134,7 +136,7 @@ struct Gathering {
   }
 
   FakeClock clock;
-  Rig rig{64, 32, {.gather_fraction = 1.0, .seed = 7}, clock};
+  Rig rig{64, 32, {.gather_fraction = 1.0, .seed = 7, .prefix_cache = false}, clock};
   QueueId a = rig.open(kA);
   QueueId b = rig.open(kB);
   Sequence first{*rig.engine, a};

@@ -15,7 +15,10 @@ Error unmapped(std::string_view call, std::string_view kind, uint32_t pointer) {
 
 }  // namespace
 
-Front::Front(const EngineLimits& limits) : limits_(limits) {
+Front::Front(const EngineLimits& limits, const EngineConfig& config)
+    : limits_(limits),
+      prefix_cache_(config.prefix_cache),
+      prefix_cache_shared_(config.prefix_cache_shared) {
   stats_.kv_pages_capacity = limits.page_count;
   stats_.embeddings_capacity = kEmbeddingsCapacity;
 }
@@ -36,6 +39,12 @@ void Front::forget(InstanceId instance, uint32_t count) {
   if (expected_.empty() && waiting_ == Waiting::kGather) wake_.notify_one();
 }
 
+uint32_t Front::domain_of(const std::string& user) {
+  if (!prefix_cache_) return 0;
+  if (prefix_cache_shared_) return 1;
+  return domains_.try_emplace(user, static_cast<uint32_t>(domains_.size()) + 1).first->second;
+}
+
 void Front::open_instance(InstanceId instance, const InstanceOptions& options) {
   const std::lock_guard lock(mutex_);
   const uint32_t most = limits_.page_count;
@@ -43,6 +52,7 @@ void Front::open_instance(InstanceId instance, const InstanceOptions& options) {
   opened.kv_pages_max = options.kv_pages_max == 0 ? most : std::min(most, options.kv_pages_max);
   opened.shared = options.shared;
   opened.user = options.user;
+  opened.domain = domain_of(options.user);
 }
 
 void Front::close_instance(InstanceId instance, std::function<void()> closed) {
@@ -62,6 +72,11 @@ void Front::close_instance(InstanceId instance, std::function<void()> closed) {
 void Front::instance_blocked(InstanceId instance) {
   const std::lock_guard lock(mutex_);
   forget(instance, UINT32_MAX);
+  const auto at = instances_.find(instance);
+  if (at == instances_.end() || std::exchange(at->second.blocked, true)) return;
+  if (!wants_paused_ || at->second.pending_commands > 0) return;
+  has_paused_ = true;
+  if (waiting_ == Waiting::kMessage) wake_.notify_one();
 }
 
 QueueId Front::create_queue(InstanceId instance) {
@@ -96,6 +111,7 @@ Result<void> Front::admit_command(std::string_view call, Owner owner) {
                              call, owner.instance->pending_commands, kCommandsPendingMax)};
   }
   ++owner.instance->pending_commands;
+  owner.instance->blocked = false;
   return {};
 }
 
@@ -229,7 +245,13 @@ Result<void> Front::resolve(Instance& instance, const ForwardPass& pass, Pending
 
 Result<void> Front::submit(QueueId queue, ForwardPass pass, ForwardCallback done) {
   PIE_TRY(validate_pass(pass, limits_));
-  std::unique_ptr<PendingPass> pending = take_pass(pass, std::move(done), limits_);
+  uint32_t domain = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    PIE_TRY_ASSIGN(const Owner who, owner("execute", queue));
+    domain = who.instance->domain;
+  }
+  std::unique_ptr<PendingPass> pending = take_pass(pass, std::move(done), limits_, domain);
   const std::lock_guard lock(mutex_);
   PIE_TRY_ASSIGN(const Owner who, owner("execute", queue));
   PIE_TRY(resolve(*who.instance, pass, *pending));

@@ -6,6 +6,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -30,6 +31,7 @@ struct Settlement {
   std::vector<kv::SlotId> dead_pages;
   std::vector<kv::SlotId> dead_embeddings;
   std::map<InstanceId, uint32_t> kv_pages_held;
+  std::vector<sched::PrefixHit> hits;
   EngineStats stats;
 };
 
@@ -41,7 +43,7 @@ struct Settlement {
 /// or until it is closed.
 class Front {
  public:
-  explicit Front(const EngineLimits& limits);
+  Front(const EngineLimits& limits, const EngineConfig& config);
 
   // From any thread; contracts in engine.h.
   void open_instance(InstanceId instance, const InstanceOptions& options);
@@ -61,6 +63,7 @@ class Front {
   Result<void> submit(QueueId queue, ForwardPass pass, ForwardCallback done);
   void synchronize(QueueId queue, std::function<void(bool)> done);
   uint32_t kv_pages_used(InstanceId instance) const;
+  PrefixSavings prefix_savings(InstanceId instance) const;
   EngineStats stats() const;
   /// The step loop is to end.
   void stop();
@@ -75,8 +78,13 @@ class Front {
   /// Waits until nobody is expected any more, at most `patience`; then expects nobody.
   void gather(std::chrono::nanoseconds patience);
   void settle(Settlement settlement);
-  /// `count` commands of the instance are done.
-  void retire(InstanceId instance, uint32_t count);
+  /// `count` commands of the instance are done. `wakes`: its program waits for that.
+  void retire(InstanceId instance, uint32_t count, bool wakes = false);
+  /// The instances that wait for something that is not this engine. From now on (`wakes`), or no
+  /// longer, one more of them is as good as a message for wait().
+  std::set<InstanceId> paused(bool wakes);
+  /// From the disk thread.
+  void page_moved(PageMoved message);
 
  private:
   struct Instance {
@@ -85,6 +93,9 @@ class Front {
     std::string user;
     uint32_t pending_commands = 0;
     uint64_t pass_count = 0;
+    uint32_t domain = 0;   ///< of the prefix cache
+    bool blocked = false;  ///< on something else; until its next command or result
+    PrefixSavings savings;
     kv::PointerTable pages;
     kv::PointerTable embeddings;
   };
@@ -117,6 +128,7 @@ class Front {
   Result<void> resolve(Instance& instance, const ForwardPass& pass, PendingPass& pending);
   Result<void> give_temporary_pages(PendingPass& pending);
   void post(Message message);
+  uint32_t domain_of(const std::string& user);
   void forget(InstanceId instance, uint32_t count);
 
   const EngineLimits limits_;
@@ -124,6 +136,9 @@ class Front {
   std::condition_variable wake_;  // of the engine thread, which alone waits
   enum class Waiting { kNo, kMessage, kGather } waiting_ = Waiting::kNo;
   bool stop_ = false;
+  bool wants_paused_ = false, has_paused_ = false;
+  const bool prefix_cache_, prefix_cache_shared_;
+  std::map<std::string, uint32_t> domains_;  ///< by user
   std::vector<Message> inbox_;
   std::unordered_map<InstanceId, Instance> instances_;
   std::unordered_map<QueueId, InstanceId> queues_;

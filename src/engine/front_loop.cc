@@ -21,7 +21,7 @@ std::vector<Message> Front::receive() {
 
 bool Front::wait(std::optional<std::chrono::nanoseconds> patience) {
   std::unique_lock lock(mutex_);
-  const auto come = [&] { return stop_ || !inbox_.empty(); };
+  const auto come = [&] { return stop_ || !inbox_.empty() || has_paused_; };
   waiting_ = Waiting::kMessage;
   if (patience) {
     wake_.wait_for(lock, *patience, come);
@@ -29,13 +29,18 @@ bool Front::wait(std::optional<std::chrono::nanoseconds> patience) {
     wake_.wait(lock, come);
   }
   waiting_ = Waiting::kNo;
-  return come();
+  const bool has_come = come();
+  has_paused_ = false;
+  return has_come;
 }
 
 void Front::expect(std::span<const InstanceId> instances) {
   const std::lock_guard lock(mutex_);
   for (const InstanceId instance : instances) {
-    if (instances_.contains(instance)) ++expected_[instance];
+    const auto at = instances_.find(instance);
+    if (at == instances_.end()) continue;
+    at->second.blocked = false;
+    ++expected_[instance];
   }
 }
 
@@ -52,14 +57,45 @@ void Front::settle(Settlement settlement) {
   page_slots_.give_back(settlement.dead_pages);
   embedding_slots_.give_back(settlement.dead_embeddings);
   kv_pages_held_ = std::move(settlement.kv_pages_held);
+  for (const sched::PrefixHit& hit : settlement.hits) {
+    const auto at = instances_.find(hit.instance);
+    if (at == instances_.end()) continue;
+    ++at->second.savings.hits;
+    at->second.savings.tokens += hit.token_count;
+  }
   stats_ = settlement.stats;
   stats_.embeddings_capacity = kEmbeddingsCapacity;
 }
 
-void Front::retire(InstanceId instance, uint32_t count) {
+void Front::retire(InstanceId instance, uint32_t count, bool wakes) {
   const std::lock_guard lock(mutex_);
   const auto at = instances_.find(instance);
-  if (at != instances_.end()) at->second.pending_commands -= count;
+  if (at == instances_.end()) return;
+  at->second.pending_commands -= count;
+  if (wakes) at->second.blocked = false;
+  if (at->second.blocked && at->second.pending_commands == 0) has_paused_ = wants_paused_;
+}
+
+std::set<InstanceId> Front::paused(bool wakes) {
+  const std::lock_guard lock(mutex_);
+  wants_paused_ = wakes;
+  has_paused_ = false;
+  std::set<InstanceId> paused;
+  for (const auto& [id, instance] : instances_) {
+    if (instance.blocked && instance.pending_commands == 0) paused.insert(id);
+  }
+  return paused;
+}
+
+void Front::page_moved(PageMoved message) {
+  const std::lock_guard lock(mutex_);
+  post(message);
+}
+
+PrefixSavings Front::prefix_savings(InstanceId instance) const {
+  const std::lock_guard lock(mutex_);
+  const auto at = instances_.find(instance);
+  return at == instances_.end() ? PrefixSavings{} : at->second.savings;
 }
 
 uint32_t Front::kv_pages_used(InstanceId instance) const {

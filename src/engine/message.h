@@ -55,12 +55,19 @@ struct ReleaseExport {
   ResourceType type = ResourceType::kKvPage;
   std::vector<kv::SlotId> slots;
 };
+/// The disk thread has moved a page, or failed to.
+struct PageMoved {
+  bool is_load = false;
+  kv::FrameId frame;
+  KvPageId page;
+  bool ok = true;
+};
 /// A callback that only has to come from the engine thread.
 struct Notify {
   std::function<void()> call;
 };
 
 using Message = std::variant<OpenQueue, ChangePriority, Submit, Deallocate, Synchronize,
-                             CloseInstance, Share, ReleaseExport, Notify>;
+                             CloseInstance, Share, ReleaseExport, PageMoved, Notify>;
 
 }  // namespace pie::engine

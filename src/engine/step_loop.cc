@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/log.h"
+#include "sample/random.h"
 
 namespace pie::engine {
 namespace {
@@ -14,6 +15,8 @@ using std::chrono::nanoseconds;
 /// what they do next.
 constexpr nanoseconds kOvertakePatience = std::chrono::milliseconds(1);
 constexpr nanoseconds kEvictPatience = std::chrono::milliseconds(50);
+/// How long nothing is moved to a disk that has refused a page.
+constexpr uint64_t kFullDiskPauseNs = 1'000'000'000;
 
 sched::Level level_of(Priority priority) {
   switch (priority) {
@@ -28,6 +31,12 @@ Error closed_error() {
   return Error{ErrorCode::kCancelled, "[execute] got an instance that was closed, expected to run"};
 }
 
+Error lost_error() {
+  return Error{ErrorCode::kInternal,
+               "[execute] got a KV page that the disk did not give back, expected it as it was "
+               "stored: see the server's log"};
+}
+
 }  // namespace
 
 StepLoop::StepLoop(Front& front, std::unique_ptr<exec::Executor> executor,
@@ -37,12 +46,28 @@ StepLoop::StepLoop(Front& front, std::unique_ptr<exec::Executor> executor,
       executor_(std::move(executor)),
       config_(config),
       clock_(clock),
-      pages_(limits.page_count),
+      swap_page_count_(config.swap_folder.empty()
+                           ? 0
+                           : swap_page_count(config.swap_folder, config.swap_bytes_max,
+                                             executor_->page_bytes())),
+      pages_({.page_count = limits.page_count,
+              .page_size = limits.page_size,
+              .swap_page_count = swap_page_count_,
+              .salt = sample::mix_bits(seed)}),
       scheduler_({.step_tokens_max = limits.step_tokens_max, .page_size = limits.page_size},
                  pages_),
       embeddings_(limits.embedding_size),
       collector_(seed, limits.vocab_size, limits.embedding_size) {
   stats_.kv_pages_capacity = limits.page_count;
+  stats_.swap_pages_capacity = swap_page_count_;
+  if (swap_page_count_ == 0) return;
+  Result<SwapFile> file = SwapFile::open(config.swap_folder, executor_->page_bytes());
+  if (file.ok()) {
+    io_ = std::make_unique<PageIo>(*executor_, std::move(*file),
+                                   [this](PageMoved moved) { front_.page_moved(moved); });
+  } else {
+    log::error("engine: pages stay in the pool: {}", file.error().message);
+  }
 }
 
 void StepLoop::run() {
@@ -132,31 +157,67 @@ void StepLoop::handle(ReleaseExport& message) {
   settle();
 }
 
+void StepLoop::handle(PageMoved& message) {
+  if (message.is_load) {
+    ++stats_.swap_pages_loaded;
+    pages_.loaded(message.frame, message.ok);
+    return;
+  }
+  pages_.stored(message.frame, message.ok);
+  stats_.swap_pages_stored += message.ok ? 1 : 0;
+  if (!message.ok) no_swap_until_ns_ = clock_.now_ns() + kFullDiskPauseNs;
+}
+
 void StepLoop::handle(Notify& message) { message.call(); }
 
 StepLoop::Turn StepLoop::turn() {
   const uint64_t started_ns = clock_.now_ns();
   const sched::Plan plan = scheduler_.plan(line_);
-  for (const sched::CommandId command : plan.completed) complete(command);
-  if (!plan.fresh.empty()) executor_->clear_pages(plan.fresh);
-  if (!plan.copies.empty()) {
-    std::vector<KvPageId> from, to;
-    for (const kv::PageCopy& copy : plan.copies) {
-      from.push_back(copy.from);
-      to.push_back(copy.to);
-    }
-    executor_->copy_pages(from, to);
+  bind(plan.bindings);
+  for (const sched::PrefixHit& hit : plan.hits) {
+    ++stats_.prefix_hits;
+    stats_.prefix_tokens_saved += hit.token_count;
+    hits_.push_back(hit);
   }
+  for (const sched::CommandId command : plan.completed) complete(command);
+  for (const sched::CommandId command : plan.lost) fail(command, lost_error());
+  const Relief relief = make_room(plan.waiting);
   if (!plan.chunks.empty()) {
     execute(plan, started_ns);
     line_ = sched::Line::kInOrder;
     return Turn::kStep;
   }
   settle();
-  if (!plan.completed.empty()) return Turn::kProgress;
-  if (!plan.waiting) return Turn::kIdle;
+  if (!plan.completed.empty() || !plan.lost.empty()) return Turn::kProgress;
+  if (plan.waiting && relief == Relief::kNow) return Turn::kProgress;
+  if (!plan.waiting || relief == Relief::kSoon) return Turn::kIdle;
   if (line_ == sched::Line::kInOrder) return Turn::kWaiting;
   return plan.stuck ? Turn::kStuck : Turn::kStalled;
+}
+
+void StepLoop::bind(const kv::Bindings& bindings) {
+  if (!bindings.fresh.empty()) executor_->clear_pages(bindings.fresh);
+  if (!bindings.copies.empty()) {
+    std::vector<KvPageId> from, to;
+    for (const kv::PageCopy& copy : bindings.copies) {
+      from.push_back(copy.from);
+      to.push_back(copy.to);
+    }
+    executor_->copy_pages(from, to);
+  }
+  for (const kv::PageLoad& load : bindings.loads) io_->load(load);
+}
+
+/// Begins to move cold pages out of the pool, if somebody lacks pages or soon will.
+StepLoop::Relief StepLoop::make_room(bool is_waited_for) {
+  constexpr uint32_t kTurnsBetweenLooks = 8;  // for cold pages that nobody needs the room of yet
+  if (!io_ || clock_.now_ns() < no_swap_until_ns_) return Relief::kNone;
+  const bool looks = ++turns_ % kTurnsBetweenLooks == 0 && scheduler_.pages_are_short();
+  if (!looks && !scheduler_.pages_are_needed()) return Relief::kNone;
+  const sched::Room room = scheduler_.make_room(front_.paused(is_waited_for));
+  for (const kv::PageStore& store : room.stores) io_->store(store);
+  if (room.freed > 0) return Relief::kNow;
+  return room.stores.empty() ? Relief::kNone : Relief::kSoon;
 }
 
 void StepLoop::rest(Turn turn) {
@@ -175,8 +236,10 @@ void StepLoop::rest(Turn turn) {
 }
 
 void StepLoop::complete(sched::CommandId command) {
-  if (const auto sync = syncs_.extract(command)) {
-    front_.retire(sync.mapped().instance, 1);
+  if (passes_.contains(command)) {  // all of it was computed before, and nothing is asked of it
+    end_pass(std::move(passes_.extract(command).mapped()), ForwardOutput{});
+  } else if (const auto sync = syncs_.extract(command)) {
+    front_.retire(sync.mapped().instance, 1, true);
     sync.mapped().done(true);
   } else if (const auto deallocation = deallocations_.extract(command)) {
     for (const kv::SlotId slot : deallocation.mapped().embeddings) embeddings_.release(slot);
@@ -200,7 +263,7 @@ void StepLoop::execute(const sched::Plan& plan, uint64_t started_ns) {
   }
   const Result<exec::StepOutput> output = executor_->execute(build_batch(parts, embeddings_));
   generated_ = output.ok() ? collector_.collect(parts, *output, embeddings_) : 0;
-  scheduler_.finish(plan);
+  scheduler_.finish(plan, output.ok());
   ++stats_.steps;
   stats_.tokens_computed += tokens;
   stats_.tokens_generated += generated_;
@@ -240,7 +303,7 @@ void StepLoop::evict() {
              fmt::format("[execute] got a KV pool of {} pages with {} used and every instance that "
                          "holds any waiting for more, expected enough for this pass: run fewer "
                          "instances at once or serve with more pages",
-                         pages_.pool().capacity(), pages_.pool().live_count())});
+                         stats_.kv_pages_capacity, pages_.live_count())});
 }
 
 void StepLoop::fail(sched::CommandId command, const Error& error) {
@@ -258,7 +321,10 @@ void StepLoop::settle() {
   settlement.dead_pages = pages_.take_dead_slots();
   settlement.dead_embeddings = embeddings_.take_dead_slots();
   settlement.kv_pages_held = pages_.holders();
-  stats_.kv_pages_used = pages_.pool().live_count();
+  settlement.hits = std::exchange(hits_, {});
+  stats_.kv_pages_used = pages_.live_count();
+  stats_.kv_pages_cached = pages_.frame_table().unused_count();
+  stats_.swap_pages_used = pages_.frame_table().swap_used();
   stats_.tokens_per_second = throughput_.tokens_per_second();
   stats_.step_ms_mean = throughput_.step_ms_mean();
   settlement.stats = stats_;

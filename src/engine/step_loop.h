@@ -10,6 +10,7 @@
 #include "engine/engine.h"
 #include "engine/front.h"
 #include "engine/message.h"
+#include "engine/page_io.h"
 #include "engine/step.h"
 #include "engine/throughput.h"
 #include "exec/executor.h"
@@ -41,11 +42,16 @@ class StepLoop {
   void handle(CloseInstance& message);
   void handle(Share& message);
   void handle(ReleaseExport& message);
+  void handle(PageMoved& message);
   void handle(Notify& message);
 
   Turn turn();
   void rest(Turn turn);
   void complete(sched::CommandId command);
+  void bind(const kv::Bindings& bindings);
+  /// Whether pages come free by what make_room() did.
+  enum class Relief { kNone, kSoon, kNow };
+  Relief make_room(bool is_waited_for);
   void execute(const sched::Plan& plan, uint64_t started_ns);
   void publish(const std::vector<StepPart>& parts, const Result<exec::StepOutput>& output);
   void evict();
@@ -58,6 +64,7 @@ class StepLoop {
   const std::unique_ptr<exec::Executor> executor_;
   const EngineConfig config_;
   const Clock& clock_;
+  const uint32_t swap_page_count_;
   kv::PageMap pages_;
   sched::Scheduler scheduler_;
   EmbeddingStore embeddings_;
@@ -65,7 +72,10 @@ class StepLoop {
   Throughput throughput_;
   EngineStats stats_;
   sched::Line line_ = sched::Line::kInOrder;
-  uint32_t generated_ = 0;  // by the step in hand
+  uint32_t generated_ = 0;         // by the step in hand
+  uint64_t no_swap_until_ns_ = 0;  // the disk was full
+  uint32_t turns_ = 0;
+  std::vector<sched::PrefixHit> hits_;
 
   /// What scheduled commands mean to their programs.
   std::unordered_map<sched::CommandId, std::unique_ptr<PendingPass>> passes_;
@@ -85,6 +95,7 @@ class StepLoop {
   };
   std::unordered_map<sched::CommandId, PendingShare> shares_;
   std::unordered_map<QueueId, InstanceId> queues_;
+  std::unique_ptr<PageIo> io_;  // last: stops before what it reports to; null without a swap file
 };
 
 }  // namespace pie::engine

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "engine/content.h"
+
 namespace pie::engine {
 namespace {
 
@@ -88,7 +90,7 @@ Result<void> validate_pass(const ForwardPass& pass, const EngineLimits& limits) 
 }
 
 std::unique_ptr<PendingPass> take_pass(ForwardPass& pass, ForwardCallback done,
-                                       const EngineLimits& limits) {
+                                       const EngineLimits& limits, uint32_t domain) {
   auto pending = std::make_unique<PendingPass>();
   pending->shape.token_count = static_cast<uint32_t>(pass.inputs.size());
   if (!pass.pages.empty()) {
@@ -100,6 +102,8 @@ std::unique_ptr<PendingPass> take_pass(ForwardPass& pass, ForwardCallback done,
   for (const PassInput& input : pass.inputs) {
     pending->tokens.push_back({.id = input.token, .position = input.position});
   }
+  simplify_mask(pass, pending->shape.context_len);
+  pending->shape.content = content_of(pass, pending->shape.context_len, domain);
   if (pass.mask) pending->mask = std::move(*pass.mask);
   std::vector<uint32_t> rows;
   for (const TokenSlot& slot : pass.tokens) rows.push_back(slot.index);
@@ -108,6 +112,11 @@ std::unique_ptr<PendingPass> take_pass(ForwardPass& pass, ForwardCallback done,
   rows = {};
   for (const EmbeddingOutput& output : pass.embeddings) rows.push_back(output.index);
   pending->hidden_rows = unique_rows(std::move(rows));
+  pending->shape.must_compute = pending->shape.token_count;
+  for (const auto* asked : {&pending->logit_rows, &pending->hidden_rows}) {
+    if (!asked->empty())
+      pending->shape.must_compute = std::min(pending->shape.must_compute, asked->front());
+  }
   pending->output.tokens.resize(pass.tokens.size());
   pending->output.distributions.resize(pass.distributions.size());
   pending->token_slots = std::move(pass.tokens);

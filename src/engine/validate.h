@@ -26,8 +26,8 @@ Result<void> validate_pass(const ForwardPass& pass, const EngineLimits& limits);
 Result<ResourceType> parse_resource_type(std::string_view call, uint32_t resource_type);
 
 /// What the engine needs of a valid pass, all but its pointers. Inputs, pages and embedding outputs
-/// stay in `pass`.
+/// stay in `pass`. `domain`: who may share what it computes.
 std::unique_ptr<PendingPass> take_pass(ForwardPass& pass, ForwardCallback done,
-                                       const EngineLimits& limits);
+                                       const EngineLimits& limits, uint32_t domain);
 
 }  // namespace pie::engine

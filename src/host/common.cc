@@ -131,12 +131,13 @@ void queue_debug_query(Call& call) {
   check_size("debug-query", call.string(1).size(), state.limits.text_bytes_max);
   constexpr const char* kPriorities[] = {"low", "normal", "high"};
   engine::EngineStats stats = queue->engine().stats();
+  const engine::PrefixSavings saved = queue->engine().prefix_savings(state.id);
   call.ret(debug_query_value(fmt::format(
       "query: {}\nqueue: {}\npriority: {}\nmodel: {}\nkv pages used: {} (of this instance), {} of "
-      "{} in all\nsteps: {}\n",
+      "{} in all\nsteps: {}\nprefix cache: {} hits, {} tokens saved\n",
       call.string(1), queue->id.value, kPriorities[static_cast<size_t>(queue->priority)],
       queue->service.info().id, queue->engine().kv_pages_used(state.id), stats.kv_pages_used,
-      stats.kv_pages_capacity, stats.steps)));
+      stats.kv_pages_capacity, stats.steps, saved.hits, saved.tokens)));
 }
 
 void debug_query_get(Call& call) {

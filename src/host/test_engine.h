@@ -60,6 +60,7 @@ class ScriptedEngine final : public engine::Engine {
     return {};
   }
   void synchronize(QueueId, std::function<void(bool)> done) override { done(true); }
+  engine::PrefixSavings prefix_savings(InstanceId) const override { return {}; }
   uint32_t kv_pages_used(InstanceId) const override { return 3; }
   engine::EngineStats stats() const override { return {}; }
 

@@ -12,28 +12,14 @@ namespace {
 constexpr InstanceId kA{1};
 constexpr InstanceId kB{2};
 
-TEST(PagePool, allocate_is_all_or_nothing) {
+TEST(PagePool, smallest_free_page_first) {
   PagePool pool(3);
-  ASSERT_TRUE(pool.allocate(2).ok());
-  const auto refused = pool.allocate(2);
-  ASSERT_FALSE(refused.ok());
-  EXPECT_EQ(refused.error().code, ErrorCode::kResourceExhausted);
-  EXPECT_EQ(refused.error().message,
-            "[KV pool] got a request for 2 pages, expected at most 1 (free of 3)");
-  EXPECT_EQ(pool.free_count(), 1u);
-  EXPECT_TRUE(pool.allocate(1).ok());
-  pool.check_invariants();
-}
-
-TEST(PagePool, release_of_shared_page_keeps_it_live) {
-  PagePool pool(1);
-  const KvPageId page = pool.allocate(1)->front();
-  pool.retain(page);
-  pool.release(page);
-  EXPECT_EQ(pool.live_count(), 1u);
-  EXPECT_EQ(pool.reference_count(page), 1u);
-  pool.release(page);
-  EXPECT_EQ(pool.live_count(), 0u);
+  for (uint32_t i = 0; i < 3; ++i) EXPECT_EQ(pool.take(), KvPageId{i});
+  EXPECT_FALSE(pool.take());
+  pool.give_back(KvPageId{2});
+  pool.give_back(KvPageId{0});
+  EXPECT_EQ(pool.taken_count(), 1u);
+  EXPECT_EQ(pool.take(), KvPageId{0});
   pool.check_invariants();
 }
 
@@ -59,98 +45,253 @@ TEST(PointerTable, unmapped_numbers_are_not_found) {
   EXPECT_FALSE(table.find(UINT32_MAX));
 }
 
+constexpr uint32_t kSize = 4;    // tokens of a page
+constexpr uint32_t kRead = 400;  // a context that long: the pass writes none of its pages
+
+/// A page map and what its user keeps.
+struct Pages {
+  explicit Pages(uint32_t page_count, uint32_t swap_page_count = 0)
+      : map({page_count, kSize, swap_page_count, 7}) {}
+  bool bind(InstanceId owner, const std::vector<SlotId>& slots, uint32_t context_len = kRead,
+            const Match& match = {}) {
+    out = {};
+    return map.bind(owner, slots, context_len, match, out);
+  }
+  KvPageId page(SlotId slot) { return *map.frame_table()[*map.frame(slot)].page; }
+  std::vector<FrameId> frames(const std::vector<SlotId>& slots) {
+    std::vector<FrameId> list;
+    for (const SlotId slot : slots) list.push_back(*map.frame(slot));
+    return list;
+  }
+
+  PageMap map;
+  Bindings out;
+};
+
 TEST(PageMap, pages_are_bound_when_needed_and_only_once) {
-  PageMap map(4);
+  Pages p(4);
   const std::vector<SlotId> slots{SlotId{5}, SlotId{6}, SlotId{5}};
-  EXPECT_EQ(map.missing_count(slots, slots.size()), 2u);
-  std::vector<KvPageId> fresh;
-  std::vector<PageCopy> copies;
-  ASSERT_TRUE(map.bind(kA, slots, 99, fresh, copies));
-  EXPECT_EQ(fresh.size(), 2u);
-  EXPECT_NE(map.page(SlotId{5}), map.page(SlotId{6}));
-  EXPECT_EQ(map.held_count(kA), 2u);
-  fresh.clear();
-  ASSERT_TRUE(map.bind(kA, slots, 99, fresh, copies));
-  EXPECT_TRUE(fresh.empty());
-  map.check_invariants();
+  EXPECT_EQ(p.map.missing_count(slots, kRead), 2u);
+  ASSERT_TRUE(p.bind(kA, slots));
+  EXPECT_EQ(p.out.fresh.size(), 2u);
+  EXPECT_NE(p.page(SlotId{5}), p.page(SlotId{6}));
+  EXPECT_EQ(p.map.held_count(kA), 2u);
+  ASSERT_TRUE(p.bind(kA, slots));
+  EXPECT_TRUE(p.out.fresh.empty());
+  p.map.check_invariants();
 }
 
 TEST(PageMap, a_bind_that_does_not_fit_changes_nothing) {
-  PageMap map(2);
-  std::vector<KvPageId> fresh;
-  std::vector<PageCopy> copies;
-  ASSERT_TRUE(map.bind(kA, std::vector{SlotId{0}}, 99, fresh, copies));
-  EXPECT_FALSE(map.bind(kB, std::vector{SlotId{1}, SlotId{2}}, 99, fresh, copies));
-  EXPECT_EQ(fresh.size(), 1u);
-  EXPECT_EQ(map.held_count(kB), 0u);
-  EXPECT_EQ(map.pool().free_count(), 1u);
-  map.check_invariants();
+  Pages p(2);
+  ASSERT_TRUE(p.bind(kA, {SlotId{0}}));
+  EXPECT_FALSE(p.bind(kB, {SlotId{1}, SlotId{2}}));
+  EXPECT_TRUE(p.out.fresh.empty());
+  EXPECT_EQ(p.map.held_count(kB), 0u);
+  EXPECT_EQ(p.map.live_count(), 1u);
+  p.map.check_invariants();
 }
 
 TEST(PageMap, a_released_page_stays_while_a_pass_waits_for_it) {
-  PageMap map(1);
+  Pages p(1);
   const std::vector<SlotId> slots{SlotId{0}};
-  std::vector<KvPageId> fresh;
-  std::vector<PageCopy> copies;
-  map.pin(slots);
-  ASSERT_TRUE(map.bind(kA, slots, 99, fresh, copies));
-  map.release(SlotId{0});
-  EXPECT_EQ(map.pool().live_count(), 1u);
-  EXPECT_TRUE(map.take_dead_slots().empty()) << "the id must not be used again yet";
-  map.unpin(slots);
-  EXPECT_EQ(map.pool().live_count(), 0u);
-  EXPECT_EQ(map.take_dead_slots(), slots);
-  EXPECT_TRUE(map.holders().empty());
-  map.check_invariants();
+  p.map.pin(slots);
+  ASSERT_TRUE(p.bind(kA, slots));
+  p.map.release(SlotId{0});
+  EXPECT_EQ(p.map.live_count(), 1u);
+  EXPECT_TRUE(p.map.take_dead_slots().empty()) << "the id must not be used again yet";
+  p.map.unpin(slots);
+  EXPECT_EQ(p.map.live_count(), 0u);
+  EXPECT_EQ(p.map.take_dead_slots(), slots);
+  EXPECT_TRUE(p.map.holders().empty());
+  p.map.check_invariants();
 }
 
 TEST(PageMap, a_slot_that_never_got_a_page_dies_quietly) {
-  PageMap map(1);
-  map.release(SlotId{9});
-  EXPECT_EQ(map.take_dead_slots(), std::vector{SlotId{9}});
-  map.check_invariants();
+  Pages p(1);
+  p.map.release(SlotId{9});
+  EXPECT_EQ(p.map.take_dead_slots(), std::vector{SlotId{9}});
+  p.map.check_invariants();
 }
 
 TEST(PageMap, a_shared_page_is_copied_before_it_is_written_and_only_then) {
-  PageMap map(4);
+  Pages p(4);
   const std::vector<SlotId> mine{SlotId{0}, SlotId{1}};
   const std::vector<SlotId> exported{SlotId{2}, SlotId{3}};
   const std::vector<SlotId> theirs{SlotId{4}, SlotId{5}};
-  std::vector<KvPageId> fresh;
-  std::vector<PageCopy> copies;
-  ASSERT_TRUE(map.bind(kA, mine, 0, fresh, copies));
-  for (int i = 0; i < 2; ++i) map.share(mine[i], kExports, exported[i]);
-  for (int i = 0; i < 2; ++i) map.share(exported[i], kB, theirs[i]);
-  EXPECT_EQ(map.pool().live_count(), 2u);
-  EXPECT_EQ(map.held_count(kB), 2u);
-  EXPECT_EQ(map.holders().size(), 2u);  // an export is nobody that could wait
+  ASSERT_TRUE(p.bind(kA, mine, 0));
+  for (size_t i = 0; i < 2; ++i) p.map.share(mine[i], kExports, exported[i]);
+  for (size_t i = 0; i < 2; ++i) p.map.share(exported[i], kB, theirs[i]);
+  EXPECT_EQ(p.map.live_count(), 2u);
+  EXPECT_EQ(p.map.held_count(kB), 2u);
+  EXPECT_EQ(p.map.holders().size(), 2u);  // an export is nobody that could wait
   // B reads page 0 and writes page 1.
-  EXPECT_EQ(map.missing_count(theirs, 1), 1u);
-  ASSERT_TRUE(map.bind(kB, theirs, 1, fresh, copies));
-  EXPECT_EQ(copies, (std::vector<PageCopy>{{map.page(mine[1]), map.page(theirs[1])}}));
-  EXPECT_EQ(map.page(theirs[0]), map.page(mine[0]));
-  EXPECT_EQ(map.page(exported[1]), map.page(mine[1]));
+  EXPECT_EQ(p.map.missing_count(theirs, kSize), 1u);
+  ASSERT_TRUE(p.bind(kB, theirs, kSize));
+  EXPECT_EQ(p.out.copies, (std::vector<PageCopy>{{p.page(mine[1]), p.page(theirs[1])}}));
+  EXPECT_EQ(p.page(theirs[0]), p.page(mine[0]));
+  EXPECT_EQ(p.page(exported[1]), p.page(mine[1]));
   // It is B's own now; and A's is not copied once nobody else refers to it.
-  EXPECT_EQ(map.missing_count(theirs, 1), 0u);
-  for (const SlotId slot : exported) map.release(slot);
-  EXPECT_EQ(map.missing_count(mine, 1), 0u);
-  EXPECT_EQ(map.missing_count(mine, 0), 1u);
-  map.check_invariants();
-  for (const SlotId slot : mine) map.release(slot);
-  for (const SlotId slot : theirs) map.release(slot);
-  EXPECT_EQ(map.pool().live_count(), 0u);
-  map.check_invariants();
+  EXPECT_EQ(p.map.missing_count(theirs, kSize), 0u);
+  for (const SlotId slot : exported) p.map.release(slot);
+  EXPECT_EQ(p.map.missing_count(mine, kSize), 0u);
+  EXPECT_EQ(p.map.missing_count(mine, 0), 1u);
+  p.map.check_invariants();
+  for (const SlotId slot : mine) p.map.release(slot);
+  for (const SlotId slot : theirs) p.map.release(slot);
+  EXPECT_EQ(p.map.live_count(), 0u);
+  p.map.check_invariants();
 }
 
 TEST(PageMap, sharing_a_slot_without_a_page_shares_its_emptiness) {
-  PageMap map(2);
-  map.share(SlotId{0}, kB, SlotId{1});
-  std::vector<KvPageId> fresh;
-  std::vector<PageCopy> copies;
-  ASSERT_TRUE(map.bind(kB, std::vector{SlotId{1}}, 0, fresh, copies));
-  EXPECT_EQ(fresh.size(), 1u);
-  EXPECT_TRUE(copies.empty());
-  map.check_invariants();
+  Pages p(2);
+  p.map.share(SlotId{0}, kB, SlotId{1});
+  ASSERT_TRUE(p.bind(kB, {SlotId{1}}, 0));
+  EXPECT_EQ(p.out.fresh.size(), 1u);
+  EXPECT_TRUE(p.out.copies.empty());
+  p.map.check_invariants();
+}
+
+PassContent text(uint32_t domain, const std::vector<uint32_t>& tokens, uint32_t position = 0) {
+  PassContent content{.domain = domain};
+  for (const uint32_t token : tokens) {
+    content.words.insert(content.words.end(), {token, position++, 0});
+    content.ends.push_back(static_cast<uint32_t>(content.words.size()));
+  }
+  return content;
+}
+
+const std::vector<uint32_t> kTen{1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
+
+TEST(PrefixCache, full_pages_are_found_by_the_same_domain_after_their_owner_is_gone) {
+  Pages p(4);
+  const std::vector<SlotId> mine{SlotId{0}, SlotId{1}, SlotId{2}};
+  ASSERT_TRUE(p.bind(kA, mine, 0));
+  const std::vector<FrameId> frames = p.frames(mine);
+  p.map.cache().wrote(frames, text(1, kTen), {0, 0, 10});
+  for (const SlotId slot : mine) p.map.release(slot);
+  EXPECT_EQ(p.map.live_count(), 0u);
+  EXPECT_EQ(p.map.frame_table().unused_count(), 2u) << "two full pages; the third is no page yet";
+  const std::vector<std::optional<FrameId>> none(3);
+  EXPECT_EQ(p.map.cache().match(none, 0, text(1, kTen), 10).token_count, 8u);
+  EXPECT_EQ(p.map.cache().match(none, 0, text(1, kTen), 7).token_count, 4u) << "asked for token 7";
+  EXPECT_EQ(p.map.cache().match(none, 0, text(2, kTen), 10).token_count, 0u) << "another user";
+  EXPECT_EQ(p.map.cache().match(none, 0, text(1, kTen, 5), 10).token_count, 0u) << "elsewhere";
+  std::vector<uint32_t> other = kTen;
+  other[6] = 99;
+  EXPECT_EQ(p.map.cache().match(none, 0, text(1, other), 10).token_count, 4u);
+
+  const std::vector<SlotId> theirs{SlotId{3}, SlotId{4}, SlotId{5}};
+  const Match match = p.map.cache().match(none, 0, text(1, kTen), 10);
+  ASSERT_TRUE(p.bind(kB, theirs, 8, match));
+  EXPECT_EQ(p.out.fresh.size(), 1u);
+  EXPECT_EQ(p.frames({SlotId{3}, SlotId{4}}), (std::vector{frames[0], frames[1]}));
+  EXPECT_EQ(p.map.held_count(kB), 3u);
+  p.map.check_invariants();
+}
+
+TEST(PrefixCache, unused_pages_go_when_their_page_is_needed_last_pages_first) {
+  Pages p(3);
+  const std::vector<SlotId> mine{SlotId{0}, SlotId{1}};
+  ASSERT_TRUE(p.bind(kA, mine, 0));
+  p.map.cache().wrote(p.frames(mine), text(1, kTen), {0, 0, 8});
+  for (const SlotId slot : mine) p.map.release(slot);
+  ASSERT_TRUE(p.bind(kB, {SlotId{2}, SlotId{3}}, 0));
+  const std::vector<std::optional<FrameId>> none(3);
+  EXPECT_EQ(p.map.cache().match(none, 0, text(1, kTen), 10).token_count, 4u);
+  ASSERT_TRUE(p.bind(kB, {SlotId{4}}, 0));
+  EXPECT_EQ(p.map.cache().match(none, 0, text(1, kTen), 10).token_count, 0u);
+  EXPECT_FALSE(p.bind(kB, {SlotId{5}}, 0));
+  p.map.check_invariants();
+}
+
+TEST(PrefixCache, a_page_that_is_filled_token_by_token_is_found_and_a_rewritten_one_is_not) {
+  Pages p(4);
+  const std::vector<SlotId> mine{SlotId{0}, SlotId{1}};
+  ASSERT_TRUE(p.bind(kA, mine, 0));
+  for (uint32_t i = 0; i < 8; ++i)
+    p.map.cache().wrote(p.frames(mine), text(1, {kTen[i]}, i), {i, 0, 1});
+  const std::vector<std::optional<FrameId>> none(2);
+  EXPECT_EQ(p.map.cache().match(none, 0, text(1, kTen), 10).token_count, 8u);
+  // Rewritten from token 6 on: the second page is another one then.
+  ASSERT_TRUE(p.bind(kA, mine, 6));
+  EXPECT_EQ(p.map.cache().match(none, 0, text(1, kTen), 10).token_count, 4u);
+  p.map.cache().wrote(p.frames(mine), text(1, {70, 80}, 6), {6, 0, 2});
+  EXPECT_EQ(p.map.cache().match(none, 0, text(1, {1, 2, 3, 4, 5, 6, 70, 80}), 8).token_count, 8u);
+  // What begins in the middle of a page is found by what is there already.
+  ASSERT_TRUE(p.bind(kB, {SlotId{2}}, 0));
+  p.map.cache().wrote(p.frames({SlotId{2}}), text(1, {1, 2}), {0, 0, 2});
+  const Match rest =
+      p.map.cache().match(p.map.frames(std::vector{SlotId{2}}), 2, text(1, {3, 4}, 2), 2);
+  EXPECT_EQ(rest.frames, p.frames({SlotId{0}}));
+  p.map.check_invariants();
+}
+
+TEST(PrefixCache, whoever_computes_a_page_is_waited_for_until_it_gives_up) {
+  Pages p(4);
+  const std::vector<std::optional<FrameId>> none(2);
+  PrefixCache& cache = p.map.cache();
+  const auto claims = cache.claim({.who = 5, .level = 1}, none, text(1, kTen), {0, 0, 10});
+  EXPECT_EQ(claims.size(), 2u);
+  Match match = cache.match(none, 0, text(1, kTen), 10);
+  ASSERT_NE(match.awaited, kNoPrefix);
+  EXPECT_TRUE(cache.is_claimed(match.awaited, 5));
+  cache.give_up(claims);
+  match = cache.match(none, 0, text(1, kTen), 10);
+  EXPECT_EQ(match.awaited, kNoPrefix);
+  EXPECT_EQ(cache.index().size(), 1u) << "the root is left";
+  p.map.check_invariants();
+}
+
+TEST(Swap, a_page_goes_to_disk_and_comes_back_and_its_copy_stays_true_until_it_is_written) {
+  Pages p(1, 2);
+  const std::vector<SlotId> mine{SlotId{0}};
+  ASSERT_TRUE(p.bind(kA, mine, 0));
+  bool freed = false;
+  const FrameId frame = p.frames(mine)[0];
+  const auto store = p.map.store(frame, freed);
+  ASSERT_TRUE(store && !freed);
+  EXPECT_FALSE(p.bind(kB, {SlotId{1}}, 0)) << "on its way";
+  p.map.stored(frame, true);
+  EXPECT_EQ(p.map.held_count(kA), 0u);
+  ASSERT_TRUE(p.bind(kB, {SlotId{1}}, 0));
+  EXPECT_EQ(p.map.missing_count(mine, kRead), 1u);
+  p.map.release(SlotId{1});
+  ASSERT_TRUE(p.bind(kA, mine));
+  ASSERT_EQ(p.out.loads.size(), 1u);
+  EXPECT_EQ(p.out.loads[0].from, store->to);
+  EXPECT_FALSE(p.map.ready(p.frames(mine)));
+  p.map.loaded(frame, true);
+  EXPECT_TRUE(p.map.ready(p.frames(mine)));
+  EXPECT_FALSE(p.map.store(frame, freed));
+  EXPECT_TRUE(freed) << "the copy on disk is still true";
+  ASSERT_TRUE(p.bind(kA, mine, 0));
+  p.map.loaded(frame, true);
+  p.map.begin_write(p.frames(mine));
+  EXPECT_TRUE(p.map.store(frame, freed)) << "written: the copy is not true any more";
+  p.map.release(SlotId{0});
+  p.map.stored(frame, true);
+  EXPECT_EQ(p.map.frame_table().pool().taken_count(), 0u);
+  EXPECT_EQ(p.map.frame_table().swap_used(), 0u);
+  p.map.check_invariants();
+}
+
+TEST(Swap, a_failed_store_keeps_the_page_and_a_failed_load_loses_it) {
+  Pages p(1, 1);
+  const std::vector<SlotId> mine{SlotId{0}};
+  ASSERT_TRUE(p.bind(kA, mine, 0));
+  bool freed = false;
+  const FrameId frame = p.frames(mine)[0];
+  ASSERT_TRUE(p.map.store(frame, freed));
+  p.map.stored(frame, false);
+  EXPECT_TRUE(p.map.ready(p.frames(mine)));
+  EXPECT_EQ(p.map.frame_table().swap_used(), 0u);
+  ASSERT_TRUE(p.map.store(frame, freed));
+  p.map.stored(frame, true);
+  ASSERT_TRUE(p.bind(kA, mine));
+  EXPECT_FALSE(p.map.any_lost(p.frames(mine)));
+  p.map.loaded(frame, false);
+  EXPECT_TRUE(p.map.any_lost(p.frames(mine)));
+  p.map.check_invariants();
 }
 
 }  // namespace

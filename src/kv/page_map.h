@@ -7,7 +7,8 @@
 #include <vector>
 
 #include "base/strong_id.h"
-#include "kv/page_pool.h"
+#include "kv/frame_table.h"
+#include "kv/prefix_cache.h"
 #include "kv/slot_ledger.h"
 
 namespace pie::kv {
@@ -21,60 +22,108 @@ struct PageCopy {
   bool operator==(const PageCopy&) const = default;
 };
 
-/// Which physical page each slot is bound to. A slot gets its page when a pass first needs it and
-/// gives it back when the slot dies. Several slots may refer to one page (the pool counts
-/// references); a slot that is to be written gets a copy of its own first. Each owner's count is
-/// kept by owner, a shared page counting for each.
-/// Thread: engine only.
+/// What has to be done before the pages of a pass are its own.
+struct Bindings {
+  std::vector<KvPageId> fresh;   ///< to be cleared
+  std::vector<PageCopy> copies;  ///< to be made after that
+  std::vector<PageLoad> loads;   ///< to be begun
+};
+
+struct PageMapConfig {
+  uint32_t page_count = 0;
+  uint32_t page_size = 16;
+  uint32_t swap_page_count = 0;  ///< places in the swap file
+  uint64_t salt = 0;             ///< of the prefix cache
+};
+
+/// Which frame each slot refers to. A slot gets its frame when a pass first needs it and lets go of
+/// it when the slot dies. Several slots may refer to one frame; a slot that is to be written gets a
+/// copy of its own first. Each owner's count is of pages in the pool, a shared one counting for
+/// each. Thread: engine only.
 class PageMap {
  public:
-  explicit PageMap(uint32_t page_count);
+  explicit PageMap(const PageMapConfig& config);
+  PageMap(const PageMap&) = delete;
+  PageMap& operator=(const PageMap&) = delete;
 
   void pin(std::span<const SlotId> slots) { ledger_.pin(slots); }
   void unpin(std::span<const SlotId> slots);
   void release(SlotId slot);
+  void begin_turn() { frames_.begin_turn(); }
 
-  /// How many pages bind() would take from the pool.
-  uint32_t missing_count(std::span<const SlotId> slots, size_t first_written);
-  /// Binds every slot that has no page and appends the pages that were taken (to be cleared before
-  /// use) to `fresh`. Slots from index `first_written` on are to be written (each occurs once): a
-  /// page that others refer to as well is replaced by a new one, and the copy to be made appended
-  /// to `copies`. All or nothing: false when the pool has too few, and then nothing changed.
-  bool bind(InstanceId owner, std::span<const SlotId> slots, size_t first_written,
-            std::vector<KvPageId>& fresh, std::vector<PageCopy>& copies);
-  /// Makes `to`, of `owner`, refer to what `from` does: to the same page, or to none yet.
+  /// How many pages a pass needs that it has not, when it writes behind `context_len` tokens and
+  /// takes what `match` found.
+  uint32_t missing_count(std::span<const SlotId> slots, uint32_t context_len,
+                         const Match& match = {});
+  /// Lets the slots refer to what `match` found, gives a frame to every slot that has none and a
+  /// page to every frame that is on disk alone; slots that are to be written and whose frame others
+  /// refer to get a copy. All or nothing: false when the pool has too few, and then nothing
+  /// changed.
+  bool bind(InstanceId owner, std::span<const SlotId> slots, uint32_t context_len,
+            const Match& match, Bindings& out);
+  /// Makes `to`, of `owner`, refer to what `from` does: to the same frame, or to none yet.
   void share(SlotId from, InstanceId owner, SlotId to);
-  /// The page of a bound slot.
-  KvPageId page(SlotId slot) const;
+  /// Makes the slot refer to a page on disk.
+  void attach_disk_page(InstanceId owner, SlotId slot, DiskPage disk);
 
-  /// Pages bound for the instance.
+  std::optional<FrameId> frame(SlotId slot) const;
+  std::vector<std::optional<FrameId>> frames(std::span<const SlotId> slots) const;
+  const FrameTable& frame_table() const { return frames_; }
+  InstanceId owner(SlotId slot) const { return bindings_[slot.value].owner; }
+  PrefixCache& cache() { return cache_; }
+
+  /// Passes under way need the frames in the pool; and no longer.
+  void use(std::span<const FrameId> frames);
+  void unuse(std::span<const FrameId> frames);
+  /// Whether all of them are in the pool and no disk thread is at work on them.
+  bool ready(std::span<const FrameId> frames) const;
+  bool any_lost(std::span<const FrameId> frames) const;
+  /// The frames, which are ready, are about to be written: copies on disk are not true any more.
+  void begin_write(std::span<const FrameId> frames);
+
+  /// Moves a ready frame that nobody uses out of the pool: now (then `freed`), or when what it
+  /// returns is done. None and not freed: the swap file is full.
+  std::optional<PageStore> store(FrameId frame, bool& freed);
+  /// What the disk threads did. What could not be loaded is lost for all that refer to it.
+  void loaded(FrameId frame, bool ok);
+  void stored(FrameId frame, bool ok);
+
+  /// Pages of the pool that the instance refers to.
   uint32_t held_count(InstanceId owner) const;
-  /// Every instance that holds a page, with how many.
+  /// Every instance that refers to a page in the pool, with how many.
   const std::map<InstanceId, uint32_t>& holders() const { return held_; }
-  const PagePool& pool() const { return pool_; }
+  /// Pages in the pool that somebody refers to.
+  uint32_t live_count() const { return frames_.pool().taken_count() - frames_.unused_count(); }
 
   /// The slots that died since the last call: their ids may be used again.
   std::vector<SlotId> take_dead_slots() { return std::exchange(dead_, {}); }
+  std::vector<DiskPage> take_released() { return frames_.take_released(); }
 
   /// Ends the process (PIE_CHECK) when bindings, counts and pool disagree. O(pages + slots).
   void check_invariants() const;
 
  private:
   struct Binding {
-    std::optional<KvPageId> page;
+    std::optional<FrameId> frame;
     InstanceId owner;
+    uint32_t index = 0;    // in the frame's list of slots
     uint64_t counted = 0;  // the missing_count() that saw it last: a list may name a slot twice
   };
-  bool bound(SlotId slot) const;
-  bool is_shared(SlotId slot) const;
-  void attach(SlotId slot, InstanceId owner, KvPageId page);
-  void detach(SlotId slot);
   Binding& binding(SlotId slot);
+  bool is_copied(SlotId slot) const;
+  void attach(SlotId slot, InstanceId owner, FrameId frame);
+  void detach(SlotId slot);
+  void copy_for_write(SlotId slot, InstanceId owner, Bindings& out);
+  void count_page(FrameId frame, int by);
+  void count_held(InstanceId owner, int by);
   void unbind_dead();
 
-  PagePool pool_;
+  const uint32_t page_size_;
+  FrameTable frames_;
+  PrefixCache cache_;
   SlotLedger ledger_;
-  std::vector<Binding> bindings_;  // by slot
+  std::vector<Binding> bindings_;         // by slot
+  std::vector<uint64_t> frames_counted_;  // by frame, like Binding::counted
   std::map<InstanceId, uint32_t> held_;
   std::vector<SlotId> dead_;
   uint64_t count_number_ = 0;

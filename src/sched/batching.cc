@@ -6,34 +6,111 @@
 
 namespace pie::sched {
 
-bool Scheduler::admit(const Queue& q, Pass& pass, Plan& plan) {
-  if (!pages_.bind(q.instance, pass.shape.pages, first_written(pass), plan.fresh, plan.copies))
-    return false;
-  pass.pages.reserve(pass.shape.pages.size());
-  for (const kv::SlotId slot : pass.shape.pages) pass.pages.push_back(pages_.page(slot));
-  pass.admitted = true;
-  mark_use(pass, 1);
-  pass.waits = false;
+bool Scheduler::head_is_done(const Queue& q) const {
+  const auto& pass = std::get<Pass>(q.commands.front().what);
+  return pass.admitted && pass.done_tokens == pass.shape.token_count;
+}
+
+/// What was computed of the pass already, unless passes under way use the slots that would come to
+/// refer to that.
+kv::Match Scheduler::find_prefix(const Pass& pass) const {
+  const PassShape& shape = pass.shape;
+  if (!shape.content.is_known() || shape.pages.empty()) return {};
+  if (!fills_page(shape.context_len, shape.must_compute)) return {};
+  kv::Match match = pages_.cache().match(pages_.frames(shape.pages), shape.context_len,
+                                         shape.content, shape.must_compute);
+  for (size_t i = 0; i < match.frames.size(); ++i) {
+    const uint32_t slot = shape.pages[match.first + i].value;
+    if (slot < use_.size() && use_[slot].reads > 0) return {};
+  }
+  return match;
+}
+
+/// Whether somebody whom it may wait for is computing pages that the pass can use.
+bool Scheduler::still_awaits(const Queue& q, Pass& pass, const kv::Match& match) const {
+  pass.awaited = {};
+  if (match.awaited == kv::kNoPrefix) return false;
+  const kv::Claim& claim = pages_.cache().claim_of(match.awaited);
+  if (claim.level < static_cast<uint8_t>(q.level)) return false;
+  pass.awaited = {match.awaited, claim.who};
   return true;
 }
 
-void Scheduler::admit_in_line(Plan& plan) {
-  line_blocked_ = false;
-  for (const auto& [age, q] : active_) {
-    auto* pass = std::get_if<Pass>(&q->commands.front().what);
-    if (pass == nullptr || pass->admitted) continue;
-    pass->waits =
-        line_blocked_ && pages_.missing_count(pass->shape.pages, first_written(*pass)) > 0;
-    if (!pass->waits) pass->waits = !admit(*q, *pass, plan);
-    line_blocked_ = line_blocked_ || pass->waits;
+Scheduler::Got Scheduler::bind(const Queue& q, Command& command, Plan& plan, bool in_line) {
+  auto& pass = std::get<Pass>(command.what);
+  const auto& [page, computer] = pass.awaited;
+  if (page != kv::kNoPrefix && pages_.cache().is_claimed(page, computer)) return Got::kAwaits;
+  const kv::Match match = find_prefix(pass);
+  if (still_awaits(q, pass, match)) return Got::kAwaits;
+  const uint32_t context = pass.shape.context_len + match.token_count;
+  const uint32_t missing = pages_.missing_count(pass.shape.pages, context, match);
+  const bool must_wait = in_line && line_blocked_ && missing > 0;
+  if (must_wait || !pages_.bind(q.instance, pass.shape.pages, context, match, plan.bindings)) {
+    if (in_line && !line_blocked_) line_needs_ = missing, line_first_ = q.instance;
+    return Got::kMustWait;
   }
+  for (const kv::SlotId slot : pass.shape.pages) pass.frames.push_back(*pages_.frame(slot));
+  pages_.use(pass.frames);
+  pass.bound = true;
+  pass.done_tokens = pass.found_tokens = match.token_count;
+  mark_use(pass, 1);
+  if (match.token_count > 0) plan.hits.push_back({q.instance, match.token_count});
+  if (pass.shape.content.is_known() && !pass.frames.empty() &&
+      fills_page(context, pass.shape.token_count - match.token_count)) {
+    pass.claims = pages_.cache().claim(
+        {command.id.value, static_cast<uint8_t>(q.level)}, pages_.frames(pass.shape.pages),
+        pass.shape.content,
+        {context, match.token_count, pass.shape.token_count - match.token_count});
+  }
+  admit_when_ready(pass);
+  return Got::kPages;
+}
+
+void Scheduler::admit_when_ready(Pass& pass) {
+  if (!pages_.ready(pass.frames) || pages_.any_lost(pass.frames)) return;
+  pass.admitted = true;
+  pass.pages.reserve(pass.frames.size());
+  for (const kv::FrameId frame : pass.frames)
+    pass.pages.push_back(*pages_.frame_table()[frame].page);
+  if (!pass.frames.empty()) pages_.begin_write(std::span(pass.frames).subspan(first_written(pass)));
+}
+
+/// Returns whether a pass is done by that: all of it was computed before.
+bool Scheduler::admit_in_line(Plan& plan) {
+  line_blocked_ = false;
+  line_needs_ = 0;
+  bool any_done = false;
+  std::vector<Queue*> lost;
+  for (const auto& [age, q] : active_) {
+    Command& head = q->commands.front();
+    auto* pass = std::get_if<Pass>(&head.what);
+    if (pass == nullptr || pass->admitted) continue;
+    pass->waits = false;
+    if (pass->bound) {
+      admit_when_ready(*pass);
+    } else {
+      pass->waits = bind(*q, head, plan, true) == Got::kMustWait;
+    }
+    line_blocked_ = line_blocked_ || pass->waits;
+    if (pass->bound && !pass->admitted && pages_.any_lost(pass->frames)) lost.push_back(q);
+    any_done = any_done || head_is_done(*q);
+  }
+  for (Queue* q : lost) {
+    plan.lost.push_back(q->commands.front().id);
+    end_pass(*q, 0);
+    if (q->commands.empty()) active_.erase({q->instance, q->id});
+  }
+  return any_done || !lost.empty();
 }
 
 /// When nobody in line can go on: the oldest one whose pages are there all the same.
 bool Scheduler::admit_out_of_line(Plan& plan) {
   for (const auto& [age, q] : active_) {
-    auto* pass = std::get_if<Pass>(&q->commands.front().what);
-    if (pass != nullptr && pass->waits && admit(*q, *pass, plan)) return true;
+    Command& head = q->commands.front();
+    auto* pass = std::get_if<Pass>(&head.what);
+    if (pass == nullptr || !pass->waits || bind(*q, head, plan, false) != Got::kPages) continue;
+    pass->waits = false;
+    return true;
   }
   return false;
 }
@@ -55,7 +132,7 @@ void Scheduler::choose(Plan& plan) {
   std::vector<Candidate> candidates;
   for (const auto& [age, q] : active_) {
     const auto* pass = std::get_if<Pass>(&q->commands.front().what);
-    if (pass != nullptr && pass->admitted) candidates.push_back({q});
+    if (pass != nullptr && pass->admitted && !head_is_done(*q)) candidates.push_back({q});
   }
   std::sort(candidates.begin(), candidates.end(), [&](const Candidate& a, const Candidate& b) {
     return goes_before(*a.queue, *b.queue);
@@ -86,14 +163,12 @@ bool Scheduler::add_chunk(Candidate& candidate, uint32_t& budget, Plan& plan) {
   if (follows) {
     const auto& before = std::get<Pass>(q.commands[candidate.next - 1].what);
     if (pass->shape.after_earlier_only || before.shape.after_earlier_only) return false;
-    if (!pass->admitted) {
-      if (line_blocked_ && pages_.missing_count(pass->shape.pages, first_written(*pass)) > 0)
-        return false;
-      if (!admit(q, *pass, plan)) return false;
-    }
+    if (!pass->bound && bind(q, command, plan, true) != Got::kPages) return false;
+    if (!pass->admitted) return false;
   }
   const uint32_t left = pass->shape.token_count - pass->done_tokens;
   const uint32_t count = std::min(left, budget);
+  if (count == 0) return false;  // done, as soon as it is the first
   if (pass->pages.empty() && count < left) return false;
 
   const uint32_t context = pass->shape.context_len + pass->done_tokens;
@@ -120,11 +195,13 @@ bool Scheduler::add_chunk(Candidate& candidate, uint32_t& budget, Plan& plan) {
   return true;
 }
 
+/// Who can do nothing until others free pages (or make an export, which may wait for pages).
 std::set<InstanceId> Scheduler::waiting_instances() const {
   std::set<InstanceId> waiting;
   for (const auto& [age, q] : active_) {
     const auto* pass = std::get_if<Pass>(&q->commands.front().what);
-    if (pass != nullptr && pass->waits) waiting.insert(age.first);
+    const bool shares = std::holds_alternative<Share>(q->commands.front().what);
+    if (shares || (pass != nullptr && pass->waits)) waiting.insert(age.first);
   }
   return waiting;
 }
@@ -132,7 +209,7 @@ std::set<InstanceId> Scheduler::waiting_instances() const {
 /// Pages come free only through instances that do something else than wait in line.
 bool Scheduler::is_stuck() const {
   const std::set<InstanceId> waiting = waiting_instances();
-  if (waiting.empty()) return false;
+  if (!line_blocked_) return false;
   const auto& holders = pages_.holders();
   return std::all_of(holders.begin(), holders.end(),
                      [&](const auto& holder) { return waiting.contains(holder.first); });

@@ -22,6 +22,9 @@ struct PassShape {
   std::vector<kv::SlotId> pages;    ///< the whole sequence; empty = no cache, never split
   bool after_earlier_only = false;  ///< reads or writes something besides pages, so it never shares
                                     ///< a step with another pass of its queue
+  kv::PassContent content;          ///< what it writes, where that may be shared
+  uint32_t must_compute = 0;        ///< the first token that something is asked of; `token_count`
+                                    ///< when nothing is
 };
 
 /// Tokens [first_token, first_token + token_count) of a pass, to be computed in one step.
@@ -44,15 +47,28 @@ struct ShareShape {
   uint64_t needs = 0;  ///< number of the export that must have been made before; 0: none
 };
 
+/// Tokens of a pass that need not be computed.
+struct PrefixHit {
+  InstanceId instance;
+  uint32_t token_count = 0;
+};
+
 /// What one turn of the step loop has to do.
 struct Plan {
-  std::vector<CommandId> completed;  ///< commands without computation that have taken effect
-  std::vector<KvPageId> fresh;       ///< pages to be cleared before the step
-  std::vector<kv::PageCopy> copies;  ///< pages to be copied before the step, after clearing
+  std::vector<CommandId> completed;  ///< commands that have taken effect without computation
+  kv::Bindings bindings;             ///< to be carried out before the step
   std::vector<Chunk> chunks;         ///< the step; at most one chunk of a pass
+  std::vector<PrefixHit> hits;       ///< passes that found computed pages
+  std::vector<CommandId> lost;       ///< passes that ended because the disk lost pages of theirs
   bool waiting = false;              ///< there is no step because all that could run wait for pages
   bool stuck = false;  ///< passes wait for pages and every instance that holds any waits as well:
-                       ///< nothing will ever free enough
+                       ///< only what make_room() finds can free enough
+};
+
+/// What make_room() found.
+struct Room {
+  std::vector<kv::PageStore> stores;  ///< to be begun
+  uint32_t freed = 0;                 ///< pages that are free now
 };
 
 }  // namespace pie::sched

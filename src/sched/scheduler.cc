@@ -7,7 +7,7 @@
 namespace pie::sched {
 
 Scheduler::Scheduler(const SchedulerConfig& config, kv::PageMap& pages)
-    : config_(config), pages_(pages), step_pages_(pages.pool().capacity()) {
+    : config_(config), pages_(pages), step_pages_(pages.frame_table().pool().capacity()) {
   PIE_CHECK(config.step_tokens_max > 0);
   PIE_CHECK(config.page_size > 0);
 }
@@ -86,8 +86,14 @@ void Scheduler::mark_use(const Pass& pass, int by) {
 }
 
 void Scheduler::drain(Queue& q, std::vector<CommandId>& completed) {
-  while (!q.commands.empty() && !std::holds_alternative<Pass>(q.commands.front().what)) {
+  while (!q.commands.empty()) {
     Command& head = q.commands.front();
+    if (std::holds_alternative<Pass>(head.what)) {
+      if (!head_is_done(q)) return;
+      completed.push_back(head.id);
+      end_pass(q, 0);
+      continue;
+    }
     if (const auto* sharing = std::get_if<Share>(&head.what)) {
       if (!can_share(sharing->shape)) return;
       share(sharing->shape);
@@ -104,7 +110,11 @@ void Scheduler::drain(Queue& q, std::vector<CommandId>& completed) {
 void Scheduler::end_pass(Queue& q, size_t index) {
   const auto at = q.commands.begin() + static_cast<ptrdiff_t>(index);
   const Pass& pass = std::get<Pass>(at->what);
-  if (pass.admitted) mark_use(pass, -1);
+  if (pass.bound) {
+    mark_use(pass, -1);
+    pages_.unuse(pass.frames);
+    pages_.cache().give_up(pass.claims);
+  }
   pages_.unpin(pass.shape.pages);
   q.commands.erase(at);
   --pending_;
@@ -112,16 +122,19 @@ void Scheduler::end_pass(Queue& q, size_t index) {
 
 Plan Scheduler::plan(Line line) {
   Plan plan;
-  for (auto at = active_.begin(); at != active_.end();) {
-    Queue& q = *at->second;
-    drain(q, plan.completed);
-    at = q.commands.empty() ? active_.erase(at) : std::next(at);
-  }
+  pages_.begin_turn();
+  do {
+    for (auto at = active_.begin(); at != active_.end();) {
+      Queue& q = *at->second;
+      drain(q, plan.completed);
+      at = q.commands.empty() ? active_.erase(at) : std::next(at);
+    }
+  } while (admit_in_line(plan));
   if (active_.empty()) return plan;
   step_pages_.begin_step();
-  admit_in_line(plan);
   choose(plan);
-  if (!plan.chunks.empty() || !plan.completed.empty()) return plan;
+  if (!plan.chunks.empty() || !plan.completed.empty() || !plan.lost.empty()) return plan;
+  if (pages_.frame_table().io_count() > 0) return plan;
   plan.waiting = true;  // whoever was admitted would be in the step
   if (line == Line::kMayOvertake) {
     if (admit_out_of_line(plan)) choose(plan);
@@ -130,7 +143,7 @@ Plan Scheduler::plan(Line line) {
   return plan;
 }
 
-void Scheduler::finish(const Plan& plan) {
+void Scheduler::finish(const Plan& plan, bool ok) {
   for (const Chunk& chunk : plan.chunks) {
     // A chunk's queue is among the active ones; few commands precede it there.
     for (const QueueId id : by_instance_.at(chunk.instance)) {
@@ -138,7 +151,15 @@ void Scheduler::finish(const Plan& plan) {
       const auto at = std::find_if(q.commands.begin(), q.commands.end(),
                                    [&](const Command& c) { return c.id == chunk.pass; });
       if (at == q.commands.end()) continue;
-      std::get<Pass>(at->what).done_tokens += chunk.token_count;
+      auto& pass = std::get<Pass>(at->what);
+      pass.done_tokens += chunk.token_count;
+      const auto frames = std::span(pass.frames).first(chunk.pages.size());
+      if (ok && !frames.empty()) {
+        pages_.cache().wrote(frames, pass.shape.content,
+                             {chunk.context_len, chunk.first_token, chunk.token_count});
+      }
+      for (size_t i = chunk.context_len / config_.page_size; !ok && i < frames.size(); ++i)
+        pages_.cache().begin_write(frames[i], 0);
       if (chunk.last) end_pass(q, static_cast<size_t>(at - q.commands.begin()));
       if (q.commands.empty()) active_.erase({q.instance, q.id});
       break;
@@ -206,13 +227,14 @@ void Scheduler::check_invariants() const {
     for (const Command& command : q.commands) {
       const auto* pass = std::get_if<Pass>(&command.what);
       if (pass == nullptr) continue;
-      PIE_CHECK(pass->done_tokens < pass->shape.token_count);
-      PIE_CHECK(pass->done_tokens == 0 || pass->admitted);
+      PIE_CHECK(pass->done_tokens <= pass->shape.token_count);
+      PIE_CHECK(pass->done_tokens == 0 || pass->bound);
+      PIE_CHECK(pass->bound || pass->claims.empty());
       if (!pass->admitted) continue;
       PIE_CHECK(pass->pages.size() == pass->shape.pages.size());
-      for (size_t i = 0; i < pass->pages.size(); ++i) {
-        PIE_CHECK(pages_.page(pass->shape.pages[i]) == pass->pages[i]);
-      }
+      PIE_CHECK(pages_.ready(pass->frames));
+      for (size_t i = 0; i < pass->pages.size(); ++i)
+        PIE_CHECK(pages_.frame_table()[pass->frames[i]].page == pass->pages[i]);
     }
   }
   PIE_CHECK(pending == pending_);

@@ -33,7 +33,8 @@ enum class Line : uint8_t { kInOrder, kMayOvertake };
 /// level first, then short before long, then oldest instance first; what is left of the token
 /// budget goes to further passes of the same queues. Two passes never share a step when one writes
 /// a page that the other one touches. Passes that need pages get them in line, oldest instance
-/// first.
+/// first. Whole pages at the beginning of a pass that somebody of its domain has computed are not
+/// computed again, and when somebody is at it, the pass waits for them.
 ///
 /// No threads, no clock: a turn is plan(), execution by the caller, finish(). Commands come between
 /// turns only. The page map outlives the scheduler.
@@ -57,10 +58,19 @@ class Scheduler {
   /// The next step. Nothing in `chunks` and `completed`: nothing to do until a command comes, or,
   /// when passes wait for pages, until the caller lets them overtake.
   Plan plan(Line line);
-  /// The step that plan() returned was executed (or failed: its passes are done all the same).
-  void finish(const Plan& plan);
+  /// The step that plan() returned was executed, or failed: its passes are done all the same.
+  void finish(const Plan& plan, bool ok = true);
   /// Ends a pass before its time, e.g. after a failed step; what follows in its queue goes on.
   void drop_pass(CommandId pass);
+
+  /// Moves cold pages out of the pool: of instances that are paused (waiting for something that is
+  /// not this engine), the coldest first; and, when somebody waits in line, of those behind the
+  /// first one, the youngest first. As many as the first one in line needs, or as keep a few free.
+  Room make_room(const std::set<InstanceId>& paused);
+
+  /// Whether the first one in line lacks pages that are not on their way; whether few are free.
+  bool pages_are_needed() const;
+  bool pages_are_short() const;
 
   /// When stuck: drops the first pass of the youngest instance that waits and holds pages.
   std::optional<CommandId> evict_youngest();
@@ -78,10 +88,16 @@ class Scheduler {
   struct Pass {
     PassShape shape;
     uint32_t done_tokens = 0;
-    std::vector<KvPageId> pages;  // bound, in the order of shape.pages; filled at admission
-    bool admitted = false;
-    bool waits = false;  // for pages
+    uint32_t found_tokens = 0;        // of these, not computed by itself
+    std::vector<kv::FrameId> frames;  // in the order of shape.pages; from when it is bound
+    std::vector<KvPageId> pages;      // likewise; from when it is admitted
+    std::vector<kv::PrefixId> claims;
+    std::pair<kv::PrefixId, uint64_t> awaited;  // a page, and who computes it
+    bool bound = false;     // it has its pages, though some may be on their way from the disk
+    bool admitted = false;  // they are there
+    bool waits = false;     // for pages
   };
+  enum class Got { kPages, kMustWait, kAwaits };
   struct Deallocate {
     std::vector<kv::SlotId> slots;
   };
@@ -114,11 +130,19 @@ class Scheduler {
   /// Counts an admitted pass's slots as in use (by = 1), or no longer (-1).
   void mark_use(const Pass& pass, int by);
   size_t first_written(const Pass& pass) const {
-    return pass.shape.context_len / config_.page_size;
+    return (pass.shape.context_len + pass.found_tokens) / config_.page_size;
+  }
+  /// Whether so many tokens behind `context_len` fill a page.
+  bool fills_page(uint32_t context_len, uint32_t token_count) const {
+    return context_len % config_.page_size + uint64_t{token_count} >= config_.page_size;
   }
   void end_pass(Queue& queue, size_t index);
-  bool admit(const Queue& queue, Pass& pass, Plan& plan);
-  void admit_in_line(Plan& plan);
+  kv::Match find_prefix(const Pass& pass) const;
+  bool still_awaits(const Queue& queue, Pass& pass, const kv::Match& match) const;
+  Got bind(const Queue& queue, Command& command, Plan& plan, bool in_line);
+  void admit_when_ready(Pass& pass);
+  bool admit_in_line(Plan& plan);
+  bool head_is_done(const Queue& queue) const;
   bool admit_out_of_line(Plan& plan);
   void choose(Plan& plan);
   bool add_chunk(Candidate& candidate, uint32_t& budget, Plan& plan);
@@ -140,6 +164,8 @@ class Scheduler {
   std::map<InstanceId, std::vector<QueueId>> by_instance_;
   std::map<Age, Queue*> active_;  // queues that have commands, oldest instance first
   bool line_blocked_ = false;     // somebody waits for pages: nobody younger takes any
+  uint32_t line_needs_ = 0;       // pages that the first one in line needs
+  InstanceId line_first_;         // and who that is
   uint32_t pending_ = 0;
 };
 

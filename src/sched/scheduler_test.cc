@@ -12,7 +12,7 @@ using kv::SlotId;
 /// A scheduler over a pool, with shorthand for commands. Pages are slots, 4 tokens each.
 struct Fixture {
   explicit Fixture(uint32_t page_count, uint32_t budget = 8)
-      : map(page_count),
+      : map({page_count, 4, 0, 1}),
         scheduler({.step_tokens_max = budget, .page_size = 4, .short_pass_tokens_max = 2}, map) {}
 
   void open(uint32_t queue, uint64_t instance) {
@@ -62,10 +62,10 @@ TEST(Scheduler, commands_of_a_queue_take_effect_in_order) {
   EXPECT_TRUE(f.last.completed.empty()) << "the marker waits for the pass";
   EXPECT_EQ(f.step(), "12:1");
   EXPECT_EQ(f.last.completed, std::vector{CommandId{11}});
-  EXPECT_EQ(f.map.pool().live_count(), 1u);
+  EXPECT_EQ(f.map.live_count(), 1u);
   EXPECT_EQ(f.step(), "");
   EXPECT_EQ(f.last.completed, std::vector{CommandId{13}});
-  EXPECT_EQ(f.map.pool().live_count(), 0u);
+  EXPECT_EQ(f.map.live_count(), 0u);
   EXPECT_EQ(f.scheduler.pending_count(), 0u);
 }
 
@@ -91,10 +91,10 @@ TEST(Scheduler, fresh_pages_are_named_once_for_clearing) {
   f.open(1, 1);
   f.pass(1, 10, 6, {0, 1});
   f.step();
-  EXPECT_EQ(f.last.fresh.size(), 2u);
+  EXPECT_EQ(f.last.bindings.fresh.size(), 2u);
   f.pass(1, 11, 1, {0, 1, 2});
   f.step();
-  EXPECT_EQ(f.last.fresh.size(), 1u);
+  EXPECT_EQ(f.last.bindings.fresh.size(), 1u);
 }
 
 TEST(Scheduler, higher_levels_first_and_low_ones_do_not_starve) {
@@ -243,7 +243,7 @@ TEST(Scheduler, close_drops_what_is_pending_and_spares_the_others) {
             (std::vector{CommandId{10}, CommandId{11}, CommandId{12}}));
   for (const uint32_t slot : {0, 1, 2}) f.map.release(SlotId{slot});
   f.scheduler.check_invariants();
-  EXPECT_EQ(f.map.pool().live_count(), 0u);
+  EXPECT_EQ(f.map.live_count(), 0u);
   EXPECT_EQ(f.step(), "30:1");
 }
 

@@ -30,7 +30,7 @@ class Simulation {
  public:
   explicit Simulation(uint64_t seed)
       : random_(seed),
-        map_(kPageCount),
+        map_({kPageCount, kPageSize, 0, seed}),
         scheduler_({.step_tokens_max = kBudget, .page_size = kPageSize}, map_) {}
 
   void run(uint64_t steps) {
@@ -40,7 +40,7 @@ class Simulation {
       if (testing::Test::HasFatalFailure()) return;
     }
     while (!programs_.empty()) close(programs_.begin()->first);
-    EXPECT_EQ(map_.pool().live_count(), 0u) << "everything is free at the end";
+    EXPECT_EQ(map_.live_count(), 0u) << "everything is free at the end";
     source_.give_back(map_.take_dead_slots());
     EXPECT_EQ(source_.taken_count(), 0u);
   }
@@ -154,7 +154,7 @@ class Simulation {
     scheduler_.check_invariants();
     uint32_t held = 0;
     for (const auto& [owner, count] : map_.holders()) held += count;
-    ASSERT_EQ(held, map_.pool().live_count());
+    ASSERT_EQ(held, map_.live_count());
   }
 
   void check_chunks(const Plan& plan) {

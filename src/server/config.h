@@ -76,7 +76,10 @@ struct Config {
   uint32_t worker_threads = 0;  ///< of programs; 0 = as many as cores, at most 8
   uint32_t kv_pages = 0;        ///< of the pool; 0 = by the machine's memory
   uint32_t step_tokens_max = 512;
-  uint64_t seed = 0;  ///< of the samplers; 0 = from the machine's random source
+  bool prefix_cache = true;          ///< what was computed of a text is not computed again
+  bool prefix_cache_shared = false;  ///< nor for another user
+  uint64_t swap_bytes_max = 0;       ///< KV pages on disk; 0 = by the free disk space
+  uint64_t seed = 0;                 ///< of the samplers; 0 = from the machine's random source
   Limits limits;
   ClientSettings client;
 };

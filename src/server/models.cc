@@ -54,7 +54,12 @@ Result<std::unique_ptr<engine::Engine>> open_engine(const Config& config, const 
   log::info("model {}: {}, {} executor, {} KV pages", model->info().id, model->info().description,
             kind, pool.page_count);
   return engine::Engine::create(std::move(model), std::move(executor),
-                                {.step_tokens_max = config.step_tokens_max, .seed = config.seed});
+                                {.step_tokens_max = config.step_tokens_max,
+                                 .seed = config.seed,
+                                 .prefix_cache = config.prefix_cache,
+                                 .prefix_cache_shared = config.prefix_cache_shared,
+                                 .swap_folder = config.home / "run" / "swap",
+                                 .swap_bytes_max = config.swap_bytes_max});
 }
 
 Error twice(const std::string& name) {

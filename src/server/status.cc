@@ -36,8 +36,13 @@ StatusReport::Lines StatusReport::lines(const std::string& user) const {
           std::to_string(model < counts.size() ? counts[model] : 0));
     add("model.throughput.tokens_per_second", fmt::format("{:.2f}", stats.tokens_per_second));
     add("model.latency.avg_ms", fmt::format("{:.3f}", stats.step_ms_mean));
-    add("prefix_cache.hits", "0");
-    add("prefix_cache.tokens_saved", "0");
+    add("prefix_cache.hits", std::to_string(stats.prefix_hits));
+    add("prefix_cache.tokens_saved", std::to_string(stats.prefix_tokens_saved));
+    add("prefix_cache.kv_pages", std::to_string(stats.kv_pages_cached));
+    add("swap.kv_page.capacity", std::to_string(stats.swap_pages_capacity));
+    add("swap.kv_page.used", std::to_string(stats.swap_pages_used));
+    add("swap.kv_page.stored", std::to_string(stats.swap_pages_stored));
+    add("swap.kv_page.loaded", std::to_string(stats.swap_pages_loaded));
   }
   return all;
 }
