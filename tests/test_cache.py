@@ -148,3 +148,43 @@ def test_agents_that_pause_outnumber_the_pages_and_none_dies(tmp_path: Path) -> 
     # The same tokens but where two are as likely as each other (see docs/NUMERICS.md).
     same = sum(a == b for a, b in zip(*results, strict=True))
     assert same >= agents * 3 // 4, results
+
+
+def test_a_snapshot_survives_kill_9_and_another_user_does_not_see_it(tmp_path: Path) -> None:
+    async def save(server: Server) -> list[str]:
+        async with Peer(server.url, username="ann") as peer:
+            program = await peer.upload_file(INFERLETS / "agent.wasm")
+            expected = await completed(peer, await agent(peer, program, context=100))
+            saved = await peer.launch(program, ["--context=99", "--save=mine"])
+            assert await completed(peer, saved) == ["saved"]
+            brief = await peer.launch(program, ["--context=40", "--save=brief", "--ttl=1"])
+            assert await completed(peer, brief) == ["saved"]
+            return expected
+
+    async def load(server: Server, expected: list[str]) -> None:
+        async with (
+            Peer(server.url, username="ann") as ann,
+            Peer(server.url, username="bob") as bob,
+        ):
+            program = await ann.upload_file(INFERLETS / "agent.wasm")
+            await bob.upload_file(INFERLETS / "agent.wasm")
+            # It goes on as one does that was not saved.
+            before = (await status(ann))["swap.kv_page.loaded"]
+            loaded = await ann.launch(program, ["--load=mine", "--from=99", "--context=1"])
+            assert await completed(ann, loaded) == expected
+            assert (await status(ann))["swap.kv_page.loaded"] - before == 7
+            theirs = await bob.final(await bob.launch(program, ["--load=mine"]))
+            assert theirs["event"] != COMPLETED and "got the name 'mine'" in theirs["message"]
+            await asyncio.sleep(1.1)  # the other one's time to live
+            names = await ann.final(await ann.launch(program, ["--list"]))
+            assert names["message"] == "mine:99 "
+            removed = await ann.final(await ann.launch(program, ["--remove=mine"]))
+            assert removed["message"] == "removed"
+            names = await ann.final(await ann.launch(program, ["--list"]))
+            assert names["message"] == ""
+
+    with serving(tmp_path) as server:
+        expected = asyncio.run(save(server))
+        server.kill()
+        server.start()
+        asyncio.run(load(server, expected))

@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "engine/engine_impl.h"
 #include "engine/front.h"
+#include "engine/snapshot_store.h"
 #include "engine/step_loop.h"
 
 namespace pie::engine {
@@ -21,8 +22,12 @@ class EngineImpl final : public Engine {
              const Clock& clock)
       : model_(std::move(model)),
         page_size_(limits.page_size),
-        front_(limits, config),
-        loop_(front_, std::move(executor), limits, config, seed, clock),
+        snapshots_(config.snapshot_folder.empty()
+                       ? nullptr
+                       : std::make_unique<SnapshotStore>(config.snapshot_folder,
+                                                         config.snapshot_user_bytes_max)),
+        front_(limits, config, snapshots_.get()),
+        loop_(front_, snapshots_.get(), std::move(executor), limits, config, seed, clock),
         thread_([this] { loop_.run(); }) {}
 
   ~EngineImpl() override {
@@ -67,6 +72,18 @@ class EngineImpl final : public Engine {
   Result<std::vector<ExportedName>> exported(QueueId queue, uint32_t resource_type) override {
     return front_.exported(queue, resource_type);
   }
+  Result<void> save_snapshot(QueueId queue, SnapshotRequest request, SnapshotSaved done) override {
+    return front_.save_snapshot(queue, std::move(request), std::move(done));
+  }
+  Result<void> load_snapshot(QueueId queue, const std::string& name, SnapshotLoaded done) override {
+    return front_.load_snapshot(queue, name, std::move(done));
+  }
+  Result<std::vector<SnapshotInfo>> list_snapshots(QueueId queue) override {
+    return front_.list_snapshots(queue);
+  }
+  Result<void> remove_snapshot(QueueId queue, const std::string& name) override {
+    return front_.remove_snapshot(queue, name);
+  }
   Result<void> submit(QueueId queue, ForwardPass pass, ForwardCallback done) override {
     return front_.submit(queue, std::move(pass), std::move(done));
   }
@@ -84,6 +101,7 @@ class EngineImpl final : public Engine {
  private:
   const std::shared_ptr<const model::Model> model_;
   const uint32_t page_size_;
+  const std::unique_ptr<SnapshotStore> snapshots_;  // null: none are kept
   Front front_;
   StepLoop loop_;
   std::thread thread_;  // last: starts when everything it uses is there

@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "base/strong_id.h"
 #include "engine/command.h"
+#include "engine/snapshot.h"
 #include "exec/executor.h"
 #include "model/model.h"
 
@@ -22,9 +23,11 @@ struct EngineConfig {
                                    ///< got a result and may submit again
   uint64_t seed = 0;               ///< of the samplers; 0 = from the machine's random source
   bool prefix_cache = true;        ///< what was computed of a text is not computed again
-  bool prefix_cache_shared = false;   ///< nor for another user
-  std::filesystem::path swap_folder;  ///< where pages go when the pool is short; empty: nowhere
-  uint64_t swap_bytes_max = 0;        ///< 0: by the free disk space
+  bool prefix_cache_shared = false;       ///< nor for another user
+  std::filesystem::path swap_folder;      ///< where pages go when the pool is short; empty: nowhere
+  uint64_t swap_bytes_max = 0;            ///< 0: by the free disk space
+  std::filesystem::path snapshot_folder;  ///< where named contexts are kept; empty: nowhere
+  uint64_t snapshot_user_bytes_max = 4ULL << 30;  ///< of one user
 };
 
 struct InstanceOptions {
@@ -124,6 +127,19 @@ class Engine {
                                         const std::string& name) = 0;
   /// What import_resources() finds, by name.
   virtual Result<std::vector<ExportedName>> exported(QueueId queue, uint32_t resource_type) = 0;
+
+  /// Keeps what the pages hold when the queue gets there under a name of the instance's user, in
+  /// place of what had that name. `done` comes when it is on the disk, or with what went wrong
+  /// (kResourceExhausted: no room). What is wrong with the request is returned at once.
+  virtual Result<void> save_snapshot(QueueId queue, SnapshotRequest request,
+                                     SnapshotSaved done) = 0;
+  /// New pointers to what was saved; their pages come to the pool when a pass needs them. kNotFound
+  /// at once; by `done` kCorrupt, kFailedPrecondition (of another model or layout) and limits.
+  virtual Result<void> load_snapshot(QueueId queue, const std::string& name,
+                                     SnapshotLoaded done) = 0;
+  virtual Result<std::vector<SnapshotInfo>> list_snapshots(QueueId queue) = 0;
+  /// kNotFound. Who has loaded it keeps its pages.
+  virtual Result<void> remove_snapshot(QueueId queue, const std::string& name) = 0;
 
   /// Appends a pass. `done` is called also when the pass asks for no output.
   virtual Result<void> submit(QueueId queue, ForwardPass pass, ForwardCallback done) = 0;

@@ -15,8 +15,9 @@ Error unmapped(std::string_view call, std::string_view kind, uint32_t pointer) {
 
 }  // namespace
 
-Front::Front(const EngineLimits& limits, const EngineConfig& config)
+Front::Front(const EngineLimits& limits, const EngineConfig& config, SnapshotStore* snapshots)
     : limits_(limits),
+      snapshots_(snapshots),
       prefix_cache_(config.prefix_cache),
       prefix_cache_shared_(config.prefix_cache_shared) {
   stats_.kv_pages_capacity = limits.page_count;

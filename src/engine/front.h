@@ -20,6 +20,8 @@
 
 namespace pie::engine {
 
+class SnapshotStore;
+
 /// Embedding slots of all instances and of one: a program cannot fill the memory through them.
 constexpr uint32_t kEmbeddingsCapacity = 16384;
 constexpr uint32_t kEmbeddingsPerInstance = 1024;
@@ -43,7 +45,8 @@ struct Settlement {
 /// or until it is closed.
 class Front {
  public:
-  Front(const EngineLimits& limits, const EngineConfig& config);
+  /// `snapshots` may be null.
+  Front(const EngineLimits& limits, const EngineConfig& config, SnapshotStore* snapshots);
 
   // From any thread; contracts in engine.h.
   void open_instance(InstanceId instance, const InstanceOptions& options);
@@ -60,6 +63,10 @@ class Front {
                                                  const std::string& name);
   Result<void> release_exported(QueueId queue, uint32_t resource_type, const std::string& name);
   Result<std::vector<ExportedName>> exported(QueueId queue, uint32_t resource_type);
+  Result<void> save_snapshot(QueueId queue, SnapshotRequest request, SnapshotSaved done);
+  Result<void> load_snapshot(QueueId queue, const std::string& name, SnapshotLoaded done);
+  Result<std::vector<SnapshotInfo>> list_snapshots(QueueId queue);
+  Result<void> remove_snapshot(QueueId queue, const std::string& name);
   Result<void> submit(QueueId queue, ForwardPass pass, ForwardCallback done);
   void synchronize(QueueId queue, std::function<void(bool)> done);
   uint32_t kv_pages_used(InstanceId instance) const;
@@ -83,8 +90,17 @@ class Front {
   /// The instances that wait for something that is not this engine. From now on (`wakes`), or no
   /// longer, one more of them is as good as a message for wait().
   std::set<InstanceId> paused(bool wakes);
-  /// From the disk thread.
+  /// Pointers of the queue's instance to `count` fresh slots.
+  struct Mapped {
+    std::vector<uint32_t> pointers;
+    std::vector<kv::SlotId> slots;
+  };
+  Result<Mapped> map_snapshot(QueueId queue, uint64_t count);
+
+  // From the disk thread.
   void page_moved(PageMoved message);
+  /// `call` is called on the engine thread.
+  void notify(std::function<void()> call);
 
  private:
   struct Instance {
@@ -132,6 +148,7 @@ class Front {
   void forget(InstanceId instance, uint32_t count);
 
   const EngineLimits limits_;
+  SnapshotStore* const snapshots_;
   mutable std::mutex mutex_;
   std::condition_variable wake_;  // of the engine thread, which alone waits
   enum class Waiting { kNo, kMessage, kGather } waiting_ = Waiting::kNo;

@@ -92,6 +92,11 @@ void Front::page_moved(PageMoved message) {
   post(message);
 }
 
+void Front::notify(std::function<void()> call) {
+  const std::lock_guard lock(mutex_);
+  post(Notify{std::move(call)});
+}
+
 PrefixSavings Front::prefix_savings(InstanceId instance) const {
   const std::lock_guard lock(mutex_);
   const auto at = instances_.find(instance);

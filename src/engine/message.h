@@ -1,12 +1,16 @@
 #pragma once
+#include <filesystem>
 #include <functional>
 #include <memory>
+#include <string>
 #include <variant>
 #include <vector>
 
+#include "base/quota.h"
 #include "base/strong_id.h"
 #include "engine/command.h"
 #include "engine/pending_pass.h"
+#include "engine/snapshot.h"
 #include "sched/command.h"
 
 namespace pie::engine {
@@ -55,6 +59,22 @@ struct ReleaseExport {
   ResourceType type = ResourceType::kKvPage;
   std::vector<kv::SlotId> slots;
 };
+/// Everything before it in its queue is to be on the disk.
+struct SaveSnapshot {
+  QueueId queue;
+  sched::CommandId id;
+  std::vector<kv::SlotId> slots;  ///< nobody else's
+  UserQuotasRef shared;           ///< whose pages these count as; may be null
+  std::string user;
+  SnapshotRequest request;
+  SnapshotSaved done;
+};
+struct LoadSnapshot {
+  QueueId queue;
+  InstanceId instance;
+  std::filesystem::path path;
+  SnapshotLoaded done;
+};
 /// The disk thread has moved a page, or failed to.
 struct PageMoved {
   bool is_load = false;
@@ -67,7 +87,8 @@ struct Notify {
   std::function<void()> call;
 };
 
-using Message = std::variant<OpenQueue, ChangePriority, Submit, Deallocate, Synchronize,
-                             CloseInstance, Share, ReleaseExport, PageMoved, Notify>;
+using Message =
+    std::variant<OpenQueue, ChangePriority, Submit, Deallocate, Synchronize, CloseInstance, Share,
+                 ReleaseExport, SaveSnapshot, LoadSnapshot, PageMoved, Notify>;
 
 }  // namespace pie::engine

@@ -16,6 +16,7 @@ namespace pie::engine {
 namespace {
 
 constexpr uint64_t kDefaultBytesMax = 16ULL << 30;
+constexpr uint64_t kPlacesMax = 1 << 20;  // each is accounted for
 
 Error disk_error(std::string_view what) {
   return {ErrorCode::kInternal,
@@ -81,12 +82,13 @@ uint32_t swap_page_count(const std::filesystem::path& folder, uint64_t bytes_max
     if (statvfs(folder.c_str(), &disk) != 0) return 0;
     bytes_max = std::min(kDefaultBytesMax, uint64_t{disk.f_bavail} * disk.f_frsize / 4);
   }
-  return static_cast<uint32_t>(std::min<uint64_t>(UINT32_MAX / 2, bytes_max / page_bytes));
+  return static_cast<uint32_t>(std::min(kPlacesMax, bytes_max / page_bytes));
 }
 
-PageIo::PageIo(exec::Executor& executor, SwapFile file, std::function<void(PageMoved)> done)
+PageIo::PageIo(exec::Executor& executor, std::optional<SwapFile> swap,
+               std::function<void(PageMoved)> done)
     : executor_(executor),
-      file_(std::move(file)),
+      swap_(std::move(swap)),
       done_(std::move(done)),
       buffer_(executor.page_bytes()),
       thread_([this] { run(); }) {}
@@ -98,26 +100,29 @@ PageIo::~PageIo() {
     wake_.notify_one();
   }
   thread_.join();
+  while (!files_.empty()) close_file(files_.begin()->first);
 }
 
-void PageIo::push(const Job& job) {
+void PageIo::push(Job job) {
   const std::lock_guard lock(mutex_);
-  jobs_.push_back(job);
+  jobs_.push_back(std::move(job));
   wake_.notify_one();
 }
 
-void PageIo::load(const kv::PageLoad& load) { push({true, load.frame, load.to, load.from}); }
+void PageIo::load(const kv::PageLoad& load) { push({true, load.frame, load.to, load.from, {}}); }
 
-void PageIo::store(const kv::PageStore& store) { push({false, store.frame, store.from, store.to}); }
+void PageIo::store(const kv::PageStore& store) {
+  push({false, store.frame, store.from, store.to, {}});
+}
 
 Result<void> PageIo::carry_out(const Job& job) {
   if (job.is_load) {
-    PIE_TRY(file_.read(job.disk.page, buffer_));
+    PIE_TRY(read(job.disk));
     executor_.write_page(job.page, buffer_);
     return {};
   }
   executor_.read_page(job.page, buffer_);
-  return file_.write(job.disk.page, buffer_);
+  return swap_->write(job.disk.page, buffer_);
 }
 
 void PageIo::run() {
@@ -127,8 +132,12 @@ void PageIo::run() {
       std::unique_lock lock(mutex_);
       wake_.wait(lock, [&] { return stop_ || !jobs_.empty(); });
       if (stop_) return;
-      job = jobs_.front();
+      job = std::move(jobs_.front());
       jobs_.pop_front();
+    }
+    if (job.call) {
+      job.call();
+      continue;
     }
     const Result<void> moved = carry_out(job);
     if (!moved.ok()) log::error("engine: {}", moved.error().message);

@@ -4,13 +4,18 @@
 #include <deque>
 #include <filesystem>
 #include <functional>
+#include <map>
+#include <memory>
 #include <mutex>
+#include <optional>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include "base/content_hash.h"
 #include "base/result.h"
 #include "engine/message.h"
+#include "engine/snapshot_file.h"
 #include "exec/executor.h"
 #include "kv/frame_table.h"
 
@@ -37,20 +42,45 @@ class SwapFile {
 };
 
 /// How many pages a swap file in `folder` may have: `bytes_max`, or for 0 a quarter of the free
-/// disk space, at most 16 GiB.
+/// disk space, at most 16 GiB. Not more than a million.
 uint32_t swap_page_count(const std::filesystem::path& folder, uint64_t bytes_max,
                          uint64_t page_bytes);
+
+/// Where a page is that is to be saved; the pool goes first.
+struct PageSource {
+  std::optional<KvPageId> page;
+  std::optional<kv::DiskPage> disk;
+};
+struct SnapshotWork {
+  SnapshotHeader header;
+  std::vector<PageSource> pages;  ///< one per page of the header; looked at where that has a hash
+  std::filesystem::path path;
+};
 
 /// Moves pages between the pool and the disk on a thread of its own, in the order of the calls, and
 /// reports each by `done`, on that thread. The calls come from one thread.
 class PageIo {
  public:
-  PageIo(exec::Executor& executor, SwapFile file, std::function<void(PageMoved)> done);
+  /// `swap` may be none: then nothing is stored.
+  PageIo(exec::Executor& executor, std::optional<SwapFile> swap,
+         std::function<void(PageMoved)> done);
   /// Finishes what it is at; what waits is forgotten.
   ~PageIo();
 
   void load(const kv::PageLoad& load);
   void store(const kv::PageStore& store);
+
+  /// Called on the disk thread.
+  using Done = std::function<void(const Result<void>&)>;
+  /// Writes a snapshot and fills in the hashes of its header. Its pages stay what they are until
+  /// then.
+  void save(std::shared_ptr<SnapshotWork> work, Done done);
+  /// Opens a snapshot, under a number for kv::DiskPage, and reads it all: kCorrupt for damage,
+  /// kFailedPrecondition for another layout.
+  void open(uint32_t number, const std::filesystem::path& path, const std::string& layout,
+            std::shared_ptr<SnapshotHeader> header, Done done);
+  /// After the loads that were asked for before.
+  void close(uint32_t number);
 
  private:
   struct Job {
@@ -58,13 +88,25 @@ class PageIo {
     kv::FrameId frame;
     KvPageId page;
     kv::DiskPage disk;
+    std::function<void()> call;  ///< instead of all that
   };
-  void push(const Job& job);
+  struct OpenFile {
+    int file = -1;
+    uint64_t first_page = 0;
+    std::vector<ContentHash> hashes;
+  };
+  void push(Job job);
   void run();
   Result<void> carry_out(const Job& job);
+  Result<void> read(const kv::DiskPage& disk);
+  Result<void> write(SnapshotWork& work);
+  Result<void> open_file(uint32_t number, const std::filesystem::path& path,
+                         const std::string& layout, SnapshotHeader& header);
+  void close_file(uint32_t number);
 
   exec::Executor& executor_;
-  SwapFile file_;
+  std::optional<SwapFile> swap_;
+  std::map<uint32_t, OpenFile> files_;  // by number
   const std::function<void(PageMoved)> done_;
   std::vector<std::byte> buffer_;
   std::mutex mutex_;

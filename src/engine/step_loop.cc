@@ -39,10 +39,11 @@ Error lost_error() {
 
 }  // namespace
 
-StepLoop::StepLoop(Front& front, std::unique_ptr<exec::Executor> executor,
+StepLoop::StepLoop(Front& front, SnapshotStore* snapshots, std::unique_ptr<exec::Executor> executor,
                    const EngineLimits& limits, const EngineConfig& config, uint64_t seed,
                    const Clock& clock)
     : front_(front),
+      snapshots_(snapshots),
       executor_(std::move(executor)),
       config_(config),
       clock_(clock),
@@ -60,14 +61,20 @@ StepLoop::StepLoop(Front& front, std::unique_ptr<exec::Executor> executor,
       collector_(seed, limits.vocab_size, limits.embedding_size) {
   stats_.kv_pages_capacity = limits.page_count;
   stats_.swap_pages_capacity = swap_page_count_;
-  if (swap_page_count_ == 0) return;
-  Result<SwapFile> file = SwapFile::open(config.swap_folder, executor_->page_bytes());
-  if (file.ok()) {
-    io_ = std::make_unique<PageIo>(*executor_, std::move(*file),
-                                   [this](PageMoved moved) { front_.page_moved(moved); });
-  } else {
-    log::error("engine: pages stay in the pool: {}", file.error().message);
+  std::optional<SwapFile> swap;
+  if (swap_page_count_ > 0) {
+    Result<SwapFile> file = SwapFile::open(config.swap_folder, executor_->page_bytes());
+    if (file.ok()) {
+      swap.emplace(std::move(*file));
+    } else {
+      log::error("engine: pages stay in the pool: {}", file.error().message);
+    }
   }
+  can_swap_ = swap.has_value();
+  if (snapshots_ != nullptr) layout_ = executor_->layout_id();
+  if (!can_swap_ && snapshots_ == nullptr) return;
+  io_ = std::make_unique<PageIo>(*executor_, std::move(swap),
+                                 [this](PageMoved moved) { front_.page_moved(moved); });
 }
 
 void StepLoop::run() {
@@ -126,6 +133,8 @@ void StepLoop::handle(CloseInstance& message) {
       sync.mapped().done(false);
     } else if (passes_.contains(command)) {
       fail(command, closed_error());
+    } else if (saves_.contains(command)) {
+      drop_save(command);
     } else {
       complete(command);
     }
@@ -211,7 +220,7 @@ void StepLoop::bind(const kv::Bindings& bindings) {
 /// Begins to move cold pages out of the pool, if somebody lacks pages or soon will.
 StepLoop::Relief StepLoop::make_room(bool is_waited_for) {
   constexpr uint32_t kTurnsBetweenLooks = 8;  // for cold pages that nobody needs the room of yet
-  if (!io_ || clock_.now_ns() < no_swap_until_ns_) return Relief::kNone;
+  if (!can_swap_ || clock_.now_ns() < no_swap_until_ns_) return Relief::kNone;
   const bool looks = ++turns_ % kTurnsBetweenLooks == 0 && scheduler_.pages_are_short();
   if (!looks && !scheduler_.pages_are_needed()) return Relief::kNone;
   const sched::Room room = scheduler_.make_room(front_.paused(is_waited_for));
@@ -250,6 +259,8 @@ void StepLoop::complete(sched::CommandId command) {
     embeddings_.unpin(pending.from);
     embeddings_.unpin(pending.to);
     front_.retire(pending.instance, 1);
+  } else if (auto saving = saves_.extract(command)) {
+    save(std::move(saving.mapped()));
   }
 }
 
@@ -317,6 +328,7 @@ void StepLoop::end_pass(std::unique_ptr<PendingPass> pass, Result<ForwardOutput>
 }
 
 void StepLoop::settle() {
+  close_files();
   Settlement settlement;
   settlement.dead_pages = pages_.take_dead_slots();
   settlement.dead_embeddings = embeddings_.take_dead_slots();
@@ -335,6 +347,7 @@ void StepLoop::cancel_all() {
   const Error stopped{ErrorCode::kCancelled, "[execute] got an engine that stops, expected to run"};
   receive();
   for (auto& [id, sync] : syncs_) sync.done(false);
+  for (auto& [id, saving] : saves_) saving.done(stopped);
   for (auto& [id, pass] : passes_) {
     if (pass->done) pass->done(stopped);
   }

@@ -23,8 +23,10 @@ namespace pie::engine {
 /// everything that only this thread touches; speaks to the rest through the front.
 class StepLoop {
  public:
-  StepLoop(Front& front, std::unique_ptr<exec::Executor> executor, const EngineLimits& limits,
-           const EngineConfig& config, uint64_t seed, const Clock& clock);
+  /// `snapshots` may be null.
+  StepLoop(Front& front, SnapshotStore* snapshots, std::unique_ptr<exec::Executor> executor,
+           const EngineLimits& limits, const EngineConfig& config, uint64_t seed,
+           const Clock& clock);
 
   /// Until the front stops; then everything that is pending is cancelled.
   void run();
@@ -42,8 +44,16 @@ class StepLoop {
   void handle(CloseInstance& message);
   void handle(Share& message);
   void handle(ReleaseExport& message);
+  void handle(SaveSnapshot& message);
+  void handle(LoadSnapshot& message);
   void handle(PageMoved& message);
   void handle(Notify& message);
+
+  void save(SaveSnapshot message);
+  void drop_save(sched::CommandId command);
+  Result<LoadedSnapshot> attach(const SnapshotHeader& header, uint32_t file, QueueId queue,
+                                InstanceId instance);
+  void close_files();
 
   Turn turn();
   void rest(Turn turn);
@@ -61,6 +71,7 @@ class StepLoop {
   void cancel_all();
 
   Front& front_;
+  SnapshotStore* const snapshots_;
   const std::unique_ptr<exec::Executor> executor_;
   const EngineConfig config_;
   const Clock& clock_;
@@ -75,6 +86,7 @@ class StepLoop {
   uint32_t generated_ = 0;         // by the step in hand
   uint64_t no_swap_until_ns_ = 0;  // the disk was full
   uint32_t turns_ = 0;
+  bool can_swap_ = false;
   std::vector<sched::PrefixHit> hits_;
 
   /// What scheduled commands mean to their programs.
@@ -95,7 +107,12 @@ class StepLoop {
   };
   std::unordered_map<sched::CommandId, PendingShare> shares_;
   std::unordered_map<QueueId, InstanceId> queues_;
-  std::unique_ptr<PageIo> io_;  // last: stops before what it reports to; null without a swap file
+  std::unordered_map<sched::CommandId, SaveSnapshot> saves_;
+  std::string layout_;                  // of pages, when there are snapshots
+  std::map<uint32_t, uint32_t> files_;  // open snapshots -> pages that somebody refers to
+  uint32_t last_file_ = 0;
+  std::unique_ptr<PageIo>
+      io_;  // last: stops before what it reports to; null without swap file and snapshots
 };
 
 }  // namespace pie::engine

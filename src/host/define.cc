@@ -11,6 +11,7 @@ void define_host(wasm::Registry& registry) {
   define_kvs(registry);
   define_message(registry);
   define_chat(registry);
+  define_snapshot(registry);
   define_unserved(registry);
 }
 

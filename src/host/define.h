@@ -16,6 +16,7 @@ void define_runtime(wasm::Registry& registry);
 void define_kvs(wasm::Registry& registry);
 void define_message(wasm::Registry& registry);
 void define_chat(wasm::Registry& registry);
+void define_snapshot(wasm::Registry& registry);
 /// What links and ends the instance when it is called: inferlet:adapter, zo, image, actor.
 void define_unserved(wasm::Registry& registry);
 

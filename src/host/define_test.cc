@@ -61,6 +61,7 @@ const std::map<std::string, std::vector<std::string>> kFunctions = {
       "[method]receive-result.get", "send", "receive", "send-blob", "receive-blob", "broadcast",
       "subscribe"}},
     {"pie:chat/template", {"render"}},
+    {"pie:context/snapshot", {"save", "load", "all", "remove"}},
     {"inferlet:adapter/common", {"set-adapter", "download-adapter", "upload-adapter"}},
     {"inferlet:zo/evolve", {"set-adapter-seed", "initialize-adapter", "update-adapter"}},
     {"inferlet:image/image", {"embed-image", "calculate-embed-size"}}};

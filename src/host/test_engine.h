@@ -60,6 +60,22 @@ class ScriptedEngine final : public engine::Engine {
     return {};
   }
   void synchronize(QueueId, std::function<void(bool)> done) override { done(true); }
+  Result<void> save_snapshot(QueueId, engine::SnapshotRequest request,
+                             engine::SnapshotSaved done) override {
+    saved = std::move(request);
+    done({});
+    return {};
+  }
+  Result<void> load_snapshot(QueueId, const std::string& name,
+                             engine::SnapshotLoaded done) override {
+    if (name != saved.name) return Error{ErrorCode::kNotFound, "[snapshot] got another name"};
+    done(engine::LoadedSnapshot{saved.pages, saved.last_page_len, saved.tokens});
+    return {};
+  }
+  Result<std::vector<engine::SnapshotInfo>> list_snapshots(QueueId) override {
+    return std::vector<engine::SnapshotInfo>{{.name = saved.name}};
+  }
+  Result<void> remove_snapshot(QueueId, const std::string&) override { return {}; }
   engine::PrefixSavings prefix_savings(InstanceId) const override { return {}; }
   uint32_t kv_pages_used(InstanceId) const override { return 3; }
   engine::EngineStats stats() const override { return {}; }

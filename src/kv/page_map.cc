@@ -179,6 +179,7 @@ void PageMap::attach_disk_page(InstanceId owner, SlotId slot, DiskPage disk) {
 void PageMap::use(std::span<const FrameId> frames) {
   for (const FrameId frame : frames) {
     ++frames_.at(frame).users;
+    frames_.at(frame).wanted = true;  // should it be on its way out
     frames_.use(frame);
   }
 }

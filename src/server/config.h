@@ -79,7 +79,8 @@ struct Config {
   bool prefix_cache = true;          ///< what was computed of a text is not computed again
   bool prefix_cache_shared = false;  ///< nor for another user
   uint64_t swap_bytes_max = 0;       ///< KV pages on disk; 0 = by the free disk space
-  uint64_t seed = 0;                 ///< of the samplers; 0 = from the machine's random source
+  uint64_t snapshot_user_bytes_max = 4ULL << 30;  ///< named contexts of one user, on disk
+  uint64_t seed = 0;  ///< of the samplers; 0 = from the machine's random source
   Limits limits;
   ClientSettings client;
 };

@@ -53,13 +53,16 @@ Result<std::unique_ptr<engine::Engine>> open_engine(const Config& config, const 
   PIE_TRY_ASSIGN(auto executor, exec::open_executor(model, pool));
   log::info("model {}: {}, {} executor, {} KV pages", model->info().id, model->info().description,
             kind, pool.page_count);
+  const fs::path snapshots = config.home / "snapshots" / model->info().id;
   return engine::Engine::create(std::move(model), std::move(executor),
                                 {.step_tokens_max = config.step_tokens_max,
                                  .seed = config.seed,
                                  .prefix_cache = config.prefix_cache,
                                  .prefix_cache_shared = config.prefix_cache_shared,
                                  .swap_folder = config.home / "run" / "swap",
-                                 .swap_bytes_max = config.swap_bytes_max});
+                                 .swap_bytes_max = config.swap_bytes_max,
+                                 .snapshot_folder = snapshots,
+                                 .snapshot_user_bytes_max = config.snapshot_user_bytes_max});
 }
 
 Error twice(const std::string& name) {

@@ -188,6 +188,8 @@ std::vector<Setting> settings(Config& c) {
        "also those of other users, who can tell by the time it takes"},
       {"", "swap_bytes_max", &c.swap_bytes_max,
        "KV pages that wait on disk; 0: by the free disk space; 1: none"},
+      {"", "snapshot_user_bytes_max", &c.snapshot_user_bytes_max,
+       "contexts that a user's programs keep on disk"},
       {kLimits, "frame_bytes_max", &l.frame_bytes_max, "one WebSocket message", kFrameBytesMin},
       {kLimits, "program_bytes_max", &l.program_bytes_max, "one program"},
       {kLimits, "blob_bytes_max", &l.blob_bytes_max, "one blob from a client"},

@@ -205,6 +205,46 @@ PIE_IMPORT("pie:chat/template@0.1.0", "render")
 void chat_render(Handle model, const ChatMessage* messages, uint32_t count,
                  int32_t add_generation_prompt, TextResult* out);
 
+// pie:context/snapshot
+struct LoadedSnapshot {
+  U32s pages;
+  uint32_t last_page_len;
+  U32s tokens;
+};
+struct SnapshotLoadResult {
+  uint8_t is_error;
+  union {
+    LoadedSnapshot loaded;
+    Text error;
+  } of;
+};
+struct SnapshotEntry {
+  Text name;
+  uint32_t pages;
+  uint32_t tokens;
+  uint64_t bytes;
+  uint64_t seconds_left;
+  uint8_t pinned;
+};
+struct SnapshotListResult {
+  uint8_t is_error;
+  union {
+    Slice<SnapshotEntry> entries;
+    Text error;
+  } of;
+};
+#define PIE_SNAPSHOT(name) PIE_IMPORT("pie:context/snapshot@0.1.0", name)
+PIE_SNAPSHOT("save")
+void snapshot_save(Handle queue, const char* name, uint32_t name_size, const uint32_t* pages,
+                   uint32_t page_count, uint32_t last_page_len, const uint32_t* tokens,
+                   uint32_t token_count, uint64_t ttl_seconds, int32_t pinned, TextResult* out);
+PIE_SNAPSHOT("load")
+void snapshot_load(Handle queue, const char* name, uint32_t size, SnapshotLoadResult* out);
+PIE_SNAPSHOT("all") void snapshot_all(Handle queue, SnapshotListResult* out);
+PIE_SNAPSHOT("remove")
+void snapshot_remove(Handle queue, const char* name, uint32_t size, TextResult* out);
+
+#undef PIE_SNAPSHOT
 #undef PIE_POLL
 #undef PIE_COMMON
 #undef PIE_FORWARD

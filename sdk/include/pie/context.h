@@ -13,6 +13,7 @@
 #include "pie/kv_pages.h"
 #include "pie/model.h"
 #include "pie/sampler.h"
+#include "pie/snapshot.h"
 #include "pie/stop.h"
 
 namespace inferlet {
@@ -65,6 +66,13 @@ class Context {
   /// A second context that goes on from here. Full pages are shared; the tokens of the last,
   /// partly filled page are pending in the new one and computed again.
   Context fork() const;
+
+  /// Keeps what is computed, what is pending included, on disk under a name of the user's, in place
+  /// of what had that name; returns when it is there. Not with masked or dropped tokens.
+  Result<void> save(std::string_view name, const SnapshotOptions& options = {});
+  /// A context of the default model that goes on where one was saved. Turns of a conversation begin
+  /// anew: go on with fill and fill_tokens.
+  static Result<Context> load(std::string_view name);
 
   /// The number of tokens, pending ones included (turns that wait are not tokens yet).
   size_t size() const { return slots_.size() + pending_.size(); }

@@ -11,6 +11,7 @@
 #include "pie/result.h"
 #include "pie/runtime.h"
 #include "pie/sampler.h"
+#include "pie/snapshot.h"
 #include "pie/stop.h"
 #include "pie/text_stream.h"
 

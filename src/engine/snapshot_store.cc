@@ -1,0 +1,145 @@
+#include "engine/snapshot_store.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <system_error>
+
+#include "base/log.h"
+#include "engine/snapshot_file.h"
+
+namespace pie::engine {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kExtension = ".kv";
+
+uint64_t now_s() {
+  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(
+                                   std::chrono::system_clock::now().time_since_epoch())
+                                   .count());
+}
+
+SnapshotInfo info_of(const SnapshotHeader& header) {
+  return {.name = header.name,
+          .page_count = static_cast<uint32_t>(header.pages.size()),
+          .token_count = static_cast<uint32_t>(header.tokens.size()),
+          .bytes = header.bytes(),
+          .created_s = header.created_s,
+          .expires_s = header.expires_s,
+          .is_pinned = header.is_pinned};
+}
+
+}  // namespace
+
+SnapshotStore::SnapshotStore(fs::path folder, uint64_t user_bytes_max)
+    : folder_(std::move(folder)), user_bytes_max_(user_bytes_max) {
+  std::error_code failed;
+  fs::create_directories(folder_, failed);
+  std::vector<fs::path> files;
+  for (fs::directory_iterator i(folder_, failed), end; !failed && i != end; i.increment(failed))
+    files.push_back(i->path());
+  for (const fs::path& file : files) {
+    if (file.extension() != kExtension) {
+      fs::remove(file, failed);
+      continue;
+    }
+    const Result<SnapshotOpened> opened = open_snapshot(file);
+    if (opened.ok()) {
+      ::close(opened->file);
+      add(opened->header);
+    } else {
+      log::error("engine: {}", opened.error().message);
+    }
+  }
+  const std::lock_guard lock(mutex_);
+  drop_expired();
+}
+
+fs::path SnapshotStore::path(const std::string& user, const std::string& name) const {
+  ContentHasher hasher;
+  hasher.update(fmt::format("{} {} {}", user.size(), user, name));
+  return folder_ / (hasher.hash().hex() + std::string(kExtension));
+}
+
+Error SnapshotStore::no_such(const std::string& name) const {
+  return {ErrorCode::kNotFound,
+          fmt::format("[snapshot] got the name '{}', expected one that this user has saved",
+                      name.substr(0, 80))};
+}
+
+void SnapshotStore::drop(const Key& key) {
+  std::error_code ignored;
+  fs::remove(path(key.first, key.second), ignored);
+  all_.erase(key);
+}
+
+void SnapshotStore::drop_expired() {
+  std::vector<Key> gone;
+  for (const auto& [key, info] : all_) {
+    if (info.expires_s != 0 && info.expires_s <= now_s()) gone.push_back(key);
+  }
+  for (const Key& key : gone) drop(key);
+}
+
+Result<void> SnapshotStore::admit(const std::string& user, const std::string& name,
+                                  uint64_t bytes) {
+  const std::lock_guard lock(mutex_);
+  drop_expired();
+  uint64_t used = 0;
+  std::vector<std::pair<uint64_t, Key>> unpinned;
+  for (const auto& [key, info] : all_) {
+    if (key.first != user || key.second == name) continue;
+    used += info.bytes;
+    if (!info.is_pinned) unpinned.emplace_back(info.created_s, key);
+  }
+  std::sort(unpinned.begin(), unpinned.end());
+  uint64_t can_go = 0;
+  for (const auto& [created, key] : unpinned) can_go += all_.at(key).bytes;
+  if (used - can_go + bytes > user_bytes_max_)
+    return Error{ErrorCode::kResourceExhausted,
+                 fmt::format("[snapshot] got {} bytes on top of {} pinned, expected at most {} "
+                             "allowed for this user",
+                             bytes, used - can_go, user_bytes_max_)};
+  for (const auto& [created, key] : unpinned) {
+    if (used + bytes <= user_bytes_max_) break;
+    used -= all_.at(key).bytes;
+    drop(key);
+  }
+  return {};
+}
+
+void SnapshotStore::add(const SnapshotHeader& header) {
+  const std::lock_guard lock(mutex_);
+  all_.insert_or_assign({header.user, header.name}, info_of(header));
+}
+
+Result<SnapshotInfo> SnapshotStore::find(const std::string& user, const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  drop_expired();
+  const auto found = all_.find({user, name});
+  if (found == all_.end()) return no_such(name);
+  return found->second;
+}
+
+std::vector<SnapshotInfo> SnapshotStore::list(const std::string& user) {
+  const std::lock_guard lock(mutex_);
+  drop_expired();
+  std::vector<SnapshotInfo> list;
+  for (auto at = all_.lower_bound({user, ""}); at != all_.end() && at->first.first == user; ++at)
+    list.push_back(at->second);
+  return list;
+}
+
+Result<void> SnapshotStore::remove(const std::string& user, const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  const Key key{user, name};
+  if (!all_.contains(key)) return no_such(name);
+  drop(key);
+  return {};
+}
+
+}  // namespace pie::engine
