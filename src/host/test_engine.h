@@ -73,7 +73,9 @@ class ScriptedEngine final : public engine::Engine {
     return {};
   }
   Result<std::vector<engine::SnapshotInfo>> list_snapshots(QueueId) override {
-    return std::vector<engine::SnapshotInfo>{{.name = saved.name}};
+    std::vector<engine::SnapshotInfo> list(1);
+    list[0].name = saved.name;
+    return list;
   }
   Result<void> remove_snapshot(QueueId, const std::string&) override { return {}; }
   engine::PrefixSavings prefix_savings(InstanceId) const override { return {}; }
@@ -105,6 +107,7 @@ class ScriptedEngine final : public engine::Engine {
 
   std::atomic<int> open_count{0}, blocked_count{0};
   std::deque<Submitted> passes;
+  engine::SnapshotRequest saved;  ///< the last one
 
  private:
   std::shared_ptr<const model::Model> model_;

@@ -17,8 +17,10 @@
 
 namespace {
 
+/// A few tokens over and over: what comes next is not in doubt, however the sums are rounded.
 uint32_t token_at(int64_t seed, int64_t index) {
-  auto x = static_cast<uint32_t>(seed * 2654435761 + index * 40503 + 12345);
+  constexpr int64_t kPeriod = 7;
+  auto x = static_cast<uint32_t>(seed * 2654435761 + index % kPeriod * 40503 + 12345);
   x ^= x >> 15;
   x *= 2246822519U;
   return 1000 + (x >> 8) % 40000;
@@ -78,7 +80,7 @@ inferlet::Result<std::string> inferlet_main(const std::vector<std::string>& argu
       inferlet::sleep_for(std::chrono::milliseconds(pause_ms));
     }
     said.clear();
-    for (int64_t i = 0; i < 20; ++i) said.push_back(token_at(seed, 100000 + turn * 20 + i));
+    for (int64_t i = 0; i < 20; ++i) said.push_back(token_at(seed, turn * 20 + i));
   }
   return std::to_string(context->size()) + " tokens";
 }
