@@ -205,14 +205,19 @@ StepLoop::Turn StepLoop::turn() {
 }
 
 void StepLoop::bind(const kv::Bindings& bindings) {
-  if (!bindings.fresh.empty()) executor_->clear_pages(bindings.fresh);
-  if (!bindings.copies.empty()) {
+  const std::vector<kv::PageSetup>& pages = bindings.pages;
+  for (size_t i = 0; i < pages.size();) {
     std::vector<KvPageId> from, to;
-    for (const kv::PageCopy& copy : bindings.copies) {
-      from.push_back(copy.from);
-      to.push_back(copy.to);
+    const bool copies = pages[i].from.has_value();
+    for (; i < pages.size() && pages[i].from.has_value() == copies; ++i) {
+      if (copies) from.push_back(*pages[i].from);
+      to.push_back(pages[i].to);
     }
-    executor_->copy_pages(from, to);
+    if (copies) {
+      executor_->copy_pages(from, to);
+    } else {
+      executor_->clear_pages(to);
+    }
   }
   for (const kv::PageLoad& load : bindings.loads) io_->load(load);
 }

@@ -73,11 +73,11 @@ TEST(PageMap, pages_are_bound_when_needed_and_only_once) {
   const std::vector<SlotId> slots{SlotId{5}, SlotId{6}, SlotId{5}};
   EXPECT_EQ(p.map.missing_count(slots, kRead), 2u);
   ASSERT_TRUE(p.bind(kA, slots));
-  EXPECT_EQ(p.out.fresh.size(), 2u);
+  EXPECT_EQ(p.out.fresh_count(), 2u);
   EXPECT_NE(p.page(SlotId{5}), p.page(SlotId{6}));
   EXPECT_EQ(p.map.held_count(kA), 2u);
   ASSERT_TRUE(p.bind(kA, slots));
-  EXPECT_TRUE(p.out.fresh.empty());
+  EXPECT_TRUE(p.out.pages.empty());
   p.map.check_invariants();
 }
 
@@ -85,7 +85,7 @@ TEST(PageMap, a_bind_that_does_not_fit_changes_nothing) {
   Pages p(2);
   ASSERT_TRUE(p.bind(kA, {SlotId{0}}));
   EXPECT_FALSE(p.bind(kB, {SlotId{1}, SlotId{2}}));
-  EXPECT_TRUE(p.out.fresh.empty());
+  EXPECT_TRUE(p.out.pages.empty());
   EXPECT_EQ(p.map.held_count(kB), 0u);
   EXPECT_EQ(p.map.live_count(), 1u);
   p.map.check_invariants();
@@ -127,7 +127,7 @@ TEST(PageMap, a_shared_page_is_copied_before_it_is_written_and_only_then) {
   // B reads page 0 and writes page 1.
   EXPECT_EQ(p.map.missing_count(theirs, kSize), 1u);
   ASSERT_TRUE(p.bind(kB, theirs, kSize));
-  EXPECT_EQ(p.out.copies, (std::vector<PageCopy>{{p.page(mine[1]), p.page(theirs[1])}}));
+  EXPECT_EQ(p.out.pages, (std::vector<PageSetup>{{p.page(mine[1]), p.page(theirs[1])}}));
   EXPECT_EQ(p.page(theirs[0]), p.page(mine[0]));
   EXPECT_EQ(p.page(exported[1]), p.page(mine[1]));
   // It is B's own now; and A's is not copied once nobody else refers to it.
@@ -146,8 +146,8 @@ TEST(PageMap, sharing_a_slot_without_a_page_shares_its_emptiness) {
   Pages p(2);
   p.map.share(SlotId{0}, kB, SlotId{1});
   ASSERT_TRUE(p.bind(kB, {SlotId{1}}, 0));
-  EXPECT_EQ(p.out.fresh.size(), 1u);
-  EXPECT_TRUE(p.out.copies.empty());
+  EXPECT_EQ(p.out.pages.size(), 1u);
+  EXPECT_EQ(p.out.fresh_count(), 1u);
   p.map.check_invariants();
 }
 
@@ -183,7 +183,7 @@ TEST(PrefixCache, full_pages_are_found_by_the_same_domain_after_their_owner_is_g
   const std::vector<SlotId> theirs{SlotId{3}, SlotId{4}, SlotId{5}};
   const Match match = p.map.cache().match(none, 0, text(1, kTen), 10);
   ASSERT_TRUE(p.bind(kB, theirs, 8, match));
-  EXPECT_EQ(p.out.fresh.size(), 1u);
+  EXPECT_EQ(p.out.fresh_count(), 1u);
   EXPECT_EQ(p.frames({SlotId{3}, SlotId{4}}), (std::vector{frames[0], frames[1]}));
   EXPECT_EQ(p.map.held_count(kB), 3u);
   p.map.check_invariants();

@@ -123,7 +123,7 @@ void PageMap::copy_for_write(SlotId slot, InstanceId owner, Bindings& out) {
   cache_.copied(from, to);
   const Frame& source = frames_[from];
   if (source.page && source.io != Frame::Io::kLoading) {
-    out.copies.push_back({*source.page, *frames_[to].page});
+    out.pages.push_back({*source.page, *frames_[to].page});
     frames_.at(to).lost = source.lost;
   } else {
     out.loads.push_back(frames_.load_into(to, *source.disk));
@@ -147,7 +147,7 @@ bool PageMap::bind(InstanceId owner, std::span<const SlotId> slots, uint32_t con
     const SlotId slot = slots[i];
     if (!frame(slot)) {
       const FrameId made = frames_.make();
-      out.fresh.push_back(*frames_[made].page);
+      out.pages.push_back({std::nullopt, *frames_[made].page});
       attach(slot, owner, made);
       continue;
     }

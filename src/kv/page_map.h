@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -16,17 +17,23 @@ namespace pie::kv {
 /// Who owns slots that no instance does: the pages under an exported name.
 inline constexpr InstanceId kExports{0};
 
-/// A whole page to be copied before it is written.
-struct PageCopy {
-  KvPageId from, to;
-  bool operator==(const PageCopy&) const = default;
+/// A page that is to be made: a copy of another one, or cleared.
+struct PageSetup {
+  std::optional<KvPageId> from;  ///< none: cleared
+  KvPageId to;
+  bool operator==(const PageSetup&) const = default;
 };
 
-/// What has to be done before the pages of a pass are its own.
+/// What has to be done before the pages of passes are their own.
 struct Bindings {
-  std::vector<KvPageId> fresh;   ///< to be cleared
-  std::vector<PageCopy> copies;  ///< to be made after that
-  std::vector<PageLoad> loads;   ///< to be begun
+  std::vector<PageSetup>
+      pages;                    ///< to be made in this order: a page may be copied, then used again
+  std::vector<PageLoad> loads;  ///< to be begun after that
+
+  size_t fresh_count() const {
+    return static_cast<size_t>(
+        std::ranges::count_if(pages, [](const PageSetup& page) { return !page.from; }));
+  }
 };
 
 struct PageMapConfig {

@@ -163,9 +163,8 @@ class CacheSimulation {
   }
 
   void carry_out(const Plan& plan) {
-    for (const KvPageId page : plan.bindings.fresh) memory_[page.value] = {};
-    for (const kv::PageCopy& copy : plan.bindings.copies)
-      memory_[copy.to.value] = memory_[copy.from.value];
+    for (const kv::PageSetup& page : plan.bindings.pages)
+      memory_[page.to.value] = page.from ? memory_[page.from->value] : Page{};
     for (const kv::PageLoad& load : plan.bindings.loads) io_.push_back({true, load, {}});
     for (const PrefixHit& hit : plan.hits) found += hit.token_count;
     for (const CommandId id : plan.completed) done(id);

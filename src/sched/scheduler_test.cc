@@ -91,10 +91,10 @@ TEST(Scheduler, fresh_pages_are_named_once_for_clearing) {
   f.open(1, 1);
   f.pass(1, 10, 6, {0, 1});
   f.step();
-  EXPECT_EQ(f.last.bindings.fresh.size(), 2u);
+  EXPECT_EQ(f.last.bindings.fresh_count(), 2u);
   f.pass(1, 11, 1, {0, 1, 2});
   f.step();
-  EXPECT_EQ(f.last.bindings.fresh.size(), 1u);
+  EXPECT_EQ(f.last.bindings.fresh_count(), 1u);
 }
 
 TEST(Scheduler, higher_levels_first_and_low_ones_do_not_starve) {
