@@ -19,6 +19,19 @@ inline float f16_to_f32(uint16_t half) {
   return std::bit_cast<float>(sign | exponent_f32 << 23 | fraction << 13 | quiet);
 }
 
+/// f32 of at most 65504 in size to IEEE binary16, to nearest, ties to even.
+inline uint16_t f32_to_f16(float x) {
+  const auto bits = std::bit_cast<uint32_t>(x);
+  const uint32_t sign = bits >> 16 & 0x8000U;
+  const uint32_t magnitude = bits & 0x7FFFFFFFU;
+  if (magnitude < 0x38800000U) {  // below 2^-14 in steps of 2^-24: the sum rounds to them
+    const float sum = std::bit_cast<float>(magnitude) + 0.5F;
+    return static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(sum) - 0x3F000000U));
+  }
+  const uint32_t rounded = magnitude + 0xFFFU + (magnitude >> 13 & 1U);
+  return static_cast<uint16_t>(sign | (rounded - (112U << 23)) >> 13);
+}
+
 /// bfloat16 to f32, exact.
 inline float bf16_to_f32(uint16_t half) {
   return std::bit_cast<float>(static_cast<uint32_t>(half) << 16);

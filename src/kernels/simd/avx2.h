@@ -13,6 +13,7 @@ namespace {
 struct Avx2 {
   static constexpr int kHalvesAtOnce = 1;
   static constexpr int kPeakDots = 5;
+  static constexpr int kFloatVectors = 8;
   struct F {
     __m256 a, b;
   };
@@ -94,7 +95,23 @@ struct Avx2 {
     return {_mm256_xor_ps(x.a, sign), _mm256_xor_ps(x.b, sign)};
   }
 
+  PIE_INLINE static F select_bits(uint16_t mask, F yes, F no) {
+    return {_mm256_blendv_ps(no.a, yes.a, lanes_of(mask & 255)),
+            _mm256_blendv_ps(no.b, yes.b, lanes_of(mask >> 8))};
+  }
+  PIE_INLINE static float reduce_max(F x) {
+    const __m256 eight = _mm256_max_ps(x.a, x.b);
+    const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps(two, two, 1)));
+  }
+
   // ---- conversions
+  PIE_INLINE static void store_f16(uint16_t* p, F x) {
+    auto* to = reinterpret_cast<__m128i*>(p);
+    _mm_storeu_si128(to, _mm256_cvtps_ph(x.a, _MM_FROUND_TO_NEAREST_INT));
+    _mm_storeu_si128(to + 1, _mm256_cvtps_ph(x.b, _MM_FROUND_TO_NEAREST_INT));
+  }
   PIE_INLINE static F load_f16(const uint16_t* p) {
     return {_mm256_cvtph_ps(load_128(p)), _mm256_cvtph_ps(load_128(p + 8))};
   }
@@ -239,6 +256,12 @@ struct Avx2 {
   }
   PIE_INLINE static __m128i load_64(const void* p) {
     return _mm_loadl_epi64(static_cast<const __m128i*>(p));
+  }
+  /// All bits of the lanes whose bit is set.
+  PIE_INLINE static __m256 lanes_of(int mask) {
+    const __m256i bits = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+    return _mm256_castsi256_ps(
+        _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(mask), bits), bits));
   }
   PIE_INLINE static I first_lanes(int n) {
     const __m256i count = _mm256_set1_epi32(n);

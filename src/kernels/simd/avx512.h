@@ -12,6 +12,7 @@ namespace {
 struct Avx512 {
   static constexpr int kHalvesAtOnce = 2;  ///< a broadcast feeds two vpdpbusd
   static constexpr int kPeakDots = 12;
+  static constexpr int kFloatVectors = 32;
   struct F {
     __m512 v;
   };
@@ -73,7 +74,21 @@ struct Avx512 {
     return from_bits(_mm512_xor_si512(bits(x), _mm512_set1_epi32(INT32_MIN)));
   }
 
+  PIE_INLINE static F select_bits(uint16_t mask, F yes, F no) {
+    return {_mm512_mask_blend_ps(mask, no.v, yes.v)};
+  }
+  PIE_INLINE static float reduce_max(F x) {
+    const __m256 eight = _mm256_max_ps(_mm512_castps512_ps256(x.v), high_half(x));
+    const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(two, _mm_shuffle_ps(two, two, 1)));
+  }
+
   // ---- conversions
+  PIE_INLINE static void store_f16(uint16_t* p, F x) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p),
+                        _mm512_cvtps_ph(x.v, _MM_FROUND_TO_NEAREST_INT));
+  }
   PIE_INLINE static F load_f16(const uint16_t* p) { return {_mm512_cvtph_ps(load_256(p))}; }
   PIE_INLINE static F load_bf16(const uint16_t* p) {
     return from_bits(_mm512_slli_epi32(_mm512_cvtepu16_epi32(load_256(p)), 16));

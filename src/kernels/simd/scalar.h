@@ -14,6 +14,7 @@ namespace {
 /// have the same ones with the same results, bit for bit. README.md, "The SIMD layer", says what
 /// each does. Loops stay out of line: kernels unroll everything, and nobody waits for this set.
 struct Scalar {
+  static constexpr int kFloatVectors = 2;
   struct F {
     float v[16];
   };
@@ -104,7 +105,20 @@ struct Scalar {
     return each<F>([&](int i) { return -a.v[i]; });
   }
 
+  PIE_INLINE static F select_bits(uint16_t mask, F yes, F no) {
+    return each<F>([&](int i) { return (mask >> i & 1) != 0 ? yes.v[i] : no.v[i]; });
+  }
+  [[gnu::noinline]] static float reduce_max(F a) {
+    for (int width = 8; width > 0; width /= 2) {
+      for (int i = 0; i < width; ++i) a.v[i] = a.v[i] > a.v[i + width] ? a.v[i] : a.v[i + width];
+    }
+    return a.v[0];
+  }
+
   // ---- conversions
+  [[gnu::noinline]] static void store_f16(uint16_t* p, F a) {
+    for (int i = 0; i < 16; ++i) p[i] = f32_to_f16(a.v[i]);
+  }
   PIE_INLINE static F load_f16(const uint16_t* p) {
     return each<F>([&](int i) { return f16_to_f32(p[i]); });
   }

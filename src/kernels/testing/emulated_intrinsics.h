@@ -99,6 +99,20 @@ __m512 _mm512_cvtph_ps(const __m256i& x) {
   });
 }
 
+/// To nearest, ties to even; of numbers that fit.
+__m256i _mm512_cvtps_ph(const __m512& x, int) {
+  return map_lanes<uint16_t, float, __m256i>(x, [](float a) {
+    const float size = std::fabs(a);
+    int exponent = 0;
+    std::frexp(size, &exponent);  // size < 2^exponent
+    const int lowest = exponent < -13 ? -13 : exponent;
+    const auto steps = static_cast<int>(std::nearbyint(std::ldexp(size, 11 - lowest)));
+    // Of 2^(lowest - 11) each; 1024 of them are the hidden bit, 2048 the next exponent.
+    const int bits = size < 0x1p-14F ? steps : steps + (lowest + 13) * 1024;
+    return static_cast<uint16_t>(bits | (std::signbit(a) ? 0x8000 : 0));
+  });
+}
+
 __m512 _mm512_fmadd_ps(const __m512& x, const __m512& y, const __m512& z) {
   const Lanes<float, __m512> a(x);
   const Lanes<float, __m512> b(y);

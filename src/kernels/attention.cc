@@ -1,0 +1,20 @@
+#include "kernels/attention.h"
+
+namespace pie::kernels {
+
+extern const AttentionKernels kScalarAttention;  // attention_<isa>.cc
+extern const AttentionKernels kAvx2Attention;
+extern const AttentionKernels kAvx512Attention;
+
+void clear_partial(float* partial) { partial[0] = partial[1] = 0.0F; }
+
+const AttentionKernels& attention_kernels(Isa isa) {
+  switch (isa) {
+    case Isa::kAvx512Vnni: return kAvx512Attention;
+    case Isa::kAvx2: return kAvx2Attention;
+    case Isa::kScalar: break;
+  }
+  return kScalarAttention;
+}
+
+}  // namespace pie::kernels

@@ -1,0 +1,7 @@
+#include "kernels/simd/avx2.h"
+#include "kernels/tile/attention_impl.h"
+
+namespace pie::kernels {
+extern const AttentionKernels kAvx2Attention;
+const AttentionKernels kAvx2Attention = attention_kernels_of<Avx2>();
+}  // namespace pie::kernels

@@ -1,0 +1,283 @@
+#include "kernels/attention.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <random>
+#include <vector>
+
+namespace pie::kernels {
+
+extern const AttentionKernels kEmulatedAvx512Attention;  // testing/emulated_attention_test.cc
+
+namespace {
+
+struct Set {
+  const char* name;
+  const AttentionKernels* kernels;
+};
+
+/// What this machine can run, and the AVX-512 code over emulated instructions.
+std::vector<Set> all_sets() {
+  std::vector<Set> sets;
+  for (const Isa isa : supported_isas()) sets.push_back({isa_name(isa), &attention_kernels(isa)});
+  sets.push_back({"emulated avx512", &kEmulatedAvx512Attention});
+  return sets;
+}
+
+struct Case {
+  const char* name;
+  AttentionShape shape;
+};
+
+const Case kCases[] = {
+    {"64", {64, 64, 0.125F, 0.0F}},
+    {"16", {16, 16, 0.25F, 0.0F}},
+    {"128", {128, 128, 0.088F, 0.0F}},
+    {"80, K wider than V", {96, 80, 0.1F, 0.0F}},
+    {"odd sizes", {20, 24, 0.2F, 0.0F}},
+    {"256, soft cap", {256, 256, 0.0625F, 50.0F}},
+    {"64, small soft cap", {64, 64, 0.125F, 2.0F}},
+};
+
+/// One K/V head of a sequence: values as drawn, and the pages that append() made of them.
+class History {
+ public:
+  History(const Case& c, uint32_t slots, uint32_t seed) : shape_(c.shape), random_(seed) {
+    std::normal_distribution<float> draw;
+    for (uint32_t i = 0; i < slots; ++i) {
+      for (uint32_t d = 0; d < shape_.key_size; ++d) keys_.push_back(draw(random_));
+      for (uint32_t d = 0; d < shape_.value_size; ++d) values_.push_back(draw(random_));
+    }
+    const uint32_t pages = (slots + kPageTokens - 1) / kPageTokens;
+    memory_.assign(size_t{pages} * shape_.page_elements(), 0);
+    for (uint32_t i = 0; i < slots; ++i) {
+      attention_kernels(Isa::kScalar)
+          .append(shape_, page(i / kPageTokens), i % kPageTokens, key(i), value(i));
+    }
+    for (uint32_t p = 0; p < pages; ++p) table_.push_back(page(p));
+  }
+  uint16_t* page(uint32_t index) { return memory_.data() + size_t{index} * shape_.page_elements(); }
+  const float* key(uint32_t slot) const { return keys_.data() + size_t{slot} * shape_.key_size; }
+  const float* value(uint32_t slot) const {
+    return values_.data() + size_t{slot} * shape_.value_size;
+  }
+  const std::vector<const uint16_t*>& table() const { return table_; }
+  std::vector<uint16_t>& memory() { return memory_; }
+  std::vector<float> queries(uint32_t count) {
+    std::normal_distribution<float> draw;
+    std::vector<float> result(size_t{count} * shape_.key_size);
+    for (float& x : result) x = draw(random_);
+    return result;
+  }
+
+ private:
+  AttentionShape shape_;
+  std::mt19937 random_;
+  std::vector<float> keys_, values_;
+  std::vector<uint16_t> memory_;
+  std::vector<const uint16_t*> table_;
+};
+
+using Visible = std::vector<bool>;  // per slot
+
+/// Queries of one sequence in one go: tile after tile, chunk after chunk.
+std::vector<float> attend(const AttentionKernels& kernels, const AttentionShape& shape,
+                          const History& history, const std::vector<const float*>& queries,
+                          const std::vector<Visible>& visible) {
+  const auto count = static_cast<uint32_t>(queries.size());
+  std::vector<float> packed(size_t{count} * shape.key_size);
+  kernels.pack_queries(shape, queries.data(), count, packed.data());
+  std::vector<float> sums(size_t{count} * shape.partial_size());
+  for (uint32_t i = 0; i < count; ++i) clear_partial(&sums[size_t{i} * shape.partial_size()]);
+  const auto pages = static_cast<uint32_t>(history.table().size());
+  for (uint32_t first = 0; first < pages; first += kChunkPages) {
+    uint32_t at = 0;
+    for (uint32_t tile; (tile = next_tile(count - at)) > 0; at += tile) {
+      ChunkVisible bits[kTileQueries] = {};
+      const uint16_t* seen[kTileQueries];
+      std::vector<float> partial(size_t{tile} * shape.partial_size());
+      float* partials[kTileQueries];
+      for (uint32_t t = 0; t < tile; ++t) {
+        for (uint32_t i = 0; i < kChunkTokens; ++i) {
+          const size_t slot = size_t{first} * kPageTokens + i;
+          if (slot < visible[at + t].size() && visible[at + t][slot])
+            bits[t][i / 16] = static_cast<uint16_t>(bits[t][i / 16] | (1U << (i % 16)));
+        }
+        seen[t] = bits[t];
+        partials[t] = &partial[size_t{t} * shape.partial_size()];
+      }
+      kernels.attend(shape, {&history.table()[first], std::min(kChunkPages, pages - first), tile,
+                             &packed[size_t{at} * shape.key_size], seen, partials});
+      for (uint32_t t = 0; t < tile; ++t) {
+        kernels.merge(shape, &sums[size_t{at + t} * shape.partial_size()], partials[t]);
+      }
+    }
+  }
+  std::vector<float> result(size_t{count} * shape.value_size);
+  for (uint32_t i = 0; i < count; ++i) {
+    kernels.finish(shape, &sums[size_t{i} * shape.partial_size()],
+                   &result[size_t{i} * shape.value_size]);
+  }
+  return result;
+}
+
+double as_half(float x) {
+  int exponent = 0;
+  std::frexp(x, &exponent);
+  const double step = std::ldexp(1.0, std::max(exponent, -13) - 11);
+  return std::nearbyint(x / step) * step;
+}
+
+/// The definition, in double, over K and V rounded to F16.
+std::vector<double> expected(const AttentionShape& shape, const History& history,
+                             const float* query, const Visible& visible) {
+  std::vector<double> scores(visible.size());
+  double largest = -1e300;
+  for (size_t i = 0; i < visible.size(); ++i) {
+    double s = 0;
+    for (uint32_t d = 0; d < shape.key_size; ++d)
+      s += double{query[d]} * as_half(history.key(static_cast<uint32_t>(i))[d]);
+    s *= shape.scale;
+    if (shape.softcap > 0) s = shape.softcap * std::tanh(s / shape.softcap);
+    scores[i] = s;
+    if (visible[i]) largest = std::max(largest, s);
+  }
+  std::vector<double> result(shape.value_size);
+  double sum = 0;
+  for (size_t i = 0; i < visible.size(); ++i) {
+    if (!visible[i]) continue;
+    const double w = std::exp(scores[i] - largest);
+    sum += w;
+    for (uint32_t d = 0; d < shape.value_size; ++d)
+      result[d] += w * as_half(history.value(static_cast<uint32_t>(i))[d]);
+  }
+  for (double& x : result) x = sum > 0 ? x / sum : 0;
+  return result;
+}
+
+/// Masks of several kinds over `slots` slots.
+std::vector<Visible> masks(uint32_t slots) {
+  std::vector<Visible> list;
+  list.emplace_back(slots, true);
+  Visible prefix(slots, false), window(slots, false), holes(slots, true), one(slots, false);
+  for (uint32_t i = 0; i < slots; ++i) {
+    prefix[i] = i < slots / 2 + 3;
+    window[i] = i + 40 > slots;
+    holes[i] = i % 7 != 2 && !(i > 20 && i < 60);
+  }
+  one[slots / 3] = true;
+  list.insert(list.end(), {prefix, window, holes, one, Visible(slots, false), prefix});
+  return list;
+}
+
+TEST(AttentionTest, equals_the_definition) {
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(c.name);
+    for (const uint32_t slots : {1U, 16U, 45U, 128U, 129U, 300U}) {
+      History history(c, slots, slots);
+      const std::vector<Visible> visible = masks(slots);
+      const auto count = static_cast<uint32_t>(visible.size());
+      const std::vector<float> queries = history.queries(count);
+      std::vector<const float*> pointers;
+      for (uint32_t i = 0; i < count; ++i)
+        pointers.push_back(&queries[size_t{i} * c.shape.key_size]);
+      for (const Set& set : all_sets()) {
+        SCOPED_TRACE(set.name);
+        const std::vector<float> got = attend(*set.kernels, c.shape, history, pointers, visible);
+        for (uint32_t i = 0; i < count; ++i) {
+          const std::vector<double> want = expected(c.shape, history, pointers[i], visible[i]);
+          for (uint32_t d = 0; d < c.shape.value_size; ++d) {
+            // V of size 4 at most; weights to (key_size + 8) roundings of scores of size 40 and
+            // the exponential's 3e-7; sums of 128 in a row.
+            ASSERT_NEAR(got[size_t{i} * c.shape.value_size + d], want[d], 1e-4)
+                << "query " << i << " of " << slots << " slots, element " << d;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(AttentionTest, bits_depend_on_neither_tile_nor_instruction_set) {
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(c.name);
+    History history(c, 300, 3);
+    std::vector<Visible> visible = masks(300);
+    while (visible.size() < 13) visible.push_back(visible[visible.size() % 5]);
+    const auto count = static_cast<uint32_t>(visible.size());
+    const std::vector<float> queries = history.queries(count);
+    std::vector<const float*> pointers;
+    for (uint32_t i = 0; i < count; ++i) pointers.push_back(&queries[size_t{i} * c.shape.key_size]);
+    const std::vector<float> all =
+        attend(attention_kernels(Isa::kScalar), c.shape, history, pointers, visible);
+    for (const Set& set : all_sets()) {
+      SCOPED_TRACE(set.name);
+      EXPECT_EQ(0, std::memcmp(attend(*set.kernels, c.shape, history, pointers, visible).data(),
+                               all.data(), all.size() * sizeof(float)));
+      for (uint32_t begin = 0; begin < count; ++begin) {
+        for (uint32_t size = 1; size <= 6 && begin + size <= count; ++size) {
+          const auto first = pointers.begin() + begin;
+          const auto mask = visible.begin() + begin;
+          const std::vector<float> some =
+              attend(*set.kernels, c.shape, history, {first, first + size}, {mask, mask + size});
+          ASSERT_EQ(0, std::memcmp(some.data(), &all[size_t{begin} * c.shape.value_size],
+                                   some.size() * sizeof(float)))
+              << "queries " << begin << " to " << begin + size;
+        }
+      }
+    }
+  }
+}
+
+TEST(AttentionTest, what_is_not_visible_adds_nothing) {
+  const Case& c = kCases[0];
+  History clean(c, 200, 5);
+  History dirty(c, 200, 5);
+  Visible visible(200, true);
+  const std::vector<float> large(64, 60000.0F);
+  for (const uint32_t slot : {0U, 17U, 130U, 199U}) {
+    visible[slot] = false;
+    attention_kernels(best_isa())
+        .append(c.shape, dirty.page(slot / 16), slot % 16, large.data(), large.data());
+  }
+  const std::vector<float> query = clean.queries(1);
+  for (const Set& set : all_sets()) {
+    EXPECT_EQ(attend(*set.kernels, c.shape, dirty, {query.data()}, {visible}),
+              attend(*set.kernels, c.shape, clean, {query.data()}, {visible}));
+  }
+}
+
+TEST(AttentionTest, pages_hold_finite_numbers_only) {
+  const Case& c = kCases[4];
+  std::vector<float> key(c.shape.key_size, 1e6F), value(c.shape.value_size, -1e30F);
+  key[1] = std::numeric_limits<float>::quiet_NaN();
+  key[2] = -std::numeric_limits<float>::infinity();
+  key[3] = 0x1p-24F;
+  key[4] = 1.0F + 0x1p-11F;  // a tie, to even
+  key[5] = -0x1.8p-15F;
+  value[7] = std::numeric_limits<float>::quiet_NaN();
+  value[8] = 65519.0F;
+  std::vector<uint16_t> first;
+  for (const Set& set : all_sets()) {
+    SCOPED_TRACE(set.name);
+    std::vector<uint16_t> page(c.shape.page_elements(), 0);
+    set.kernels->append(c.shape, page.data(), 5, key.data(), value.data());
+    const auto key_at = [&](uint32_t d) { return page[size_t{d} * kPageTokens + 5]; };
+    EXPECT_EQ(key_at(0), 0x7BFF);
+    EXPECT_EQ(key_at(1), 0xFBFF);
+    EXPECT_EQ(key_at(2), 0xFBFF);
+    EXPECT_EQ(key_at(3), 0x0001);
+    EXPECT_EQ(key_at(4), 0x3C00);
+    EXPECT_EQ(key_at(5), 0x8300);
+    for (const uint16_t half : page) ASSERT_NE(half & 0x7C00, 0x7C00);
+    if (first.empty()) first = page;
+    EXPECT_EQ(page, first);
+  }
+}
+
+}  // namespace
+}  // namespace pie::kernels

@@ -1,0 +1,274 @@
+#pragma once
+#include <cstdint>
+
+#include "kernels/attention.h"
+#include "kernels/simd/inline.h"
+
+// Attention over a SIMD type S: included once by each attention_<isa>.cc (README.md, "The SIMD
+// layer").
+namespace pie::kernels {
+namespace {
+
+constexpr float kMaskedScore = -1e30F;
+constexpr float kLog2OfE = 1.44269504F;
+constexpr float kHalfMax = 65504.0F;
+
+/// 2^x for x <= 0, relative error below 3e-7; 0 below -100. NaN gives 2^-100.
+/// x = n + f with |f| <= 1/2; 2^f by its Taylor series to the sixth power (the rest: 1.2e-7).
+template <class S>
+PIE_INLINE typename S::F exp2_negative(typename S::F x) {
+  using F = typename S::F;
+  const F least = S::set1(-100.0F);
+  const F clamped = S::max(x, least);
+  const F n = S::round(clamped);
+  const F f = S::sub(clamped, n);
+  F p = S::set1(1.54035304e-4F);
+  p = S::fma(p, f, S::set1(1.33335581e-3F));
+  p = S::fma(p, f, S::set1(9.61812911e-3F));
+  p = S::fma(p, f, S::set1(5.55041087e-2F));
+  p = S::fma(p, f, S::set1(2.40226507e-1F));
+  p = S::fma(p, f, S::set1(6.93147181e-1F));
+  p = S::fma(p, f, S::set1(1.0F));
+  return S::select_less(x, least, S::zero(), S::times_power_of_2(p, n));
+}
+
+/// log2(e) * cap * tanh(x): with e = 2^(-2 log2(e) |x|), tanh |x| = (1 - e) / (1 + e).
+template <class S>
+PIE_INLINE typename S::F capped_score(typename S::F x, float cap) {
+  using F = typename S::F;
+  const F one = S::set1(1.0F);
+  const F e = exp2_negative<S>(S::mul(S::abs(x), S::set1(-2.0F * kLog2OfE)));
+  const F tanh = S::copy_sign(S::div(S::sub(one, e), S::add(one, e)), x);
+  return S::mul(tanh, S::set1(cap * kLog2OfE));
+}
+
+/// Scores of T queries against P pages: each lane is a slot, so that nothing is summed across
+/// lanes; each element of K is loaded once for all queries.
+template <class S, int T, int P>
+PIE_INLINE void score_pages(const uint16_t* const* pages, uint32_t key_size, const float* queries,
+                            float* scores) {
+  typename S::F sum[T][P];
+  for (int t = 0; t < T; ++t) {
+    for (int p = 0; p < P; ++p) sum[t][p] = S::zero();
+  }
+  const uint16_t* keys[P];
+  for (int p = 0; p < P; ++p) keys[p] = pages[p];
+  for (uint32_t d = 0; d < key_size; ++d, queries += T) {
+    typename S::F k[P];
+    for (int p = 0; p < P; ++p) k[p] = S::load_f16(keys[p] + d * kPageTokens);
+    for (int t = 0; t < T; ++t) {
+      const typename S::F q = S::set1(queries[t]);
+      for (int p = 0; p < P; ++p) sum[t][p] = S::fma(k[p], q, sum[t][p]);
+    }
+  }
+  for (int t = 0; t < T; ++t) {
+    for (int p = 0; p < P; ++p) {
+      S::store(
+          scores + static_cast<uint32_t>(t) * kChunkTokens + static_cast<uint32_t>(p) * kPageTokens,
+          sum[t][p]);
+    }
+  }
+}
+
+template <class S, int T, int P>
+PIE_INLINE void score_all(const uint16_t* const* pages, uint32_t count, uint32_t key_size,
+                          const float* queries, float* scores) {
+  for (; count >= P; count -= P, pages += P, scores += P * kPageTokens) {
+    score_pages<S, T, P>(pages, key_size, queries, scores);
+  }
+  if constexpr (P > 1) score_all<S, T, P / 2>(pages, count, key_size, queries, scores);
+}
+
+/// C blocks of 16 columns of sum over slots of weight * V, for T queries.
+template <class S, int T, int C>
+PIE_INLINE void add_values(const uint16_t* const* values, uint32_t page_count, uint32_t stride,
+                           const float* weights, float* const* sums) {
+  typename S::F sum[T][C];
+  for (int t = 0; t < T; ++t) {
+    for (int c = 0; c < C; ++c) sum[t][c] = S::zero();
+  }
+  for (uint32_t p = 0; p < page_count; ++p) {
+    const uint16_t* row = values[p];
+    for (uint32_t j = 0; j < kPageTokens; ++j, row += stride, ++weights) {
+      typename S::F v[C];
+      for (int c = 0; c < C; ++c) v[c] = S::load_f16(row + c * 16);
+      for (int t = 0; t < T; ++t) {
+        const typename S::F w = S::set1(weights[static_cast<uint32_t>(t) * kChunkTokens]);
+        for (int c = 0; c < C; ++c) sum[t][c] = S::fma(v[c], w, sum[t][c]);
+      }
+    }
+  }
+  for (int t = 0; t < T; ++t) {
+    for (int c = 0; c < C; ++c) S::store(sums[t] + c * 16, sum[t][c]);
+  }
+}
+
+template <class S, int T, int C>
+PIE_INLINE void add_all_values(const uint16_t* const* pages, uint32_t page_count, uint32_t column,
+                               uint32_t first_value, uint32_t stride, const float* weights,
+                               float* const* partials) {
+  for (; column + C * 16 <= stride; column += C * 16) {
+    const uint16_t* values[kChunkPages];
+    for (uint32_t p = 0; p < page_count; ++p) values[p] = pages[p] + first_value + column;
+    float* sums[T];
+    for (int t = 0; t < T; ++t) sums[t] = partials[t] + 16 + column;
+    add_values<S, T, C>(values, page_count, stride, weights, sums);
+  }
+  if constexpr (C > 1) {
+    add_all_values<S, T, C / 2>(pages, page_count, column, first_value, stride, weights, partials);
+  }
+}
+
+/// Scores to weights, in place; the largest score and the sum of weights to `partial`.
+template <class S>
+PIE_INLINE void weigh(const AttentionShape& shape, float* scores, const uint16_t* visible,
+                      uint32_t page_count, float* partial) {
+  const typename S::F masked = S::set1(kMaskedScore);
+  typename S::F largest = masked;
+  for (uint32_t p = 0; p < page_count; ++p) {
+    typename S::F s = S::load(scores + p * kPageTokens);
+    if (shape.softcap > 0.0F) s = capped_score<S>(s, shape.softcap);
+    if (visible[p] != 0xFFFFU) s = S::select_bits(visible[p], s, masked);
+    S::store(scores + p * kPageTokens, s);
+    largest = S::max(largest, s);
+  }
+  const float max_score = S::reduce_max(largest);
+  const typename S::F shift = S::set1(max_score);
+  typename S::F sum = S::zero();
+  for (uint32_t p = 0; p < page_count; ++p) {
+    typename S::F w = exp2_negative<S>(S::sub(S::load(scores + p * kPageTokens), shift));
+    if (visible[p] != 0xFFFFU) w = S::select_bits(visible[p], w, S::zero());
+    S::store(scores + p * kPageTokens, w);
+    sum = S::add(sum, w);
+  }
+  partial[0] = max_score;
+  partial[1] = S::reduce_add(sum);
+}
+
+/// How many pages of scores (or blocks of columns) stand in registers beside T queries: a quarter
+/// of the registers is left for what they are made of.
+template <class S, int T>
+constexpr int blocks_beside() {
+  int blocks = 8;
+  while (blocks > 1 && blocks * T > S::kFloatVectors * 3 / 4) blocks /= 2;
+  return blocks;
+}
+
+template <class S, int T>
+void attend_tile(const AttentionShape& shape, const AttentionChunk& chunk) {
+  alignas(64) float scores[T * kChunkTokens];
+  // Pages that no query of the tile sees are left out: they would add zeros.
+  const uint16_t* pages[kChunkPages];
+  uint16_t visible[T][kChunkPages];
+  uint32_t count = 0;
+  for (uint32_t p = 0; p < chunk.page_count; ++p) {
+    uint32_t any = 0;
+    for (int t = 0; t < T; ++t) {
+      visible[t][count] = chunk.visible[t][p];
+      any |= chunk.visible[t][p];
+    }
+    pages[count] = chunk.pages[p];
+    count += any != 0 ? 1 : 0;
+  }
+  score_all<S, T, blocks_beside<S, T>()>(pages, count, shape.key_size, chunk.queries, scores);
+  for (int t = 0; t < T; ++t) {
+    weigh<S>(shape, scores + static_cast<uint32_t>(t) * kChunkTokens, visible[t], count,
+             chunk.partials[t]);
+  }
+  add_all_values<S, T, blocks_beside<S, T>()>(pages, count, 0, shape.key_size * kPageTokens,
+                                              shape.value_stride(), scores, chunk.partials);
+}
+
+template <class S>
+void attend_chunk(const AttentionShape& shape, const AttentionChunk& chunk) {
+  switch (chunk.query_count) {
+    case 1: return attend_tile<S, 1>(shape, chunk);
+    case 2: return attend_tile<S, 2>(shape, chunk);
+    case 3: return attend_tile<S, 3>(shape, chunk);
+    case 4: return attend_tile<S, 4>(shape, chunk);
+    default: return attend_tile<S, 6>(shape, chunk);
+  }
+}
+
+inline void pack_tiles(const AttentionShape& shape, const float* const* queries, uint32_t count,
+                       float* packed) {
+  // The softmax is to the base 2. A soft cap c takes score / c and multiplies afterwards.
+  const float scale = shape.softcap > 0.0F ? shape.scale / shape.softcap : shape.scale * kLog2OfE;
+  while (count > 0) {
+    const uint32_t tile = next_tile(count);
+    for (uint32_t t = 0; t < tile; ++t) {
+      for (uint32_t d = 0; d < shape.key_size; ++d) packed[d * tile + t] = queries[t][d] * scale;
+    }
+    packed += tile * shape.key_size;
+    queries += tile;
+    count -= tile;
+  }
+}
+
+template <class S>
+PIE_INLINE typename S::F as_finite_half(typename S::F x) {
+  return S::min(S::max(x, S::set1(-kHalfMax)), S::set1(kHalfMax));
+}
+
+/// Sixteen floats from `from` on, of which `count` are there; zeros behind.
+template <class S>
+PIE_INLINE typename S::F load_up_to(const float* from, uint32_t count) {
+  return count >= 16 ? S::load(from) : S::load_n(from, static_cast<int>(count));
+}
+
+template <class S>
+void append_token(const AttentionShape& shape, uint16_t* page, uint32_t token, const float* key,
+                  const float* value) {
+  uint16_t halves[16];
+  for (uint32_t d = 0; d < shape.key_size; d += 16) {
+    S::store_f16(halves, as_finite_half<S>(load_up_to<S>(key + d, shape.key_size - d)));
+    for (uint32_t i = 0; i < 16 && d + i < shape.key_size; ++i) {
+      page[(d + i) * kPageTokens + token] = halves[i];
+    }
+  }
+  uint16_t* row = page + shape.key_size * kPageTokens + token * shape.value_stride();
+  for (uint32_t d = 0; d < shape.value_size; d += 16) {
+    S::store_f16(row + d, as_finite_half<S>(load_up_to<S>(value + d, shape.value_size - d)));
+  }
+}
+
+template <class S>
+void merge_partial(const AttentionShape& shape, float* sum, const float* partial) {
+  using F = typename S::F;
+  if (!(partial[1] > 0.0F)) return;
+  const uint32_t end = shape.partial_size();
+  if (!(sum[1] > 0.0F)) {
+    for (uint32_t i = 0; i < end; i += 16) S::store(sum + i, S::load(partial + i));
+    return;
+  }
+  const float larger = sum[0] > partial[0] ? sum[0] : partial[0];
+  const F old_weight = exp2_negative<S>(S::set1(sum[0] - larger));
+  const F new_weight = exp2_negative<S>(S::set1(partial[0] - larger));
+  for (uint32_t i = 16; i < end; i += 16) {
+    const F added = S::mul(S::load(partial + i), new_weight);
+    S::store(sum + i, S::fma(S::load(sum + i), old_weight, added));
+  }
+  float weights[16];
+  S::store(weights, S::fma(S::set1(sum[1]), old_weight, S::mul(S::set1(partial[1]), new_weight)));
+  sum[0] = larger;
+  sum[1] = weights[0];
+}
+
+template <class S>
+void finish_query(const AttentionShape& shape, const float* sum, float* result) {
+  const bool seen = sum[1] > 0.0F;
+  const typename S::F weight = S::set1(seen ? 1.0F / sum[1] : 0.0F);
+  for (uint32_t d = 0; d < shape.value_size; d += 16) {
+    const typename S::F scaled = seen ? S::mul(S::load(sum + 16 + d), weight) : S::zero();
+    const uint32_t left = shape.value_size - d;
+    S::store_n(result + d, scaled, static_cast<int>(left < 16 ? left : 16));
+  }
+}
+
+template <class S>
+constexpr AttentionKernels attention_kernels_of() {
+  return {append_token<S>, pack_tiles, attend_chunk<S>, merge_partial<S>, finish_query<S>};
+}
+
+}  // namespace
+}  // namespace pie::kernels
