@@ -4,17 +4,17 @@
 #include <ggml-backend.h>
 #include <ggml-cpp.h>
 #include <ggml-cpu.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstring>
 
+#include "base/thread_pool.h"
 #include "exec/ggml/batch_plan.h"
 #include "exec/ggml/ggml_weights.h"
 #include "exec/ggml/kv_pool.h"
 #include "exec/ggml/step_graph.h"
-#include "exec/ggml/thread_chooser.h"
+#include "exec/thread_chooser.h"
 #include "model/architecture.h"
 
 namespace pie::exec {
@@ -23,13 +23,6 @@ namespace {
 struct ThreadpoolDeleter {
   void operator()(ggml_threadpool* pool) const { ggml_threadpool_free(pool); }
 };
-
-uint32_t affinity_count() {
-  cpu_set_t mask;
-  CPU_ZERO(&mask);
-  if (sched_getaffinity(0, sizeof mask, &mask) != 0) return 1;
-  return static_cast<uint32_t>(std::max(CPU_COUNT(&mask), 1));
-}
 
 template <class T>
 void fill(ggml_tensor* tensor, const std::vector<T>& values) {

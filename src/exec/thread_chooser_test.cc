@@ -1,4 +1,4 @@
-#include "exec/ggml/thread_chooser.h"
+#include "exec/thread_chooser.h"
 
 #include <gtest/gtest.h>
 

@@ -7,12 +7,11 @@ namespace pie::exec {
 
 /// Chooses the thread count of each step by measuring, also while other work runs.
 ///
-/// ggml's threads meet at a spinning barrier after every node (some 700 a step). When programs want
-/// the same cores, one preempted thread stops all, and a step on two threads was seen to take 50
-/// times as long as on one. So small steps use the count that was the fastest lately, and the
-/// others are tried again from time to time, the rarer the worse they are (at most 2 % of the
-/// time). Steps of many rows work long between barriers and always take all threads. Thread: engine
-/// only.
+/// The threads of a step meet after every part of it (some hundred times). When programs want the
+/// same cores, one preempted thread stops all, and a step on two threads was seen to take 50 times
+/// as long as on one. So small steps use the count that was the fastest lately, and the others are
+/// tried again from time to time, the rarer the worse they are (at most 2 % of the time). Steps of
+/// many rows work long between meetings and always take all threads. Thread: engine only.
 class ThreadChooser {
  public:
   explicit ThreadChooser(uint32_t count_max);
