@@ -54,37 +54,38 @@ exec::StepBatch build_batch(std::span<const StepPart> parts, const EmbeddingStor
   return batch;
 }
 
-void OutputCollector::sample(const StepPart& part, std::span<const uint32_t> rows,
-                             const float* logits) {
+void OutputCollector::sample(const Rows& rows, sample::Sampler& sampler) const {
+  const StepPart& part = *rows.part;
   PendingPass& pass = *part.pass;
   const auto row_at = [&](uint32_t index) {
-    return std::span(logits + row_of(rows, index) * vocab_size_, vocab_size_);
+    return std::span(rows.logits + row_of(rows.logit_rows, index) * vocab_size_, vocab_size_);
   };
   for (size_t i = 0; i < pass.token_slots.size(); ++i) {
     const TokenSlot& slot = pass.token_slots[i];
     if (!contains(*part.chunk, slot.index)) continue;
     const double uniform = sample::uniform({seed_, pass.instance.value, pass.number, i});
-    pass.output.tokens[i] = sampler_.draw(row_at(slot.index), slot.sampler, uniform);
+    pass.output.tokens[i] = sampler.draw(row_at(slot.index), slot.sampler, uniform);
   }
   for (size_t i = 0; i < pass.distribution_slots.size(); ++i) {
     const DistributionSlot& slot = pass.distribution_slots[i];
     if (!contains(*part.chunk, slot.index)) continue;
-    sample::Ranking ranking = sampler_.rank(row_at(slot.index), slot.temperature, slot.top_k);
+    sample::Ranking ranking = sampler.rank(row_at(slot.index), slot.temperature, slot.top_k);
     pass.output.distributions[i] = {std::move(ranking.ids), std::move(ranking.probabilities)};
   }
 }
 
 uint32_t OutputCollector::collect(std::span<const StepPart> parts, const exec::StepOutput& output,
-                                  EmbeddingStore& embeddings) {
+                                  EmbeddingStore& embeddings, exec::Executor& executor) {
   size_t logit_row = 0;
   size_t hidden_row = 0;
+  rows_.clear();
   for (const StepPart& part : parts) {
     const auto logit_rows = rows_in(part.pass->logit_rows, *part.chunk);
     const auto hidden_rows = rows_in(part.pass->hidden_rows, *part.chunk);
     PIE_CHECK((logit_row + logit_rows.size()) * vocab_size_ <= output.logits.size());
     PIE_CHECK((hidden_row + hidden_rows.size()) * embedding_size_ <= output.hidden.size());
     if (!logit_rows.empty()) {
-      sample(part, logit_rows, output.logits.data() + logit_row * vocab_size_);
+      rows_.push_back({&part, logit_rows, output.logits.data() + logit_row * vocab_size_});
     }
     for (const PendingPass::EmbeddingTarget& target : part.pass->embedding_targets) {
       if (!contains(*part.chunk, target.index)) continue;
@@ -94,6 +95,9 @@ uint32_t OutputCollector::collect(std::span<const StepPart> parts, const exec::S
     logit_row += logit_rows.size();
     hidden_row += hidden_rows.size();
   }
+  samplers_.resize(std::max(executor.config().thread_count, 1U));
+  executor.for_each(static_cast<uint32_t>(rows_.size()),
+                    [this](uint32_t thread, uint32_t i) { sample(rows_[i], samplers_[thread]); });
   return static_cast<uint32_t>(logit_row);
 }
 

@@ -28,16 +28,24 @@ class OutputCollector {
   OutputCollector(uint64_t seed, uint32_t vocab_size, uint32_t embedding_size)
       : seed_(seed), vocab_size_(vocab_size), embedding_size_(embedding_size) {}
 
+  /// Passes are looked after side by side, on the executor's threads.
   uint32_t collect(std::span<const StepPart> parts, const exec::StepOutput& output,
-                   EmbeddingStore& embeddings);
+                   EmbeddingStore& embeddings, exec::Executor& executor);
 
  private:
-  void sample(const StepPart& part, std::span<const uint32_t> rows, const float* logits);
+  /// A part and where its rows begin in the output.
+  struct Rows {
+    const StepPart* part;
+    std::span<const uint32_t> logit_rows;
+    const float* logits;
+  };
+  void sample(const Rows& rows, sample::Sampler& sampler) const;
 
   const uint64_t seed_;
   const uint32_t vocab_size_;
   const uint32_t embedding_size_;
-  sample::Sampler sampler_;
+  std::vector<sample::Sampler> samplers_;  ///< per thread of the executor
+  std::vector<Rows> rows_;                 ///< of the step in hand
 };
 
 }  // namespace pie::engine

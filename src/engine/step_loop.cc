@@ -278,7 +278,7 @@ void StepLoop::execute(const sched::Plan& plan, uint64_t started_ns) {
     tokens += chunk.token_count;
   }
   const Result<exec::StepOutput> output = executor_->execute(build_batch(parts, embeddings_));
-  generated_ = output.ok() ? collector_.collect(parts, *output, embeddings_) : 0;
+  generated_ = output.ok() ? collector_.collect(parts, *output, embeddings_, *executor_) : 0;
   scheduler_.finish(plan, output.ok());
   ++stats_.steps;
   stats_.tokens_computed += tokens;

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -79,6 +80,13 @@ class Executor {
   /// format and size, content of the model's file. Bytes of another layout are never given to
   /// write_page().
   virtual std::string layout_id() const = 0;
+  /// Calls task(thread, i) for each i < count, thread < config().thread_count; for what follows a
+  /// step, like drawing its tokens. Tasks of one thread follow each other. By default on the
+  /// caller's thread alone.
+  virtual void for_each(uint32_t count,
+                        const std::function<void(uint32_t thread, uint32_t index)>& task) {
+    for (uint32_t i = 0; i < count; ++i) task(0, i);
+  }
 
   virtual const ExecutorConfig& config() const = 0;
   /// Bytes of K and V that one page holds over all layers.
