@@ -7,16 +7,16 @@
 #include <thread>
 
 #include "engine/engine_harness.h"
-#include "exec/ggml_executor.h"
+#include "exec/open_executor.h"
 #include "model/tokenizer.h"
 #include "support/test_model.h"
 
 namespace pie::engine {
 namespace {
 
-/// Batching changes the order of sums in the matrix products, and with it the logits by up to this
-/// much (half of the tolerance that docs/NUMERICS.md derives). Greedy texts may part where the two
-/// best tokens are closer than that, nowhere else.
+/// With ggml, batching changes the order of sums in the matrix products, and with it the logits by
+/// up to this much (half of the tolerance that docs/NUMERICS.md derives). Greedy texts may part
+/// where the two best tokens are closer than that, nowhere else; with the native executor nowhere.
 constexpr float kTolerance = 0.35F;
 
 std::shared_ptr<const model::Model> default_model() {
@@ -24,12 +24,25 @@ std::shared_ptr<const model::Model> default_model() {
   return model;
 }
 
-std::unique_ptr<Engine> make(uint32_t page_count, uint32_t step_tokens_max = 128) {
+std::unique_ptr<Engine> make(const exec::ExecutorKind& kind, uint32_t page_count,
+                             uint32_t step_tokens_max = 128, uint32_t thread_count = 1) {
   exec::ExecutorConfig pool{
-      .page_count = page_count, .step_tokens_max = step_tokens_max, .thread_count = 1};
-  auto executor = exec::make_ggml_executor(default_model(), pool).value();
+      .page_count = page_count, .step_tokens_max = step_tokens_max, .thread_count = thread_count};
+  auto executor = kind.make(default_model(), pool).value();
   return Engine::create(default_model(), std::move(executor), {.seed = 3}).value();
 }
+
+class EngineWithModel : public testing::TestWithParam<exec::ExecutorKind> {
+ protected:
+  static std::unique_ptr<Engine> make(uint32_t page_count, uint32_t step_tokens_max = 128) {
+    return engine::make(GetParam(), page_count, step_tokens_max);
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Executors, EngineWithModel, testing::ValuesIn(exec::executor_kinds()),
+                         [](const auto& kind) { return std::string(kind.param.name); });
+
+bool is_exact() { return EngineWithModel::GetParam().name == std::string_view("native"); }
 
 std::vector<std::vector<TokenId>> prompts() {
   std::vector<std::vector<TokenId>> result;
@@ -67,14 +80,15 @@ Text generate(Engine& engine, QueueId queue, const std::vector<TokenId>& prompt,
 
 /// Equal, or first different where the margin is too small to decide.
 void expect_same(const Text& a, const Text& b) {
+  if (is_exact()) EXPECT_EQ(a.margins, b.margins);
   const auto [at, other] = std::mismatch(a.tokens.begin(), a.tokens.end(), b.tokens.begin());
   if (at == a.tokens.end()) return;
   const auto index = static_cast<size_t>(at - a.tokens.begin());
-  EXPECT_LT(a.margins[index], kTolerance)
+  EXPECT_LT(a.margins[index], is_exact() ? 0.0F : kTolerance)
       << "token " << index << ": " << *at << " or " << *other << " at a clear margin";
 }
 
-TEST(EngineWithModel, says_what_the_model_says) {
+TEST_P(EngineWithModel, says_what_the_model_says) {
   const auto engine = make(64);
   engine->open_instance(InstanceId{1}, {});
   const QueueId queue = engine->create_queue(InstanceId{1});
@@ -84,7 +98,7 @@ TEST(EngineWithModel, says_what_the_model_says) {
   EXPECT_EQ(engine->stats().tokens_generated, 4u);
 }
 
-TEST(EngineWithModel, instances_say_the_same_alone_and_in_a_batch) {
+TEST_P(EngineWithModel, instances_say_the_same_alone_and_in_a_batch) {
   constexpr uint32_t kCount = 12;
   const auto engine = make(128);
   const std::vector<std::vector<TokenId>> all = prompts();
@@ -113,7 +127,7 @@ TEST(EngineWithModel, instances_say_the_same_alone_and_in_a_batch) {
   EXPECT_LT(engine->stats().steps - steps_alone, steps_alone / 2) << "they ran as a batch";
 }
 
-TEST(EngineWithModel, a_prompt_in_chunks_is_the_prompt_in_one_piece) {
+TEST_P(EngineWithModel, a_prompt_in_chunks_is_the_prompt_in_one_piece) {
   const std::vector<TokenId> prompt = [] {
     std::vector<TokenId> tokens;
     for (const auto& piece : prompts()) tokens.insert(tokens.end(), piece.begin(), piece.end());
@@ -128,7 +142,7 @@ TEST(EngineWithModel, a_prompt_in_chunks_is_the_prompt_in_one_piece) {
   expect_same(texts.at(512), texts.at(19));
 }
 
-TEST(EngineWithModel, hidden_states_are_not_empty_and_can_be_fed_back) {
+TEST_P(EngineWithModel, hidden_states_are_not_empty_and_can_be_fed_back) {
   const auto engine = make(16);
   engine->open_instance(InstanceId{1}, {});
   const QueueId queue = engine->create_queue(InstanceId{1});
@@ -145,6 +159,71 @@ TEST(EngineWithModel, hidden_states_are_not_empty_and_can_be_fed_back) {
   };
   const uint32_t empty = engine->allocate(queue, 1, 1).value().at(0);
   EXPECT_NE(first_token_of(slot).probabilities, first_token_of(empty).probabilities);
+}
+
+/// What a program of the fleet below asks for: a prompt, then tokens one by one.
+struct FleetProgram {
+  std::vector<TokenId> prompt;
+  bool has_mask = false;
+};
+
+std::vector<FleetProgram> fleet() {
+  const std::vector<std::vector<TokenId>> texts = prompts();
+  std::vector<FleetProgram> programs;
+  for (uint32_t i = 0; i < 64; ++i) {
+    FleetProgram program{texts[i % texts.size()], i % 5 == 2};
+    // Half of them share beginnings of more than a page.
+    for (uint32_t j = 0; i % 2 == 0 && j < 20; ++j) program.prompt.push_back(1000 + i % 4 * 37 + j);
+    program.prompt.push_back(500 + i);
+    programs.push_back(std::move(program));
+  }
+  return programs;
+}
+
+/// Distributions after the prompt and after each of two tokens.
+std::vector<Distribution> distributions_of(Engine& engine, QueueId queue,
+                                           const FleetProgram& program) {
+  Sequence sequence(engine, queue);
+  std::vector<Distribution> result;
+  std::vector<TokenId> next = program.prompt;
+  for (uint32_t step = 0; step < 3; ++step) {
+    ForwardPass pass = sequence.append(next);
+    pass.distributions = {{.index = pass.tokens[0].index, .top_k = 16}};
+    if (program.has_mask) pass.mask.emplace(next.size(), std::vector<uint32_t>{1, 2, 1000});
+    ForwardOutput output = submit(engine, queue, std::move(pass)).get().value();
+    next = {output.tokens.at(0)};
+    result.push_back(std::move(output.distributions.at(0)));
+  }
+  return result;
+}
+
+/// 64 programs, each alone, and all at once on two threads in steps of 50 tokens: the same bits.
+TEST(EngineWithNativeExecutor, programs_get_the_same_bits_alone_and_together) {
+  const std::vector<FleetProgram> programs = fleet();
+  const exec::ExecutorKind& native = exec::executor_kind_for(*default_model());
+  ASSERT_EQ(native.name, std::string_view("native"));
+  std::vector<std::vector<Distribution>> alone(64), together(64);
+  const auto engine = make(native, 400, 512, 1);
+  for (uint32_t i = 0; i < 64; ++i) {
+    engine->open_instance(InstanceId{i + 1}, {});
+    alone[i] = distributions_of(*engine, engine->create_queue(InstanceId{i + 1}), programs[i]);
+    close(*engine, InstanceId{i + 1});
+  }
+  const auto busy = make(native, 400, 50, 2);
+  std::vector<std::thread> threads;
+  for (uint32_t i = 0; i < 64; ++i) {
+    busy->open_instance(InstanceId{i + 1}, {});
+    threads.emplace_back([&, i, queue = busy->create_queue(InstanceId{i + 1})] {
+      together[i] = distributions_of(*busy, queue, programs[i]);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (uint32_t i = 0; i < 64; ++i) {
+    for (uint32_t step = 0; step < 3; ++step) {
+      EXPECT_EQ(together[i][step].ids, alone[i][step].ids) << "program " << i;
+      EXPECT_EQ(together[i][step].probabilities, alone[i][step].probabilities) << "program " << i;
+    }
+  }
 }
 
 }  // namespace

@@ -4,11 +4,13 @@
 #include <array>
 
 #include "exec/ggml_executor.h"
+#include "exec/native_executor.h"
 
 namespace pie::exec {
 namespace {
 
 constexpr std::array kKinds = {
+    ExecutorKind{"native", native_executor_serves, make_native_executor},
     ExecutorKind{"ggml", [](const model::Model&) { return true; }, make_ggml_executor},
 };
 
@@ -20,6 +22,20 @@ const ExecutorKind& executor_kind_for(const model::Model& model) {
   const auto found = std::find_if(kKinds.begin(), kKinds.end(),
                                   [&](const ExecutorKind& kind) { return kind.serves(model); });
   return found == kKinds.end() ? kKinds.back() : *found;
+}
+
+Result<const ExecutorKind*> find_executor_kind(const model::Model& model, std::string_view name) {
+  if (name == "auto") return &executor_kind_for(model);
+  const auto found = std::find_if(kKinds.begin(), kKinds.end(),
+                                  [&](const ExecutorKind& kind) { return kind.name == name; });
+  if (found == kKinds.end()) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "[executor] got '" + std::string(name) + "', expected auto, native or ggml"};
+  }
+  if (found->serves(model)) return &*found;
+  return Error{ErrorCode::kUnsupported,
+               "[executor] got '" + std::string(name) + "' for the model " + model.info().id +
+                   ", which that one does not serve on this machine: leave it at 'auto'"};
 }
 
 Result<std::unique_ptr<Executor>> open_executor(std::shared_ptr<const model::Model> model,

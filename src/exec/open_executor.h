@@ -1,6 +1,7 @@
 #pragma once
 #include <memory>
 #include <span>
+#include <string_view>
 
 #include "exec/executor.h"
 #include "model/model.h"
@@ -22,7 +23,11 @@ std::span<const ExecutorKind> executor_kinds();
 /// The first that serves the model.
 const ExecutorKind& executor_kind_for(const model::Model& model);
 
-/// Makes that one. kResourceExhausted, kUnsupported as make() says.
+/// The one of that name, or for "auto" the first that serves the model. kInvalidArgument for
+/// another name, kUnsupported when the named one does not serve the model.
+Result<const ExecutorKind*> find_executor_kind(const model::Model& model, std::string_view name);
+
+/// Makes the first that serves the model. kResourceExhausted, kUnsupported as make() says.
 Result<std::unique_ptr<Executor>> open_executor(std::shared_ptr<const model::Model> model,
                                                 const ExecutorConfig& config);
 

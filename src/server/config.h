@@ -72,9 +72,10 @@ struct Config {
   std::vector<std::string> http_allow;    ///< hosts for programs' requests (net/host_policy.h)
   std::filesystem::path http_ca_file;     ///< trusted for those beside the system's certificates
   bool allow_unauthenticated_network = false;
-  uint32_t model_threads = 0;   ///< of a step; 0 = all cores
-  uint32_t worker_threads = 0;  ///< of programs; 0 = as many as cores, at most 8
-  uint32_t kv_pages = 0;        ///< of the pool; 0 = by the machine's memory
+  std::string executor = "auto";  ///< auto, native or ggml (exec/open_executor.h)
+  uint32_t model_threads = 0;     ///< of a step; 0 = all cores
+  uint32_t worker_threads = 0;    ///< of programs; 0 = as many as cores, at most 8
+  uint32_t kv_pages = 0;          ///< of the pool; 0 = by the machine's memory
   uint32_t step_tokens_max = 512;
   bool prefix_cache = true;          ///< what was computed of a text is not computed again
   bool prefix_cache_shared = false;  ///< nor for another user

@@ -49,10 +49,11 @@ Result<std::unique_ptr<engine::Engine>> open_engine(const Config& config, const 
       .page_size = kPageTokens,
       .step_tokens_max = config.step_tokens_max,
       .thread_count = config.model_threads};
-  const char* kind = exec::executor_kind_for(*model).name;
-  PIE_TRY_ASSIGN(auto executor, exec::open_executor(model, pool));
+  PIE_TRY_ASSIGN(const exec::ExecutorKind* const kind,
+                 exec::find_executor_kind(*model, config.executor));
+  PIE_TRY_ASSIGN(auto executor, kind->make(model, pool));
   log::info("model {}: {}, {} executor, {} KV pages", model->info().id, model->info().description,
-            kind, pool.page_count);
+            kind->name, pool.page_count);
   const fs::path snapshots = config.home / "snapshots" / model->info().id;
   return engine::Engine::create(std::move(model), std::move(executor),
                                 {.step_tokens_max = config.step_tokens_max,

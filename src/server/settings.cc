@@ -179,6 +179,8 @@ std::vector<Setting> settings(Config& c) {
        "addresses alone: local and private ones must be named by address or range"},
       {"", "http_ca_file", &c.http_ca_file,
        "PEM certificates trusted for those requests beside the system's"},
+      {"", "executor", &c.executor,
+       "auto, native (our kernels) or ggml (any tensor type; the reference)"},
       {"", "model_threads", &c.model_threads, "threads of a step; 0: all cores"},
       {"", "worker_threads", &c.worker_threads, "threads of programs; 0: the cores, at most 8"},
       {"", "kv_pages", &c.kv_pages, "KV pages of the pool; 0: by the machine's memory"},

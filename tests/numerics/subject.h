@@ -11,7 +11,9 @@
 
 #include "exec/executor.h"
 #include "exec/ggml_executor.h"
+#include "exec/native_executor.h"
 #include "model/model.h"
+#include "numerics/margin_rule.h"
 
 namespace pie::test {
 
@@ -22,8 +24,13 @@ struct ExecutorKind {
                                                   const exec::ExecutorConfig& config);
   /// Whether it says that it serves the model; what it does not serve must be refused by make().
   bool (*serves)(const model::Model& model);
-  /// By how much of the largest logit those of a tiny random model may differ from the reference's.
-  float tiny_tolerance;
+  /// By how much of the largest logit those of a tiny random model of F32, F16 or BF16 matrices may
+  /// differ from the reference's, and of quantised ones.
+  float tiny_tolerance, tiny_quantised_tolerance;
+  /// How far a logit of the default model may be from the reference's (docs/NUMERICS.md).
+  float logit_tolerance;
+  /// Of twenty greedy texts of 64 tokens, how many are the reference's to the end at least.
+  size_t equal_texts_min;
 };
 
 /// All of them. A further executor is a further row.
@@ -31,7 +38,13 @@ inline const std::vector<ExecutorKind>& executor_kinds() {
   static const std::vector<ExecutorKind> kinds = {
       // The reference's own kernels: nothing on most machines; F16 keys and values (2^-11 relative,
       // over a few layers) where the order of sums differs.
-      {"ggml", exec::make_ggml_executor, [](const model::Model&) { return true; }, 0.01F},
+      {"ggml", exec::make_ggml_executor, [](const model::Model&) { return true; }, 0.01F, 0.01F,
+       kLogitTolerance, 10},
+      // F32 activations where the reference multiplies in BF16; 8-bit activations with a scale for
+      // 32 values in F32, where the reference has one in F16, or one for 256 before K-quants.
+      // Random weights amplify what a trained model does not.
+      {"native", exec::make_native_executor, exec::native_executor_serves, 0.02F, 0.4F,
+       2.0F * kReferenceToExact, 4},
   };
   return kinds;
 }

@@ -13,7 +13,7 @@ namespace pie::test {
 namespace {
 
 constexpr uint32_t kWindow = 21;
-constexpr uint32_t kPageSize = 8;
+constexpr uint32_t kPageSize = 16;
 
 std::shared_ptr<const model::Model> make_model(bool is_windowed) {
   TempFile file("tiny.gguf");

@@ -1,0 +1,84 @@
+#include "exec/native/kv_pages.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "base/check.h"
+
+namespace pie::exec {
+namespace {
+
+constexpr double kMiB = 1024.0 * 1024.0;
+constexpr size_t kVirtualPage = 4096;
+
+uint64_t machine_memory_bytes() {
+  return static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) *
+         static_cast<uint64_t>(sysconf(_SC_PAGE_SIZE));
+}
+
+/// Bytes from one page to the next. Large ones are an odd number of the machine's pages: one
+/// layer's parts of successive pages then spread over all sets of a cache.
+size_t stride_of(size_t page_bytes) {
+  if (page_bytes < 4 * kVirtualPage) return (page_bytes + 63) / 64 * 64;
+  const size_t count = (page_bytes + kVirtualPage - 1) / kVirtualPage;
+  return (count | 1) * kVirtualPage;
+}
+
+}  // namespace
+
+kernels::AttentionShape attention_shape(const model::Architecture& a) {
+  return {a.key_size, a.value_size, a.attention_scale, a.attention_softcap};
+}
+
+Result<KvPages> KvPages::create(const model::Architecture& a, const ExecutorConfig& config) {
+  PIE_CHECK(config.page_size == kernels::kPageTokens);
+  KvPages pages;
+  pages.page_count_ = config.page_count;
+  pages.kv_head_count_ = a.kv_head_count;
+  pages.head_elements_ = attention_shape(a).page_elements();
+  pages.page_bytes_ =
+      uint64_t{a.layer_count} * a.kv_head_count * pages.head_elements_ * sizeof(uint16_t);
+  const size_t stride = stride_of(pages.page_bytes_);
+  pages.page_stride_ = stride / sizeof(uint16_t);
+  const double bytes = static_cast<double>(stride) * config.page_count;
+  const auto machine = static_cast<double>(machine_memory_bytes());
+  if (bytes <= machine) {
+    pages.memory_ = Mapping(stride * (size_t{config.page_count} + config.step_tokens_max));
+  }
+  if (pages.memory_.get() == nullptr) {
+    return Error{ErrorCode::kResourceExhausted,
+                 fmt::format("[KV pool] got {} pages = {:.0f} MiB, expected at most the machine's "
+                             "{:.0f} MiB: configure fewer pages",
+                             config.page_count, bytes / kMiB, machine / kMiB)};
+  }
+  return pages;
+}
+
+void KvPages::clear(std::span<const KvPageId> pages) {
+  for (const KvPageId page : pages) {
+    PIE_CHECK(page.value < page_count_);
+    std::memset(bytes_of(page), 0, page_bytes_);
+  }
+}
+
+void KvPages::copy(std::span<const KvPageId> from, std::span<const KvPageId> to) {
+  PIE_CHECK(from.size() == to.size());
+  for (size_t i = 0; i < from.size(); ++i) {
+    PIE_CHECK(from[i].value < page_count_ && to[i].value < page_count_);
+    std::memmove(bytes_of(to[i]), bytes_of(from[i]), page_bytes_);
+  }
+}
+
+void KvPages::read(KvPageId page, std::span<std::byte> bytes) const {
+  PIE_CHECK(page.value < page_count_ && bytes.size() == page_bytes_);
+  std::memcpy(bytes.data(), bytes_of(page), page_bytes_);
+}
+
+void KvPages::write(KvPageId page, std::span<const std::byte> bytes) {
+  PIE_CHECK(page.value < page_count_ && bytes.size() == page_bytes_);
+  std::memcpy(bytes_of(page), bytes.data(), page_bytes_);
+}
+
+}  // namespace pie::exec

@@ -1,0 +1,53 @@
+#pragma once
+#include <cstdint>
+#include <span>
+
+#include "exec/executor.h"
+#include "exec/native/mapping.h"
+#include "kernels/attention.h"
+#include "model/architecture.h"
+
+namespace pie::exec {
+
+/// K and V of all layers in the form that our attention reads: page by page, in a page layer by
+/// layer, in a layer one K/V head after the other (AttentionShape says how such a part looks).
+/// After the pages of the configuration come step_tokens_max scratch pages, for slices without a
+/// cache. Memory is committed as it is written.
+class KvPages {
+ public:
+  /// kResourceExhausted when it exceeds the machine's memory.
+  static Result<KvPages> create(const model::Architecture& architecture,
+                                const ExecutorConfig& config);
+
+  uint16_t* head(KvPageId page, uint32_t layer, uint32_t kv_head) const {
+    return memory_.as<uint16_t>() + page.value * page_stride_ +
+           (size_t{layer} * kv_head_count_ + kv_head) * head_elements_;
+  }
+  /// First of the scratch pages.
+  uint32_t first_scratch_page() const { return page_count_; }
+  uint64_t page_bytes() const { return page_bytes_; }
+
+  void clear(std::span<const KvPageId> pages);
+  void copy(std::span<const KvPageId> from, std::span<const KvPageId> to);
+  /// page_bytes() each; from any thread.
+  void read(KvPageId page, std::span<std::byte> bytes) const;
+  void write(KvPageId page, std::span<const std::byte> bytes);
+
+ private:
+  KvPages() = default;
+  std::byte* bytes_of(KvPageId page) const {
+    return memory_.get() + page.value * page_stride_ * sizeof(uint16_t);
+  }
+
+  Mapping memory_;
+  uint32_t page_count_ = 0;
+  uint32_t kv_head_count_ = 0;
+  size_t head_elements_ = 0;  ///< of a page of one head of one layer
+  size_t page_stride_ = 0;    ///< elements
+  uint64_t page_bytes_ = 0;
+};
+
+/// What a layer's attention looks like to the kernels.
+kernels::AttentionShape attention_shape(const model::Architecture& architecture);
+
+}  // namespace pie::exec

@@ -1,0 +1,260 @@
+// What the native executor promises beyond every executor: bits.
+#include "exec/native_executor.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <random>
+
+#include "exec/executor_harness.h"
+#include "exec/ggml_executor.h"
+
+namespace pie::exec {
+namespace {
+
+constexpr uint32_t kPage = 16;
+
+/// A sequence with a context, some of it in pages that others have too, and a slice to compute.
+struct Program {
+  std::vector<KvPageId> table;  ///< empty: no cache
+  uint32_t shared_len = 0;      ///< slots that somebody else fills
+  std::vector<StepToken> tail;  ///< from there to the context's end
+  std::vector<StepToken> step;
+  std::vector<MaskRuns> mask;
+  std::vector<uint32_t> rows;  ///< of the step, whose logits are asked for
+
+  uint32_t context_len() const { return shared_len + static_cast<uint32_t>(tail.size()); }
+};
+
+struct Prefix {
+  std::vector<KvPageId> table;
+  std::vector<StepToken> tokens;
+};
+
+/// 64 programs of all kinds: decode, a few tokens, prefill, without a cache, with masks; alone, or
+/// forked from one of the prefixes.
+class Fleet {
+ public:
+  Fleet(uint32_t vocab, uint32_t prefix_pages, uint32_t step_max) : vocab_(vocab), random_(11) {
+    for (uint32_t i = 0; i < 3; ++i) {
+      Prefix prefix;
+      prefix.tokens = draw_tokens((prefix_pages - i) * kPage, 0);
+      extend(prefix.table, static_cast<uint32_t>(prefix.tokens.size()));
+      prefixes_.push_back(std::move(prefix));
+    }
+    for (uint32_t i = 0; i < 64; ++i) programs_.push_back(draw_program(i, step_max));
+  }
+  const std::vector<Program>& programs() const { return programs_; }
+  uint32_t page_count() const { return next_page_; }
+
+  /// Fills all contexts, `chunk` tokens of a sequence at a time.
+  void fill(Executor& executor, uint32_t chunk) const {
+    for (const Prefix& prefix : prefixes_) append(executor, prefix.tokens, prefix.table, 0, chunk);
+    for (const Program& p : programs_) append(executor, p.tail, p.table, p.shared_len, chunk);
+  }
+
+ private:
+  static void append(Executor& executor, std::span<const StepToken> tokens,
+                     std::span<const KvPageId> table, uint32_t at, uint32_t chunk) {
+    for (size_t i = 0; i < tokens.size(); i += chunk) {
+      const auto part = tokens.subspan(i, std::min<size_t>(chunk, tokens.size() - i));
+      StepBatch batch;
+      batch.slices.push_back({part, table, at, {}, {}, {}});
+      ASSERT_TRUE(executor.execute(batch).ok());
+      at += static_cast<uint32_t>(part.size());
+    }
+  }
+  uint32_t draw(uint32_t below) { return static_cast<uint32_t>(random_() % below); }
+  std::vector<StepToken> draw_tokens(uint32_t count, uint32_t position) {
+    std::vector<StepToken> tokens;
+    for (uint32_t i = 0; i < count; ++i)
+      tokens.push_back({.id = draw(vocab_), .position = position + i});
+    return tokens;
+  }
+  void extend(std::vector<KvPageId>& table, uint32_t slots) {
+    while (table.size() * kPage < slots) table.emplace_back(next_page_++);
+  }
+  Program draw_program(uint32_t index, uint32_t step_max) {
+    Program p;
+    const bool has_cache = index % 16 != 7;
+    if (has_cache && index % 4 != 3) {
+      const Prefix& prefix = prefixes_[index % 3];
+      // Some fork in the middle of the prefix.
+      const auto pages = static_cast<uint32_t>(prefix.table.size()) - (index % 5 == 0 ? 1 : 0);
+      p.table.assign(prefix.table.begin(), prefix.table.begin() + pages);
+      p.shared_len = pages * kPage;
+    }
+    if (has_cache) p.tail = draw_tokens(draw(10), p.shared_len);
+    const uint32_t count = index % 8 == 2 ? 9 + draw(step_max - 9) : index % 8 == 5 ? 3 : 1;
+    p.step = draw_tokens(has_cache ? count : count + 4, p.context_len());
+    if (has_cache) extend(p.table, p.context_len() + count);
+    for (uint32_t i = 0; i < p.step.size(); ++i) {
+      if (index % 3 == 0 || i + 1 == p.step.size()) p.rows.push_back(i);
+      if (index % 6 == 1) p.mask.push_back({draw(20), draw(150), 40, draw(3), 1000});
+      if (index % 6 == 4) p.mask.push_back({0, p.context_len() / 2, 1000});
+    }
+    return p;
+  }
+
+  const uint32_t vocab_;
+  std::mt19937 random_;
+  uint32_t next_page_ = 0;
+  std::vector<Prefix> prefixes_;
+  std::vector<Program> programs_;
+};
+
+using Logits = std::vector<float>;
+
+/// The part of a program's step that begins at `first`, as a slice.
+StepSlice slice_of(const Program& p, uint32_t first, uint32_t count) {
+  StepSlice slice{
+      std::span(p.step).subspan(first, count), p.table, p.context_len() + first, {}, {}, {}};
+  if (p.table.empty()) slice.context_len = 0;
+  if (!p.mask.empty()) slice.mask = std::span(p.mask).subspan(first, count);
+  for (const uint32_t row : p.rows) {
+    if (row >= first && row < first + count) slice.logit_rows.push_back(row - first);
+  }
+  return slice;
+}
+
+/// Computes the steps of all programs in batches of at most `budget` tokens, of which one program
+/// gets `chunk` at most (one without a cache all it needs); logits by program.
+std::vector<Logits> compute(Executor& executor, const std::vector<Program>& programs,
+                            const std::vector<size_t>& order, uint32_t budget, uint32_t chunk) {
+  std::vector<Logits> result(programs.size());
+  std::vector<uint32_t> done(programs.size());
+  for (bool is_progress = true; is_progress;) {
+    is_progress = false;
+    StepBatch batch;
+    std::vector<size_t> owners;
+    uint32_t left = budget;
+    for (const size_t i : order) {
+      const Program& p = programs[i];
+      const auto rest = static_cast<uint32_t>(p.step.size()) - done[i];
+      const uint32_t count = p.table.empty() ? rest : std::min({rest, chunk, left});
+      if (count == 0 || count > left) continue;
+      batch.slices.push_back(slice_of(p, done[i], count));
+      owners.push_back(i);
+      done[i] += count;
+      left -= count;
+      is_progress = true;
+    }
+    const StepOutput output = executor.execute(batch).value();
+    size_t at = 0;
+    const size_t row_count = output.logits.size();
+    size_t rows = 0;
+    for (const StepSlice& slice : batch.slices) rows += slice.logit_rows.size();
+    const size_t vocab = rows == 0 ? 0 : row_count / rows;
+    for (size_t s = 0; s < owners.size(); ++s) {
+      const size_t size = batch.slices[s].logit_rows.size() * vocab;
+      const auto part = output.logits.subspan(at, size);
+      result[owners[s]].insert(result[owners[s]].end(), part.begin(), part.end());
+      at += size;
+    }
+  }
+  return result;
+}
+
+void expect_equal_bits(const std::vector<Logits>& got, const std::vector<Logits>& expected) {
+  ASSERT_EQ(got.size(), expected.size());
+  for (size_t i = 0; i < got.size(); ++i) {
+    ASSERT_EQ(got[i].size(), expected[i].size()) << "program " << i;
+    ASSERT_FALSE(got[i].empty());
+    EXPECT_EQ(0, std::memcmp(got[i].data(), expected[i].data(), got[i].size() * sizeof(float)))
+        << "program " << i;
+  }
+}
+
+void check_fleet(const std::shared_ptr<const model::Model>& model, const Fleet& fleet) {
+  const std::vector<Program>& programs = fleet.programs();
+  std::vector<size_t> order(programs.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  const auto make = [&](uint32_t budget, uint32_t threads) {
+    return make_native_executor(model, {.page_count = fleet.page_count(),
+                                        .step_tokens_max = budget,
+                                        .thread_count = threads})
+        .value();
+  };
+  const auto first = make(1024, 1);
+  fleet.fill(*first, 1000);
+  std::vector<Logits> alone;
+  for (const size_t i : order) {
+    alone.push_back(compute(*first, programs, {i}, 1024, 1024)[i]);
+  }
+  {
+    SCOPED_TRACE("all in one batch");
+    expect_equal_bits(compute(*first, programs, order, 1024, 1024), alone);
+  }
+  for (const uint32_t threads : {2U, 3U}) {
+    SCOPED_TRACE(testing::Message() << "prompts and steps in chunks, " << threads << " threads");
+    const auto second = make(100, threads);
+    fleet.fill(*second, 37);
+    std::shuffle(order.begin(), order.end(), std::mt19937(threads));
+    expect_equal_bits(compute(*second, programs, order, 100, 7), alone);
+  }
+}
+
+TEST(NativeExecutorTest, programs_of_a_tiny_model_get_the_same_bits_alone_and_together) {
+  for (const ggml_type type : {GGML_TYPE_F32, GGML_TYPE_Q8_0}) {
+    check_fleet(tiny_model({.heads = 4, .kv_heads = 2, .matrix_type = type}), Fleet(257, 20, 90));
+  }
+}
+
+TEST(NativeExecutorTest, programs_of_the_default_model_get_the_same_bits_alone_and_together) {
+  check_fleet(default_model(), Fleet(40000, 9, 40));
+}
+
+TEST(NativeExecutorTest, no_cache_gives_the_bits_of_a_cache) {
+  const auto executor =
+      make_native_executor(default_model(), {.page_count = 64, .thread_count = 2}).value();
+  const auto tokens = tokens_at(prose(), 0);
+  const auto rows = all_rows(tokens.size());
+  EXPECT_EQ(run(*executor, tokens, {}, 0, rows), run(*executor, tokens, pages({9, 3, 5}), 0, rows));
+}
+
+/// What is masked changes no bit, whatever it is.
+TEST(NativeExecutorTest, masked_slots_have_no_effect_at_all) {
+  const auto executor =
+      make_native_executor(default_model(), {.page_count = 64, .thread_count = 2}).value();
+  const auto after = tokens_at(some_ids(30, 3, 40000), 150);
+  const std::vector<MaskRuns> mask(after.size(), MaskRuns{7, 141, 1000});
+  const auto table = pages({12, 3, 8, 1, 20, 21, 22, 23, 30, 31, 32, 33});
+  std::vector<std::vector<float>> logits;
+  for (const uint32_t seed : {5U, 6U}) {
+    auto before = tokens_at(some_ids(150, seed, 40000), 0);
+    for (const uint32_t kept : {0U, 1U, 2U, 3U, 4U, 5U, 6U, 148U, 149U}) before[kept].id = kept;
+    // The kept ones must not see what differs either.
+    std::vector<MaskRuns> own(before.size(), MaskRuns{7, 141, 1000});
+    run(*executor, before, table, 0, {}, own);
+    logits.push_back(run(*executor, after, table, 150, all_rows(30), mask));
+  }
+  EXPECT_EQ(logits[0], logits[1]);
+}
+
+/// Both quantise the activations to 8 bits, each with roundings of its own: docs/NUMERICS.md
+/// derives how far apart that puts them.
+TEST(NativeExecutorTest, agrees_with_the_reference_executor) {
+  constexpr float kTolerance = 2.62F;
+  const ExecutorConfig config{.page_count = 64, .thread_count = 1};
+  const auto native = make_native_executor(default_model(), config).value();
+  const auto reference = make_ggml_executor(default_model(), config).value();
+  const auto tokens = tokens_at(prose(), 0);
+  const auto rows = all_rows(tokens.size());
+  expect_near(run(*native, tokens, pages({1, 2, 3}), 0, rows),
+              run(*reference, tokens, pages({1, 2, 3}), 0, rows), kTolerance);
+}
+
+TEST(NativeExecutorTest, what_it_does_not_serve_is_named) {
+  const auto type = make_native_executor(
+      tiny_model({.embedding = 256, .ffn = 256, .matrix_type = GGML_TYPE_Q2_K}), {.page_count = 4});
+  ASSERT_FALSE(type.ok());
+  EXPECT_EQ(type.error().code, ErrorCode::kUnsupported);
+  EXPECT_THAT(type.error().message, testing::HasSubstr("q2_K"));
+  const auto page = make_native_executor(tiny_model(), {.page_count = 4, .page_size = 32});
+  ASSERT_FALSE(page.ok());
+  EXPECT_EQ(page.error().code, ErrorCode::kUnsupported);
+}
+
+}  // namespace
+}  // namespace pie::exec
