@@ -1,64 +1,157 @@
-"""The peer: llama.cpp's own tools, built by its own CMake defaults from the pinned source."""
+"""The peer: llama.cpp's own tools, built by its own CMake defaults from the pinned source.
+
+Every figure is the best over its settings: flash attention on and off, and each thread count up to
+the number of cores that the run may use.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import hashlib
 import json
 import os
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path(os.environ.get("PIE_CACHE") or Path.home() / ".cache" / "pie")
+PROGRAMS = ("llama-batched-bench", "llama-server", "llama-quantize")
+START_TIMEOUT_S = 120
 
 
-def build() -> Path:
-    """Builds llama-batched-bench once per pinned source (minutes); its path."""
-    source = subprocess.run(
-        [sys.executable, str(ROOT / "tools" / "deps.py"), "get", "llama"],
-        check=True, text=True, stdout=subprocess.PIPE,
-    ).stdout.strip()  # fmt: skip
-    folder = CACHE / "bench" / Path(source).name
-    program = folder / "bin" / "llama-batched-bench"
-    if not program.exists():
-        print("[bench] building llama.cpp's llama-batched-bench (minutes) ...", flush=True)
+def dependency(name: str) -> Path:
+    """The folder of a pinned dependency."""
+    return Path(
+        subprocess.run([sys.executable, str(ROOT / "tools" / "deps.py"), "get", name],
+                       check=True, text=True, stdout=subprocess.PIPE).stdout.strip()
+    )  # fmt: skip
+
+
+def program(name: str) -> Path:
+    """One of PROGRAMS; all are built once per pinned source and processor (minutes)."""
+    source = dependency("llama")
+    flags = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags"))
+    processor = hashlib.sha256(flags.encode()).hexdigest()[:8]  # its defaults build for this machine
+    folder = CACHE / "bench" / f"{source.name}-{processor}"
+    path = folder / "bin" / name
+    if not path.exists():
+        print(f"[bench] building llama.cpp's {', '.join(PROGRAMS)} (minutes) ...", flush=True)
         env = dict(os.environ, CCACHE_DIR=str(CACHE / "ccache"))
         for command in (
             ["cmake", "-G", "Ninja", "-S", f"{source}/source", "-B", str(folder),
-             "-DCMAKE_BUILD_TYPE=Release"],
-            ["cmake", "--build", str(folder), "--target", "llama-batched-bench"],
+             "-DCMAKE_BUILD_TYPE=Release", "-DLLAMA_BUILD_UI=OFF", "-DLLAMA_OPENSSL=OFF"],
+            ["cmake", "--build", str(folder), "--target", *PROGRAMS],
         ):  # fmt: skip
             done = subprocess.run(command, env=env, check=False, text=True,
                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
             if done.returncode != 0:
                 raise SystemExit(f"[bench] {' '.join(command[:3])} failed:\n{done.stdout[-4000:]}")
-    return program
+    return path
+
+
+def best_format(model: Path) -> Path:
+    """The same weights as Q4_0, which llama.cpp repacks for its fastest kernels."""
+    path = CACHE / "bench" / f"{model.stem}.requantized-q4_0.gguf"
+    if not path.exists():
+        partial = path.with_suffix(".partial")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(
+            [str(program("llama-quantize")), "--allow-requantize", str(model), str(partial), "Q4_0"],
+            check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        partial.rename(path)
+    return path
+
+
+def settings(cores: str) -> Iterator[tuple[str, int]]:
+    """Flash attention and thread counts that the peer may choose from."""
+    for flash in ("on", "off"):
+        for threads in range(1, len(cores.split(",")) + 1):
+            yield flash, threads
 
 
 def batched(
-    program: Path, model: Path, cores: str, prompt_tokens: int, new_tokens: int, sequences: list[int]
+    model: Path, cores: str, prompt_tokens: int, new_tokens: int, sequences: list[int], shared: bool = False
 ) -> dict[int, dict[str, float]]:
-    """Decode and prefill speed of each batch size: {sequences: {"decode": t/s, "prefill_s": s}}.
+    """Decode and prefill of each batch size: {sequences: {"decode": t/s, "prefill_s": s}}.
 
-    Runs once with and once without flash attention, and with every thread count up to the number
-    of cores; keeps the best of each figure, since the peer gets the best of its settings.
+    `shared`: one prompt for all sequences, kept once in the unified cache.
     """
     best: dict[int, dict[str, float]] = {n: {"decode": 0.0, "prefill_s": 1e9} for n in sequences}
-    context = max(sequences) * (prompt_tokens + new_tokens) + 64
-    for flash in ("on", "off"):
-        for threads in range(1, len(cores.split(",")) + 1):
-            done = subprocess.run(
-                ["taskset", "-c", cores, str(program), "-m", str(model), "-c", str(context),
-                 "-b", "2048", "-ub", "512", "-npp", str(prompt_tokens), "-ntg", str(new_tokens),
-                 "-npl", ",".join(map(str, sequences)), "-t", str(threads), "-tb", str(threads),
-                 "-fa", flash, "--output-format", "jsonl"],
-                check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            )  # fmt: skip
-            for line in done.stdout.splitlines():
-                if not line.startswith("{"):
-                    continue
-                row = json.loads(line)
-                figures = best[row["pl"]]
-                figures["decode"] = max(figures["decode"], row["speed_tg"])
-                figures["prefill_s"] = min(figures["prefill_s"], row["t_pp"])
+    prompts = 1 if shared else max(sequences)
+    context = prompts * prompt_tokens + max(sequences) * new_tokens + 256
+    more = ["-pps", "-kvu"] if shared else []
+    for flash, threads in settings(cores):
+        done = subprocess.run(
+            ["taskset", "-c", cores, str(program("llama-batched-bench")), "-m", str(model),
+             "-c", str(context), "-b", "2048", "-ub", "512", "-npp", str(prompt_tokens),
+             "-ntg", str(new_tokens), "-npl", ",".join(map(str, sequences)), "-t", str(threads),
+             "-tb", str(threads), "-fa", flash, "--output-format", "jsonl", *more],
+            check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        for line in done.stdout.splitlines():
+            if not line.startswith("{"):
+                continue
+            row = json.loads(line)
+            figures = best[row["pl"]]
+            figures["decode"] = max(figures["decode"], row["speed_tg"])
+            figures["prefill_s"] = min(figures["prefill_s"], row["t_pp"])
     return best
+
+
+@contextlib.contextmanager
+def server(model: Path, cores: str, slots: int, context: int, flash: str, threads: int) -> Iterator[int]:
+    """`llama-server` pinned to some cores; its port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        ["taskset", "-c", cores, str(program("llama-server")), "-m", str(model), "--host", "127.0.0.1",
+         "--port", str(port), "-np", str(slots), "-c", str(context), "-t", str(threads),
+         "-tb", str(threads), "-fa", flash, "-b", "2048", "-ub", "512"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while asyncio.run(status(port)) != 200:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise SystemExit("[bench] got a llama-server that does not answer, expected /health to be 200")
+            time.sleep(0.1)
+        yield port
+    finally:
+        process.terminate()
+        process.wait()
+
+
+async def status(port: int) -> int:
+    """What /health answers; 0 when nobody does."""
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return 0
+    writer.write(b"GET /health HTTP/1.0\r\n\r\n")
+    line = await reader.readline()
+    writer.close()
+    return int(line.split()[1]) if line else 0
+
+
+async def completion(port: int, prompt: str, new_tokens: int, barrier: asyncio.Event) -> list[float]:
+    """One streamed /completion: the start, then the arrival time of each token."""
+    await barrier.wait()
+    started = time.perf_counter()
+    body = json.dumps({"prompt": prompt, "n_predict": new_tokens, "temperature": 0, "stream": True,
+                       "ignore_eos": True}).encode()  # fmt: skip
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST /completion HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: "
+                 + str(len(body)).encode() + b"\r\n\r\n" + body)  # fmt: skip
+    times = [started]
+    async for line in reader:
+        if line.startswith(b"data: ") and b'"content":' in line and b'"stop":true' not in line:
+            times.append(time.perf_counter())
+    writer.close()
+    return times

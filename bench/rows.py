@@ -1,0 +1,290 @@
+"""The figures of `make bench`, in groups that share a server; each gives rows of the report.
+
+A row is {ours, peer, ratio, unit, ...}; ratio always means *times better*.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import statistics
+import subprocess
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ours
+import peer
+
+Row = dict[str, Any]
+PROMPT_TOKENS = 64
+NEW_TOKENS = 64
+PREFIX_TOKENS = 1024
+MANY = 10_000  # detached idle instances on one server
+SYSTEM_WORDS = 210  # about 230 tokens before what differs
+
+
+@dataclass
+class Run:
+    """What one set of cores is measured with."""
+
+    cores: str
+    repetitions: int
+    model: Path
+    gemma: Path | None
+    folder: Path
+    only: str
+
+    @property
+    def threads(self) -> int:
+        """How many cores the whole group of processes may use."""
+        return len(self.cores.split(","))
+
+    def wants(self, *keys: str) -> bool:
+        """Whether one of the keys was asked for."""
+        return any(key.startswith(self.only) for key in keys)
+
+    def server(self, *options: str) -> ours.Server:
+        """A fresh server on these cores."""
+        return ours.Server(self.cores, Path(tempfile.mkdtemp(dir=self.folder)), *options)
+
+    def median(self, measure: Callable[[], Awaitable[float]]) -> float:
+        """The median of the repetitions, each in an event loop of its own."""
+        return statistics.median(asyncio.run(_awaited(measure)) for _ in range(self.repetitions))
+
+
+async def _awaited(measure: Callable[[], Awaitable[float]]) -> float:
+    return await measure()
+
+
+def row(value: float, peers: float | None, unit: str, **more: Any) -> Row:
+    """A result; for times and bytes less is better."""
+    result: Row = {"ours": round(value, 4), "peer": None, "ratio": None, "unit": unit, **more}
+    if peers:
+        result["peer"] = round(peers, 4)
+        result["ratio"] = round(value / peers if unit == "tokens/s" else peers / value, 3)
+    return result
+
+
+def peer_batched(run: Run, model: Path, prompt: int, new: int, sizes: list[int],
+                 shared: bool = False) -> dict[int, dict[str, float]]:  # fmt: skip
+    """Medians of the peer's best settings."""
+    rounds = [
+        peer.batched(model, run.cores, prompt, new, sizes, shared) for _ in range(min(run.repetitions, 5))
+    ]
+    return {
+        n: {name: statistics.median(r[n][name] for r in rounds) for name in ("decode", "prefill_s")}
+        for n in sizes
+    }
+
+
+def decoding(run: Run) -> Iterator[tuple[str, Row]]:
+    """text-completion through the real server beside the peer's bare decode."""
+    keys = {1: ("completion_1", "decode_1"), 8: ("completion_8",),
+            32: ("completion_32", "decode_32", "decode_32_vs_best_format")}  # fmt: skip
+    sizes = [n for n, names in keys.items() if run.wants(*names, *(("ttft",) if n == 1 else ()))]
+    if not sizes:
+        return
+    theirs = peer_batched(run, run.model, PROMPT_TOKENS, NEW_TOKENS, sizes)
+    server = run.server()
+    asyncio.run(ours.completions(server.url, [["--prompt", ours.unique_prompt()]], NEW_TOKENS))
+    first_tokens: list[float] = []
+    rates: dict[int, float] = {}
+    for n in sizes:
+        before = asyncio.run(ours.cached_tokens(server.url))
+        figures = []
+        for _ in range(run.repetitions):
+            prompts = [["--prompt", ours.unique_prompt()] for _ in range(n)]
+            times = asyncio.run(ours.completions(server.url, prompts, NEW_TOKENS))
+            figures.append(ours.steady_rate(times))
+            if n == 1:
+                first_tokens += [1000 * (t[1] - t[0]) for t in times]
+        cached = asyncio.run(ours.cached_tokens(server.url)) - before
+        rates[n] = statistics.median(figures)
+        result = row(rates[n], theirs[n]["decode"], "tokens/s",
+                     runs=[round(rate, 1) for rate in figures], cached_tokens=cached)  # fmt: skip
+        for key in keys[n]:
+            if run.wants(key) and not key.endswith("best_format"):
+                yield key, result
+    if first_tokens and run.wants("ttft"):
+        yield "ttft", row(statistics.median(first_tokens), 1000 * theirs[1]["prefill_s"], "ms",
+                          note="ours: launch to first Stdout at the client; peer: bare prefill")  # fmt: skip
+    server.stop()
+    if 32 in rates and run.wants("decode_32_vs_best_format"):
+        best = peer_batched(run, peer.best_format(run.model), PROMPT_TOKENS, NEW_TOKENS, [32])
+        yield "decode_32_vs_best_format", row(rates[32], best[32]["decode"], "tokens/s")
+
+
+def prefill(run: Run) -> Iterator[tuple[str, Row]]:
+    """Prefill of random prompts, timed by a program on the real server."""
+    sizes = [n for n, keys in ((512, ("prefill_512", "prefill_512_vs_best_format")),
+                               (4096, ("prefill_4096",))) if run.wants(*keys)]  # fmt: skip
+    if not sizes:
+        return
+    server = run.server()
+    for n in sizes:
+        before = asyncio.run(ours.cached_tokens(server.url))
+        seconds = statistics.median(asyncio.run(ours.prefill_seconds(server.url, n, run.repetitions)))
+        cached = asyncio.run(ours.cached_tokens(server.url)) - before
+        theirs = peer_batched(run, run.model, n, 1, [1])[1]["prefill_s"]
+        yield f"prefill_{n}", row(n / seconds, n / theirs, "tokens/s", cached_tokens=cached)
+        if n == 512 and run.wants("prefill_512_vs_best_format"):
+            theirs = peer_batched(run, peer.best_format(run.model), n, 1, [1])[1]["prefill_s"]
+            yield "prefill_512_vs_best_format", row(n / seconds, n / theirs, "tokens/s")
+    server.stop()
+
+
+def shared_prefix(run: Run) -> Iterator[tuple[str, Row]]:
+    """32 sequences behind one prefix: the time of a step and the pages held."""
+    if not run.wants("shared_prefix_32"):
+        return
+    theirs = peer_batched(run, run.model, PREFIX_TOKENS, NEW_TOKENS, [32], shared=True)
+    server = run.server()
+    pages: list[int] = []
+
+    async def measure() -> float:
+        seconds, held = await ours.decode_seconds(server.url, 1, 32, PREFIX_TOKENS, NEW_TOKENS)
+        pages.append(held)
+        return 1000 * seconds
+
+    step_ms = run.median(measure)
+    server.stop()
+    tails = 32 * ((NEW_TOKENS + 4 + 15) // 16)
+    yield "shared_prefix_32", row(step_ms, 32_000 / theirs[32]["decode"], "ms",
+                                  pages=max(pages), pages_of_one_and_tails=PREFIX_TOKENS // 16 + tails,
+                                  memory_ratio=round(max(pages) / (PREFIX_TOKENS // 16 + tails), 3))  # fmt: skip
+
+
+def serving(run: Run) -> Iterator[tuple[str, Row]]:
+    """32 cold clients with a common prefix, sockets and protocols of both included."""
+    if not run.wants("server_32_throughput", "server_32_ttft") or run.threads != 2:
+        return
+
+    def throughput(times: list[list[float]]) -> float:
+        started = min(each[0] for each in times)
+        return sum(len(each) - 1 for each in times) / (max(each[-1] for each in times) - started)
+
+    def first(times: list[list[float]]) -> float:
+        return 1000 * statistics.median(each[1] - each[0] for each in times)
+
+    async def cold(port: int) -> list[list[float]]:
+        barrier = asyncio.Event()
+        prefix = f"system\nYou are a helpful assistant. {ours.words(SYSTEM_WORDS)}.\nuser\n"
+        tasks = [
+            asyncio.create_task(peer.completion(port, prefix + ours.words(10), NEW_TOKENS, barrier))
+            for _ in range(32)
+        ]
+        await asyncio.sleep(0)
+        barrier.set()
+        return await asyncio.gather(*tasks)
+
+    theirs: list[tuple[float, float]] = []
+    for flash, threads in peer.settings(run.cores):
+        with peer.server(run.model, run.cores, 32, 32 * 384, flash, threads) as port:
+            asyncio.run(cold(port))  # warm-up
+            runs = [asyncio.run(cold(port)) for _ in range(run.repetitions)]
+        theirs.append((statistics.median(map(throughput, runs)), statistics.median(map(first, runs))))
+    server = run.server()
+    mine = []
+    for _ in range(run.repetitions + 1):
+        system = f"You are a helpful assistant. {ours.words(SYSTEM_WORDS)}."
+        arguments = [["--system", system, "--prompt", ours.words(10)] for _ in range(32)]
+        mine.append(asyncio.run(ours.completions(server.url, arguments, NEW_TOKENS)))
+    mine = mine[1:]  # the first is warm-up
+    cached = asyncio.run(ours.cached_tokens(server.url)) / (run.repetitions + 1)
+    server.stop()
+    yield "server_32_throughput", row(statistics.median(map(throughput, mine)),
+                                      max(rate for rate, _ in theirs), "tokens/s",
+                                      cached_tokens=cached)  # fmt: skip
+    yield "server_32_ttft", row(statistics.median(map(first, mine)), min(t for _, t in theirs), "ms",
+                                cached_tokens=cached)  # fmt: skip
+
+
+def program_tax(run: Run) -> Iterator[tuple[str, Row]]:
+    """What a token costs more through a program than in the engine alone."""
+    for n in (1, 64):
+        if not run.wants(f"program_tax_{n}"):
+            continue
+        server = run.server()
+
+        async def measure(url: str = server.url, programs: int = n) -> float:
+            return (await ours.decode_seconds(url, programs, 1, PROMPT_TOKENS, NEW_TOKENS))[0]
+
+        asyncio.run(measure())
+        through = run.median(measure)
+        server.stop()
+        command = ["taskset", "-c", run.cores, str(ours.BUILD / "cmake/release/bench/engine_alone"),
+                   "--share", str(ours.BUILD / "share/pie"), "--sequences", str(n),
+                   "--prefix", str(PROMPT_TOKENS), "--tokens", str(NEW_TOKENS)]  # fmt: skip
+        alone = statistics.median(
+            float(json.loads(subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE,
+                                            stderr=subprocess.DEVNULL).stdout)["seconds_per_step"])
+            for _ in range(run.repetitions)
+        )  # fmt: skip
+        yield f"program_tax_{n}", row(1e6 * (through - alone), None, "us a step",
+                                      step_us=round(1e6 * alone, 1),
+                                      fraction_of_step=round((through - alone) / alone, 4))  # fmt: skip
+
+
+def oversubscribed(run: Run) -> Iterator[tuple[str, Row]]:
+    """64 agents with KV pages for a quarter of them, beside the same with pages for all."""
+    if not run.wants("oversubscribed_4x"):
+        return
+    turns = 2 if run.repetitions == 1 else 4
+    # The largest context plus what the turns add, in pages, for 64 agents: about 1,500 + 64 a turn.
+    pages_of_all = 64 * ((1500 + turns * 64) // 16 + 2)
+    figures = {}
+    for name, pages in (("unlimited", 2 * pages_of_all), ("quarter", pages_of_all // 4)):
+        server = run.server("--kv-pages", str(pages))
+        figures[name] = asyncio.run(ours.agents(server.url, 64, turns, (100, 2000)))
+        server.stop()
+    (quarter, deaths), (unlimited, other_deaths) = figures["quarter"], figures["unlimited"]
+    result = row(quarter, None, "tokens/s", deaths=deaths + other_deaths, unlimited=round(unlimited, 2))
+    yield "oversubscribed_4x", result | {"ratio": round(quarter / unlimited, 3)}
+
+
+def gemma(run: Run) -> Iterator[tuple[str, Row]]:
+    """Gemma 3 270M, decoding."""
+    sizes = [n for n in (1, 32) if run.wants(f"gemma3_decode_{n}")]
+    if not sizes or run.gemma is None:
+        return
+    theirs = peer_batched(run, run.gemma, PROMPT_TOKENS, NEW_TOKENS, sizes)
+    server = run.server("--model", str(run.gemma))
+    for n in sizes:
+
+        async def measure(programs: int = n) -> float:
+            seconds, _ = await ours.decode_seconds(server.url, programs, 1, PROMPT_TOKENS, NEW_TOKENS)
+            return programs / seconds
+
+        asyncio.run(measure())
+        yield f"gemma3_decode_{n}", row(run.median(measure), theirs[n]["decode"], "tokens/s")
+    server.stop()
+
+
+def lives(run: Run) -> Iterator[tuple[str, Row]]:
+    """Launching, waiting and ending of instances."""
+    keys = ("launch", "idle_instance_bytes", "terminate_spinner_ms", "idle_10000_bytes",
+            "list_10000_ms", "attach_10000_ms")  # fmt: skip
+    if not run.wants(*keys):
+        return
+    server = run.server()
+    if run.wants("launch"):
+        yield "launch", row(asyncio.run(ours.launches(server.url, 10 * run.repetitions)), None, "ms")
+    if run.wants("idle_instance_bytes"):
+        yield "idle_instance_bytes", row(asyncio.run(ours.idle_bytes(server, 200)), None, "bytes")
+    if run.wants("terminate_spinner_ms"):
+        figure = asyncio.run(ours.spinner_ms(server.url, 5 * run.repetitions))
+        yield "terminate_spinner_ms", row(figure, None, "ms")
+    if run.wants("idle_10000_bytes", "list_10000_ms", "attach_10000_ms"):
+        figures = asyncio.run(ours.many_idle(server, MANY))
+        yield "idle_10000_bytes", row(figures["bytes"], None, "bytes")
+        yield "list_10000_ms", row(figures["list"], None, "ms", rows=MANY // 2)
+        yield "attach_10000_ms", row(figures["attach"], None, "ms")
+    server.stop()
+
+
+GROUPS: tuple[Callable[[Run], Iterator[tuple[str, Row]]], ...] = (
+    decoding, prefill, shared_prefix, serving, program_tax, oversubscribed, gemma, lives,
+)  # fmt: skip
