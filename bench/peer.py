@@ -120,7 +120,7 @@ def server(model: Path, cores: str, slots: int, context: int, flash: str, thread
         deadline = time.monotonic() + START_TIMEOUT_S
         while asyncio.run(status(port)) != 200:
             if process.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit("[bench] got a llama-server that does not answer, expected /health to be 200")
+                raise SystemExit("[bench] got no answer from llama-server, expected 200 from /health")
             time.sleep(0.1)
         yield port
     finally:

@@ -83,7 +83,8 @@ def main() -> int:
             os.sched_setaffinity(0, set(cores[:count]))
             pinned = ",".join(map(str, cores[:count]))
             wanted = "gemma3".startswith(options.only) or options.only.startswith("gemma3")
-            run = rows.Run(pinned, repetitions, model, gemma() if wanted else None, Path(folder), options.only)
+            second = gemma() if wanted else None
+            run = rows.Run(pinned, repetitions, model, second, Path(folder), options.only)
             for group in rows.GROUPS:
                 for key, row in group(run):
                     results[f"{key}_t{count}"] = row
