@@ -1,5 +1,6 @@
 #include "server/http_instance.h"
 
+#include <algorithm>
 #include <atomic>
 #include <utility>
 #include <vector>
