@@ -129,8 +129,8 @@ int main(int argc, char** argv) {
   app.add_option("--tokens", options.tokens, "Steps that are measured");
   app.footer("Example:\n  engine_alone --share build/share/pie --sequences 64\n");
   CLI11_PARSE(app, argc, argv);
-  const auto engine = need(server::open_engine(options.config));
-  const double seconds = seconds_per_step(*engine, options);
+  const server::ServedModels models = need(server::open_models(options.config));
+  const double seconds = seconds_per_step(*models.engines.front(), options);
   std::printf("{\"sequences\": %u, \"seconds_per_step\": %.9f}\n", options.sequences, seconds);
   return 0;
 }
