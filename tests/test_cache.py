@@ -121,13 +121,13 @@ def test_clients_that_come_together_compute_what_they_have_in_common_once(tmp_pa
 def test_agents_that_pause_outnumber_the_pages_and_none_dies(tmp_path: Path) -> None:
     """A small form of the benchmark `oversubscribed_4x`: KV for a quarter of the agents."""
     agents, turns = 8, 3
-    pages_each = -(-(130 + (turns - 1) * 20 + turns * 3) // 16)
+    pages_each = -(-(60 + (turns - 1) * 20 + turns * 2) // 16)
 
     async def main(server: Server) -> list[list[str]]:
         async with Peer(server.url, username="ann") as peer:
             program = await peer.upload_file(INFERLETS / "agent.wasm")
             instances = [
-                await agent(peer, program, context=80 + 7 * i, turns=turns, tokens=3, seed=i,
+                await agent(peer, program, context=32 + 4 * i, turns=turns, tokens=2, seed=i,
                             pause_ms=100 + 60 * i)
                 for i in range(agents)
             ]  # fmt: skip
