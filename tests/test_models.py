@@ -1,4 +1,4 @@
-"""Several models in one server, and `pie model`: real files, the real command, programs that use two models."""
+"""Several models in one server, and `pie model`: real files, the real command, programs of two models."""
 
 from __future__ import annotations
 
