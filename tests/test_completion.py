@@ -59,11 +59,14 @@ def test_the_answer_is_right_streamed_and_returned_whole(server: Server) -> None
 def test_messages_are_further_turns_of_the_same_conversation(server: Server) -> None:
     async def main() -> None:
         async with Peer(server.url) as peer:
-            instance = await peer.launch("text-completion", arguments("My name is Ada. Say hello."))
-            await peer.send("signal_instance", instance_id=instance, message="What is my name?")
+            first = "The secret word is banana. What is the secret word?"
+            instance = await peer.launch("text-completion", arguments(first))
+            await peer.send("signal_instance", instance_id=instance, message="Say the secret word again.")
             end = await peer.final(instance)
             assert end["event"] == COMPLETED
-            assert "Ada" in peer.output(instance)
+            answers = peer.output(instance).split("\n", 1)
+            assert len(answers) == 2
+            assert "banana" in answers[1]  # which only the first turn has told
 
     asyncio.run(main())
 

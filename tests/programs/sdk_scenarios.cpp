@@ -18,6 +18,9 @@ using inferlet::Sampler;
 using inferlet::Stop;
 
 constexpr double kTolerance = 0.002;
+/// The same keys at other slots: sums are cut elsewhere, and 8-bit activations amplify what that
+/// rounds away (docs/NUMERICS.md).
+constexpr double kMovedTolerance = 0.05;
 constexpr std::string_view kStory =
     "Once upon a time a small robot lived in a lighthouse by the sea. Every evening it lit the "
     "lamp, "
@@ -54,7 +57,8 @@ Context filled(std::span<const uint32_t> tokens) {
 
 Distribution next(Context& context) { return must(context.next_distribution(1.0F, 50)); }
 
-void expect_same(const Distribution& a, const Distribution& b, const std::string& what) {
+void expect_same(const Distribution& a, const Distribution& b, const std::string& what,
+                 double tolerance = kTolerance) {
   std::map<uint32_t, double> probabilities;
   for (size_t i = 0; i < a.ids.size(); ++i) probabilities[a.ids[i]] = a.probabilities[i];
   double worst = 0.0;
@@ -64,7 +68,7 @@ void expect_same(const Distribution& a, const Distribution& b, const std::string
     worst = std::max(worst, std::abs(other - static_cast<double>(b.probabilities[i])));
   }
   inferlet::print(what + ": " + std::to_string(worst) + "\n");
-  expect(worst < kTolerance, what + ": probabilities differ by " + std::to_string(worst));
+  expect(worst < tolerance, what + ": probabilities differ by " + std::to_string(worst));
 }
 
 bool differs(const Distribution& a, const Distribution& b) {
@@ -181,7 +185,7 @@ void masked_tokens_are_not_seen() {
   Context masked = with_hidden(story);
   Context plain = filled(masked.tokens());
   const Distribution got = next(masked);
-  expect_same(got, without_hidden(story), "masked and left out");
+  expect_same(got, without_hidden(story), "masked and left out", kMovedTolerance);
   expect(differs(got, next(plain)), "the mask changes nothing");
   masked.unmask_token_range(0, masked.size());
   must(masked.fill(" and"));
