@@ -29,10 +29,11 @@ VENV = BUILD / "venv" / "bin"
 UNIT_TIMEOUT_S = 900
 # Test programs whose code can run under a sanitizer: no wasm fibers (ASan and TSan do not follow
 # wasmtime's stack switches) and no ggml-bound numerics (uninstrumented, and minutes long).
+# engine_test is to come back: with the kernels below it, it has not been built under them yet.
 SANITIZED = {
     "asan-ubsan": ["base_test", "kv_test", "sched_test", "sample_test", "crypto_test",
-                   "protocol_test", "store_test", "instance_test", "engine_test"],
-    "tsan": ["base_test", "sched_test", "instance_test", "engine_test"],
+                   "protocol_test", "store_test", "instance_test"],
+    "tsan": ["base_test", "sched_test", "instance_test"],
 }  # fmt: skip
 
 
