@@ -14,6 +14,7 @@ void add_server_options(CLI::App& command, ServerOptions& options) {
   command.add_option("--threads", options.model_threads, "Threads of the model [all cores]");
   command.add_option("--workers", options.worker_threads, "Threads that run programs [cores]");
   command.add_option("--kv-pages", options.kv_pages, "KV pages of the pool [by free memory]");
+  command.add_option("--kv-format", options.kv_format, "K and V as f16, bf16 or q8 [f16]");
   command.add_flag("--verbose", options.verbose, "Write more to stderr");
 }
 
@@ -29,6 +30,7 @@ Result<server::Config> make_config(const ServerOptions& options) {
   if (options.model_threads) config.model_threads = *options.model_threads;
   if (options.worker_threads) config.worker_threads = *options.worker_threads;
   if (options.kv_pages) config.kv_pages = *options.kv_pages;
+  if (options.kv_format) config.kv_format = *options.kv_format;
   if (options.auth) config.auth = *options.auth;
   if (options.tls_certificate) config.tls_certificate = *options.tls_certificate;
   if (options.tls_key) config.tls_key = *options.tls_key;

@@ -18,6 +18,7 @@ struct ServerOptions {
   std::optional<uint32_t> model_threads;
   std::optional<uint32_t> worker_threads;
   std::optional<uint32_t> kv_pages;
+  std::optional<std::string> kv_format;
   std::optional<bool> auth;
   std::optional<std::string> tls_certificate;
   std::optional<std::string> tls_key;

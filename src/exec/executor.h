@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -48,15 +49,29 @@ struct StepOutput {
   std::span<const float> hidden;  ///< f32 [sum of hidden_rows, n_embd], after the final norm
 };
 
+/// What K and V are kept as. kQ8: int8, with one f32 scale for each head's K and V of a token. The
+/// native executor serves all three, the ggml one kF16.
+enum class KvFormat { kF16, kBf16, kQ8 };
+
+/// Bytes of K and V of one head of one layer and one token.
+constexpr uint32_t kv_head_token_bytes(KvFormat format, uint32_t key_size, uint32_t value_size) {
+  return format == KvFormat::kQ8 ? key_size + value_size + 8 : 2 * (key_size + value_size);
+}
+/// "f16", "bf16" or "q8".
+const char* kv_format_name(KvFormat format);
+/// The format of that name; kInvalidArgument for another one.
+Result<KvFormat> parse_kv_format(std::string_view name);
+
 /// Size of the KV pool and of a step.
 struct ExecutorConfig {
   uint32_t page_count = 0;  ///< pages in the pool
   uint32_t page_size = 16;  ///< tokens a page
   uint32_t step_tokens_max = 512;
   uint32_t thread_count = 0;  ///< 0 = all cores of the process's affinity mask
+  KvFormat kv_format = KvFormat::kF16;
 };
 
-/// Runs steps of one model over a pool of F16 K/V pages that it owns.
+/// Runs steps of one model over a pool of K/V pages that it owns.
 /// Thread: engine only, unless it says otherwise. The caller keeps slices of one step from writing
 /// to one slot twice.
 class Executor {

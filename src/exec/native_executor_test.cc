@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 #include <random>
 
@@ -166,14 +167,16 @@ void expect_equal_bits(const std::vector<Logits>& got, const std::vector<Logits>
   }
 }
 
-void check_fleet(const std::shared_ptr<const model::Model>& model, const Fleet& fleet) {
+void check_fleet(const std::shared_ptr<const model::Model>& model, const Fleet& fleet,
+                 KvFormat format = KvFormat::kF16) {
   const std::vector<Program>& programs = fleet.programs();
   std::vector<size_t> order(programs.size());
   std::iota(order.begin(), order.end(), size_t{0});
   const auto make = [&](uint32_t budget, uint32_t threads) {
     return make_native_executor(model, {.page_count = fleet.page_count(),
                                         .step_tokens_max = budget,
-                                        .thread_count = threads})
+                                        .thread_count = threads,
+                                        .kv_format = format})
         .value();
   };
   const auto first = make(1024, 1);
@@ -198,6 +201,13 @@ void check_fleet(const std::shared_ptr<const model::Model>& model, const Fleet& 
 TEST(NativeExecutorTest, programs_of_a_tiny_model_get_the_same_bits_alone_and_together) {
   for (const ggml_type type : {GGML_TYPE_F32, GGML_TYPE_Q8_0}) {
     check_fleet(tiny_model({.heads = 4, .kv_heads = 2, .matrix_type = type}), Fleet(257, 20, 90));
+  }
+}
+
+TEST(NativeExecutorTest, so_do_those_over_pages_of_bf16_and_q8) {
+  for (const KvFormat format : {KvFormat::kBf16, KvFormat::kQ8}) {
+    check_fleet(tiny_model({.heads = 4, .kv_heads = 2, .matrix_type = GGML_TYPE_Q8_0}),
+                Fleet(257, 20, 90), format);
   }
 }
 
@@ -243,6 +253,51 @@ TEST(NativeExecutorTest, agrees_with_the_reference_executor) {
   const auto rows = all_rows(tokens.size());
   expect_near(run(*native, tokens, pages({1, 2, 3}), 0, rows),
               run(*reference, tokens, pages({1, 2, 3}), 0, rows), kTolerance);
+}
+
+/// What the formats cost is measured in docs/NUMERICS.md: the differences are those of activations'
+/// own roundings, which page formats move.
+TEST(NativeExecutorTest, pages_of_bf16_and_q8_stay_close_to_f16) {
+  const auto tokens = tokens_at(prose(), 0);
+  const auto rows = all_rows(tokens.size());
+  const auto logits = [&](KvFormat format) {
+    const auto executor =
+        make_native_executor(default_model(), {.page_count = 8, .kv_format = format}).value();
+    EXPECT_THAT(executor->layout_id(), testing::HasSubstr(kv_format_name(format)));
+    return run(*executor, tokens, pages({1, 2, 3}), 0, rows);
+  };
+  const auto f16 = logits(KvFormat::kF16);
+  for (const KvFormat format : {KvFormat::kBf16, KvFormat::kQ8}) {
+    SCOPED_TRACE(kv_format_name(format));
+    const auto other = logits(format);
+    EXPECT_NE(other, f16);
+    double squares = 0;
+    for (size_t i = 0; i < f16.size(); ++i) squares += (other[i] - f16[i]) * (other[i] - f16[i]);
+    EXPECT_LT(std::sqrt(squares / static_cast<double>(f16.size())), 0.25);
+  }
+}
+
+TEST(NativeExecutorTest, a_q8_page_takes_half_the_memory_of_an_f16_one) {
+  const auto bytes = [](KvFormat format) {
+    return make_native_executor(default_model(), {.page_count = 8, .kv_format = format})
+        .value()
+        ->page_bytes();
+  };
+  EXPECT_EQ(bytes(KvFormat::kBf16), bytes(KvFormat::kF16));
+  // 64 elements of a head, and a scale: 68 bytes instead of 128.
+  EXPECT_EQ(bytes(KvFormat::kQ8) * 128, bytes(KvFormat::kF16) * 68);
+}
+
+TEST(NativeExecutorTest, formats_of_pages_are_named_and_the_reference_has_one) {
+  EXPECT_EQ(parse_kv_format("bf16").value(), KvFormat::kBf16);
+  const auto wrong = parse_kv_format("q4");
+  ASSERT_FALSE(wrong.ok());
+  EXPECT_EQ(wrong.error().message, "[kv_format] got 'q4', expected f16, bf16 or q8");
+  const auto reference =
+      make_ggml_executor(tiny_model(), {.page_count = 4, .kv_format = KvFormat::kQ8});
+  ASSERT_FALSE(reference.ok());
+  EXPECT_EQ(reference.error().code, ErrorCode::kUnsupported);
+  EXPECT_THAT(reference.error().message, testing::HasSubstr("got K/V pages of q8, expected f16"));
 }
 
 TEST(NativeExecutorTest, what_it_does_not_serve_is_named) {

@@ -2,19 +2,20 @@
 
 namespace pie::kernels {
 
-extern const AttentionKernels kScalarAttention;  // attention_<isa>.cc
-extern const AttentionKernels kAvx2Attention;
-extern const AttentionKernels kAvx512Attention;
+extern const AttentionKernels kScalarAttention[];  // attention_<isa>.cc, by PageFormat
+extern const AttentionKernels kAvx2Attention[];
+extern const AttentionKernels kAvx512Attention[];
 
 void clear_partial(float* partial) { partial[0] = partial[1] = 0.0F; }
 
-const AttentionKernels& attention_kernels(Isa isa) {
+const AttentionKernels& attention_kernels(Isa isa, PageFormat format) {
+  const auto index = static_cast<size_t>(format);
   switch (isa) {
-    case Isa::kAvx512Vnni: return kAvx512Attention;
-    case Isa::kAvx2: return kAvx2Attention;
+    case Isa::kAvx512Vnni: return kAvx512Attention[index];
+    case Isa::kAvx2: return kAvx2Attention[index];
     case Isa::kScalar: break;
   }
-  return kScalarAttention;
+  return kScalarAttention[index];
 }
 
 }  // namespace pie::kernels

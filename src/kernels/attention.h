@@ -14,17 +14,28 @@ constexpr uint32_t kChunkTokens = kChunkPages * kPageTokens;
 /// Queries that are computed together at most.
 constexpr uint32_t kTileQueries = 6;
 
+/// What K and V are stored as. kQ8: int8 with one f32 scale for a token's K and one for its V.
+enum class PageFormat { kF16, kBf16, kQ8 };
+
 /// One layer's attention, as far as a head is concerned. Sizes in elements.
 struct AttentionShape {
   uint32_t key_size = 0;    ///< of a head of Q and K
   uint32_t value_size = 0;  ///< of a head of V
   float scale = 1.0F;       ///< multiplies Q·K
   float softcap = 0.0F;     ///< c·tanh(score / c); 0 = none
+  PageFormat format = PageFormat::kF16;
 
   /// Elements from one token's V to the next one's, in a page.
   uint32_t value_stride() const { return (value_size + 15) / 16 * 16; }
-  /// F16 elements of a page of one K/V head: K [key_size][16 tokens], then V [16 tokens][stride].
+  /// Elements of a page of one K/V head: K [key_size][16 tokens], then V [16 tokens][stride].
   uint32_t page_elements() const { return kPageTokens * (key_size + value_stride()); }
+  /// Bytes of such a page, a multiple of 16. kQ8: scales of K [16 tokens], then those of V, stand
+  /// behind the elements.
+  uint32_t page_bytes() const {
+    return format == PageFormat::kQ8
+               ? page_elements() + 2 * kPageTokens * static_cast<uint32_t>(sizeof(float))
+               : page_elements() * static_cast<uint32_t>(sizeof(uint16_t));
+  }
   /// Floats of a partial result: the largest score, the sum of weights, 14 unused; then the
   /// weighted sum of V [value_stride].
   uint32_t partial_size() const { return 16 + value_stride(); }
@@ -35,7 +46,7 @@ using ChunkVisible = uint16_t[kChunkPages];
 
 /// A tile of queries of one K/V head against one chunk.
 struct AttentionChunk {
-  const uint16_t* const* pages = nullptr;    ///< [page_count]: the head's part of each page
+  const std::byte* const* pages = nullptr;   ///< [page_count]: the head's part of each page
   uint32_t page_count = 0;                   ///< 1 to kChunkPages; slots behind are not visible
   uint32_t query_count = 0;                  ///< a tile: 1, 2, 3, 4 or 6
   const float* queries = nullptr;            ///< as pack_queries() wrote them
@@ -43,7 +54,7 @@ struct AttentionChunk {
   float* const* partials = nullptr;          ///< [query_count] of partial_size(), written
 };
 
-/// Attention over pages of F16 K and V.
+/// Attention over pages of K and V in one format: a shape of another must not be given.
 ///
 /// The result of a query over a chunk depends on the query, the chunk and what is visible in it
 /// alone: not on the tile that it shares, not on the instruction set. Partial results are merged by
@@ -51,9 +62,10 @@ struct AttentionChunk {
 /// Weights below 2^-100 of the chunk's largest are 0. Pages hold finite numbers only (append() sees
 /// to it), so that a slot which is not visible adds nothing, whatever stands in it.
 struct AttentionKernels {
-  /// Writes one token's K and V (f32) to slot `token` of a head's part of a page: NaN becomes
-  /// -65504, what is larger than F16 the largest F16.
-  void (*append)(const AttentionShape& shape, uint16_t* page, uint32_t token, const float* key,
+  /// Writes one token's K and V (f32) to slot `token` of a head's part of a page, rounded to
+  /// nearest, ties to even. What is larger than F16 (also for kQ8) or BF16 becomes the largest one,
+  /// NaN the negative one.
+  void (*append)(const AttentionShape& shape, std::byte* page, uint32_t token, const float* key,
                  const float* value);
   /// Scales `count` queries (f32 [key_size] each) and lays them out as tiles after each other, f32
   /// [key_size * count] in all.
@@ -75,6 +87,6 @@ constexpr uint32_t next_tile(uint32_t remaining) {
 /// Makes `partial` the result over no chunk.
 void clear_partial(float* partial);
 
-const AttentionKernels& attention_kernels(Isa isa);
+const AttentionKernels& attention_kernels(Isa isa, PageFormat format);
 
 }  // namespace pie::kernels

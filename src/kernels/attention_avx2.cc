@@ -2,6 +2,6 @@
 #include "kernels/tile/attention_impl.h"
 
 namespace pie::kernels {
-extern const AttentionKernels kAvx2Attention;
-const AttentionKernels kAvx2Attention = attention_kernels_of<Avx2>();
+extern const AttentionKernels kAvx2Attention[];
+const AttentionKernels kAvx2Attention[] = PIE_ATTENTION_KERNELS(Avx2);
 }  // namespace pie::kernels

@@ -4,6 +4,6 @@
 #include "kernels/tile/attention_impl.h"
 
 namespace pie::kernels {
-extern const AttentionKernels kAvx512Attention;
-const AttentionKernels kAvx512Attention = attention_kernels_of<Avx512>();
+extern const AttentionKernels kAvx512Attention[];
+const AttentionKernels kAvx512Attention[] = PIE_ATTENTION_KERNELS(Avx512);
 }  // namespace pie::kernels

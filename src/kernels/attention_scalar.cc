@@ -2,6 +2,6 @@
 #include "kernels/tile/attention_impl.h"
 
 namespace pie::kernels {
-extern const AttentionKernels kScalarAttention;
-const AttentionKernels kScalarAttention = attention_kernels_of<Scalar>();
+extern const AttentionKernels kScalarAttention[];
+const AttentionKernels kScalarAttention[] = PIE_ATTENTION_KERNELS(Scalar);
 }  // namespace pie::kernels

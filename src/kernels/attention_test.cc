@@ -11,7 +11,7 @@
 
 namespace pie::kernels {
 
-extern const AttentionKernels kEmulatedAvx512Attention;  // testing/emulated_attention_test.cc
+extern const AttentionKernels kEmulatedAvx512Attention[];  // testing/emulated_attention_test.cc
 
 namespace {
 
@@ -21,10 +21,11 @@ struct Set {
 };
 
 /// What this machine can run, and the AVX-512 code over emulated instructions.
-std::vector<Set> all_sets() {
+std::vector<Set> all_sets(PageFormat format) {
   std::vector<Set> sets;
-  for (const Isa isa : supported_isas()) sets.push_back({isa_name(isa), &attention_kernels(isa)});
-  sets.push_back({"emulated avx512", &kEmulatedAvx512Attention});
+  for (const Isa isa : supported_isas())
+    sets.push_back({isa_name(isa), &attention_kernels(isa, format)});
+  sets.push_back({"emulated avx512", &kEmulatedAvx512Attention[static_cast<size_t>(format)]});
   return sets;
 }
 
@@ -41,6 +42,11 @@ const Case kCases[] = {
     {"odd sizes", {20, 24, 0.2F, 0.0F}},
     {"256, soft cap", {256, 256, 0.0625F, 50.0F}},
     {"64, small soft cap", {64, 64, 0.125F, 2.0F}},
+    {"64, BF16", {64, 64, 0.125F, 0.0F, PageFormat::kBf16}},
+    {"odd sizes, BF16", {20, 24, 0.2F, 0.0F, PageFormat::kBf16}},
+    {"64, Q8", {64, 64, 0.125F, 0.0F, PageFormat::kQ8}},
+    {"odd sizes, Q8", {20, 24, 0.2F, 0.0F, PageFormat::kQ8}},
+    {"256, soft cap, Q8", {256, 256, 0.0625F, 50.0F, PageFormat::kQ8}},
 };
 
 /// One K/V head of a sequence: values as drawn, and the pages that append() made of them.
@@ -53,20 +59,21 @@ class History {
       for (uint32_t d = 0; d < shape_.value_size; ++d) values_.push_back(draw(random_));
     }
     const uint32_t pages = (slots + kPageTokens - 1) / kPageTokens;
-    memory_.assign(size_t{pages} * shape_.page_elements(), 0);
+    memory_.assign(size_t{pages} * shape_.page_bytes() / sizeof(float), 0.0F);
     for (uint32_t i = 0; i < slots; ++i) {
-      attention_kernels(Isa::kScalar)
+      attention_kernels(Isa::kScalar, shape_.format)
           .append(shape_, page(i / kPageTokens), i % kPageTokens, key(i), value(i));
     }
     for (uint32_t p = 0; p < pages; ++p) table_.push_back(page(p));
   }
-  uint16_t* page(uint32_t index) { return memory_.data() + size_t{index} * shape_.page_elements(); }
+  std::byte* page(uint32_t index) {
+    return reinterpret_cast<std::byte*>(memory_.data()) + size_t{index} * shape_.page_bytes();
+  }
   const float* key(uint32_t slot) const { return keys_.data() + size_t{slot} * shape_.key_size; }
   const float* value(uint32_t slot) const {
     return values_.data() + size_t{slot} * shape_.value_size;
   }
-  const std::vector<const uint16_t*>& table() const { return table_; }
-  std::vector<uint16_t>& memory() { return memory_; }
+  const std::vector<const std::byte*>& table() const { return table_; }
   std::vector<float> queries(uint32_t count) {
     std::normal_distribution<float> draw;
     std::vector<float> result(size_t{count} * shape_.key_size);
@@ -78,8 +85,8 @@ class History {
   AttentionShape shape_;
   std::mt19937 random_;
   std::vector<float> keys_, values_;
-  std::vector<uint16_t> memory_;
-  std::vector<const uint16_t*> table_;
+  std::vector<float> memory_;  // for its alignment
+  std::vector<const std::byte*> table_;
 };
 
 using Visible = std::vector<bool>;  // per slot
@@ -125,22 +132,39 @@ std::vector<float> attend(const AttentionKernels& kernels, const AttentionShape&
   return result;
 }
 
-double as_half(float x) {
+double rounded(float x, int fraction_bits, int least_exponent) {
   int exponent = 0;
   std::frexp(x, &exponent);
-  const double step = std::ldexp(1.0, std::max(exponent, -13) - 11);
+  const double step = std::ldexp(1.0, std::max(exponent, least_exponent) - fraction_bits);
   return std::nearbyint(x / step) * step;
 }
 
-/// The definition, in double, over K and V rounded to F16.
+/// `size` elements as a page keeps them.
+std::vector<double> stored(PageFormat format, const float* x, uint32_t size) {
+  std::vector<double> result(size);
+  float largest = 0;
+  for (uint32_t i = 0; i < size; ++i) largest = std::max(largest, std::fabs(x[i]));
+  for (uint32_t i = 0; i < size; ++i) {
+    switch (format) {
+      case PageFormat::kF16: result[i] = rounded(x[i], 11, -13); break;
+      case PageFormat::kBf16: result[i] = rounded(x[i], 8, -125); break;
+      case PageFormat::kQ8:  // the factor is rounded once, hence not x / scale
+        result[i] = double{std::nearbyint(x[i] * (127.0F / largest))} * largest / 127.0;
+        break;
+    }
+  }
+  return result;
+}
+
+/// The definition, in double, over K and V as they are stored.
 std::vector<double> expected(const AttentionShape& shape, const History& history,
                              const float* query, const Visible& visible) {
   std::vector<double> scores(visible.size());
   double largest = -1e300;
   for (size_t i = 0; i < visible.size(); ++i) {
     double s = 0;
-    for (uint32_t d = 0; d < shape.key_size; ++d)
-      s += double{query[d]} * as_half(history.key(static_cast<uint32_t>(i))[d]);
+    const auto key = stored(shape.format, history.key(static_cast<uint32_t>(i)), shape.key_size);
+    for (uint32_t d = 0; d < shape.key_size; ++d) s += double{query[d]} * key[d];
     s *= shape.scale;
     if (shape.softcap > 0) s = shape.softcap * std::tanh(s / shape.softcap);
     scores[i] = s;
@@ -152,8 +176,9 @@ std::vector<double> expected(const AttentionShape& shape, const History& history
     if (!visible[i]) continue;
     const double w = std::exp(scores[i] - largest);
     sum += w;
-    for (uint32_t d = 0; d < shape.value_size; ++d)
-      result[d] += w * as_half(history.value(static_cast<uint32_t>(i))[d]);
+    const auto value =
+        stored(shape.format, history.value(static_cast<uint32_t>(i)), shape.value_size);
+    for (uint32_t d = 0; d < shape.value_size; ++d) result[d] += w * value[d];
   }
   for (double& x : result) x = sum > 0 ? x / sum : 0;
   return result;
@@ -185,7 +210,7 @@ TEST(AttentionTest, equals_the_definition) {
       std::vector<const float*> pointers;
       for (uint32_t i = 0; i < count; ++i)
         pointers.push_back(&queries[size_t{i} * c.shape.key_size]);
-      for (const Set& set : all_sets()) {
+      for (const Set& set : all_sets(c.shape.format)) {
         SCOPED_TRACE(set.name);
         const std::vector<float> got = attend(*set.kernels, c.shape, history, pointers, visible);
         for (uint32_t i = 0; i < count; ++i) {
@@ -212,9 +237,9 @@ TEST(AttentionTest, bits_depend_on_neither_tile_nor_instruction_set) {
     const std::vector<float> queries = history.queries(count);
     std::vector<const float*> pointers;
     for (uint32_t i = 0; i < count; ++i) pointers.push_back(&queries[size_t{i} * c.shape.key_size]);
-    const std::vector<float> all =
-        attend(attention_kernels(Isa::kScalar), c.shape, history, pointers, visible);
-    for (const Set& set : all_sets()) {
+    const std::vector<float> all = attend(attention_kernels(Isa::kScalar, c.shape.format), c.shape,
+                                          history, pointers, visible);
+    for (const Set& set : all_sets(c.shape.format)) {
       SCOPED_TRACE(set.name);
       EXPECT_EQ(0, std::memcmp(attend(*set.kernels, c.shape, history, pointers, visible).data(),
                                all.data(), all.size() * sizeof(float)));
@@ -234,49 +259,101 @@ TEST(AttentionTest, bits_depend_on_neither_tile_nor_instruction_set) {
 }
 
 TEST(AttentionTest, what_is_not_visible_adds_nothing) {
-  const Case& c = kCases[0];
-  History clean(c, 200, 5);
-  History dirty(c, 200, 5);
-  Visible visible(200, true);
-  const std::vector<float> large(64, 60000.0F);
-  for (const uint32_t slot : {0U, 17U, 130U, 199U}) {
-    visible[slot] = false;
-    attention_kernels(best_isa())
-        .append(c.shape, dirty.page(slot / 16), slot % 16, large.data(), large.data());
-  }
-  const std::vector<float> query = clean.queries(1);
-  for (const Set& set : all_sets()) {
-    EXPECT_EQ(attend(*set.kernels, c.shape, dirty, {query.data()}, {visible}),
-              attend(*set.kernels, c.shape, clean, {query.data()}, {visible}));
+  for (const Case& c : {kCases[0], kCases[7], kCases[9]}) {
+    SCOPED_TRACE(c.name);
+    History clean(c, 200, 5);
+    History dirty(c, 200, 5);
+    Visible visible(200, true);
+    const std::vector<float> large(64, 60000.0F);
+    for (const uint32_t slot : {0U, 17U, 130U, 199U}) {
+      visible[slot] = false;
+      attention_kernels(best_isa(), c.shape.format)
+          .append(c.shape, dirty.page(slot / 16), slot % 16, large.data(), large.data());
+    }
+    const std::vector<float> query = clean.queries(1);
+    for (const Set& set : all_sets(c.shape.format)) {
+      EXPECT_EQ(attend(*set.kernels, c.shape, dirty, {query.data()}, {visible}),
+                attend(*set.kernels, c.shape, clean, {query.data()}, {visible}));
+    }
   }
 }
 
-TEST(AttentionTest, pages_hold_finite_numbers_only) {
-  const Case& c = kCases[4];
-  std::vector<float> key(c.shape.key_size, 1e6F), value(c.shape.value_size, -1e30F);
-  key[1] = std::numeric_limits<float>::quiet_NaN();
-  key[2] = -std::numeric_limits<float>::infinity();
-  key[3] = 0x1p-24F;
-  key[4] = 1.0F + 0x1p-11F;  // a tie, to even
-  key[5] = -0x1.8p-15F;
-  value[7] = std::numeric_limits<float>::quiet_NaN();
-  value[8] = 65519.0F;
-  std::vector<uint16_t> first;
-  for (const Set& set : all_sets()) {
+/// Numbers that a page can't keep as they are, in a head of 20 K and 24 V.
+struct Odd {
+  std::vector<float> key = std::vector<float>(20, 1e6F);
+  std::vector<float> value = std::vector<float>(24, -1e38F);
+  Odd() {
+    key[1] = std::numeric_limits<float>::quiet_NaN();
+    key[2] = -std::numeric_limits<float>::infinity();
+    key[3] = 0x1p-24F;
+    key[4] = 1.0F + 0x1p-11F;  // a tie of F16, to even
+    key[5] = -0x1.8p-15F;
+    key[6] = 1.0F + 0x1p-8F;  // a tie of BF16, to even
+    key[7] = std::numeric_limits<float>::max();
+    value[7] = std::numeric_limits<float>::quiet_NaN();
+    value[8] = 65519.0F;
+  }
+};
+
+/// The page that every instruction set makes of them, as elements of type T.
+template <class T>
+std::vector<T> page_of(const AttentionShape& shape, const Odd& odd) {
+  std::vector<T> first;
+  for (const Set& set : all_sets(shape.format)) {
     SCOPED_TRACE(set.name);
-    std::vector<uint16_t> page(c.shape.page_elements(), 0);
-    set.kernels->append(c.shape, page.data(), 5, key.data(), value.data());
-    const auto key_at = [&](uint32_t d) { return page[size_t{d} * kPageTokens + 5]; };
-    EXPECT_EQ(key_at(0), 0x7BFF);
-    EXPECT_EQ(key_at(1), 0xFBFF);
-    EXPECT_EQ(key_at(2), 0xFBFF);
-    EXPECT_EQ(key_at(3), 0x0001);
-    EXPECT_EQ(key_at(4), 0x3C00);
-    EXPECT_EQ(key_at(5), 0x8300);
-    for (const uint16_t half : page) ASSERT_NE(half & 0x7C00, 0x7C00);
+    std::vector<float> memory(shape.page_bytes() / sizeof(float), 0.0F);
+    auto* bytes = reinterpret_cast<std::byte*>(memory.data());
+    set.kernels->append(shape, bytes, 5, odd.key.data(), odd.value.data());
+    std::vector<T> page(shape.page_bytes() / sizeof(T));
+    std::memcpy(page.data(), bytes, shape.page_bytes());
     if (first.empty()) first = page;
     EXPECT_EQ(page, first);
   }
+  return first;
+}
+
+TEST(AttentionTest, f16_pages_hold_finite_numbers_only) {
+  const auto page = page_of<uint16_t>({20, 24, 0.2F, 0.0F}, {});
+  const auto key_at = [&](uint32_t d) { return page[size_t{d} * kPageTokens + 5]; };
+  EXPECT_EQ(key_at(0), 0x7BFF);
+  EXPECT_EQ(key_at(1), 0xFBFF);
+  EXPECT_EQ(key_at(2), 0xFBFF);
+  EXPECT_EQ(key_at(3), 0x0001);
+  EXPECT_EQ(key_at(4), 0x3C00);
+  EXPECT_EQ(key_at(5), 0x8300);
+  for (const uint16_t half : page) ASSERT_NE(half & 0x7C00, 0x7C00);
+}
+
+TEST(AttentionTest, bf16_pages_hold_finite_numbers_only) {
+  const auto page = page_of<uint16_t>({20, 24, 0.2F, 0.0F, PageFormat::kBf16}, {});
+  const auto key_at = [&](uint32_t d) { return page[size_t{d} * kPageTokens + 5]; };
+  EXPECT_EQ(key_at(0), 0x4974);
+  EXPECT_EQ(key_at(1), 0xFF7F);
+  EXPECT_EQ(key_at(2), 0xFF7F);
+  EXPECT_EQ(key_at(3), 0x3380);
+  EXPECT_EQ(key_at(6), 0x3F80);
+  EXPECT_EQ(key_at(7), 0x7F7F);
+  for (const uint16_t half : page) ASSERT_NE(half & 0x7F80, 0x7F80);
+}
+
+TEST(AttentionTest, q8_pages_hold_finite_numbers_only) {
+  const AttentionShape shape{20, 24, 0.2F, 0.0F, PageFormat::kQ8};
+  const auto page = page_of<int8_t>(shape, {});
+  const auto key_at = [&](uint32_t d) { return page[size_t{d} * kPageTokens + 5]; };
+  EXPECT_EQ(key_at(0), 127);
+  EXPECT_EQ(key_at(1), -127);
+  EXPECT_EQ(key_at(2), -127);
+  EXPECT_EQ(key_at(4), 0);
+  const auto scales = page_of<float>(shape, {});
+  EXPECT_EQ(scales[shape.page_elements() / 4 + 5], 65504.0F * (1.0F / 127.0F));
+  EXPECT_EQ(scales[shape.page_elements() / 4 + 16 + 5], 65504.0F * (1.0F / 127.0F));
+  // Below 2^-120 there is no factor to multiply with.
+  Odd small;
+  small.key.assign(20, 0x1p-126F);
+  for (uint32_t d = 0; d < 20; ++d) {
+    EXPECT_EQ(page_of<int8_t>(shape, small)[size_t{d} * kPageTokens + 5], 0);
+  }
+  EXPECT_EQ(page_of<float>(shape, small)[shape.page_elements() / 4 + 5], 0.0F);
 }
 
 }  // namespace

@@ -76,6 +76,7 @@ struct Config {
   uint32_t model_threads = 0;     ///< of a step; 0 = all cores
   uint32_t worker_threads = 0;    ///< of programs; 0 = as many as cores, at most 8
   uint32_t kv_pages = 0;          ///< of the pool; 0 = by the machine's memory
+  std::string kv_format = "f16";  ///< of those pages: f16, bf16 or q8 (exec/executor.h)
   uint32_t step_tokens_max = 512;
   bool prefix_cache = true;          ///< what was computed of a text is not computed again
   bool prefix_cache_shared = false;  ///< nor for another user

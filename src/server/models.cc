@@ -31,8 +31,10 @@ uint64_t available_bytes() {
 }
 
 /// Pages of a pool that takes its share of a quarter of the memory that is left, at most 2 GiB.
-uint32_t default_page_count(const model::Architecture& a, size_t model_count) {
-  const uint64_t token_bytes = 2ULL * a.layer_count * a.kv_head_count * (a.key_size + a.value_size);
+uint32_t default_page_count(const model::Architecture& a, exec::KvFormat format,
+                            size_t model_count) {
+  const uint64_t token_bytes = uint64_t{a.layer_count} * a.kv_head_count *
+                               exec::kv_head_token_bytes(format, a.key_size, a.value_size);
   const uint64_t page_bytes = std::max<uint64_t>(1, token_bytes * kPageTokens);
   const uint64_t pool_bytes = std::min(kPoolBytesMax, available_bytes() / 4 / model_count);
   return static_cast<uint32_t>(
@@ -43,17 +45,20 @@ Result<std::unique_ptr<engine::Engine>> open_engine(const Config& config, const 
                                                     size_t model_count) {
   PIE_TRY_ASSIGN(const fs::path file, find_model(config, source));
   PIE_TRY_ASSIGN(auto model, model::Model::load(file));
+  PIE_TRY_ASSIGN(const exec::KvFormat format, exec::parse_kv_format(config.kv_format));
   const exec::ExecutorConfig pool{
-      .page_count = config.kv_pages ? config.kv_pages
-                                    : default_page_count(model->architecture(), model_count),
+      .page_count = config.kv_pages
+                        ? config.kv_pages
+                        : default_page_count(model->architecture(), format, model_count),
       .page_size = kPageTokens,
       .step_tokens_max = config.step_tokens_max,
-      .thread_count = config.model_threads};
+      .thread_count = config.model_threads,
+      .kv_format = format};
   PIE_TRY_ASSIGN(const exec::ExecutorKind* const kind,
                  exec::find_executor_kind(*model, config.executor));
   PIE_TRY_ASSIGN(auto executor, kind->make(model, pool));
-  log::info("model {}: {}, {} executor, {} KV pages", model->info().id, model->info().description,
-            kind->name, pool.page_count);
+  log::info("model {}: {}, {} executor, {} KV pages of {}", model->info().id,
+            model->info().description, kind->name, pool.page_count, exec::kv_format_name(format));
   const fs::path snapshots = config.home / "snapshots" / model->info().id;
   return engine::Engine::create(std::move(model), std::move(executor),
                                 {.step_tokens_max = config.step_tokens_max,

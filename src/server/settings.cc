@@ -184,6 +184,8 @@ std::vector<Setting> settings(Config& c) {
       {"", "model_threads", &c.model_threads, "threads of a step; 0: all cores"},
       {"", "worker_threads", &c.worker_threads, "threads of programs; 0: the cores, at most 8"},
       {"", "kv_pages", &c.kv_pages, "KV pages of the pool; 0: by the machine's memory"},
+      {"", "kv_format", &c.kv_format,
+       "K and V in those pages: f16, bf16, or q8 (half the memory); native executor"},
       {"", "step_tokens_max", &c.step_tokens_max, "tokens of one step", 1},
       {"", "prefix_cache", &c.prefix_cache, "KV pages of texts computed before are used again"},
       {"", "prefix_cache_shared", &c.prefix_cache_shared,

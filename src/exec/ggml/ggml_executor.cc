@@ -175,6 +175,13 @@ Result<std::unique_ptr<Executor>> make_ggml_executor(std::shared_ptr<const model
                              "least one each",
                              config.page_count, config.page_size, config.step_tokens_max)};
   }
+  if (config.kv_format != KvFormat::kF16) {
+    return Error{
+        ErrorCode::kUnsupported,
+        fmt::format("[ggml executor] got K/V pages of {}, expected f16: leave kv_format at "
+                    "f16, or serve a model that the native executor serves",
+                    kv_format_name(config.kv_format))};
+  }
   ExecutorConfig used = config;
   if (used.thread_count == 0) used.thread_count = affinity_count();
   used.thread_count = std::min<uint32_t>(used.thread_count, GGML_MAX_N_THREADS);

@@ -21,8 +21,8 @@ uint32_t AttentionStep::item_rows_max(const model::Architecture& a) {
 AttentionStep::AttentionStep(const model::Architecture& a, const KvPages& pages, kernels::Isa isa,
                              uint32_t rows_max, uint32_t thread_count)
     : pages_(pages),
-      shape_(attention_shape(a)),
-      kernels_(kernels::attention_kernels(isa)),
+      shape_(pages.shape()),
+      kernels_(kernels::attention_kernels(isa, shape_.format)),
       head_count_(a.head_count),
       kv_head_count_(a.kv_head_count),
       group_(a.head_count / a.kv_head_count),
@@ -112,7 +112,7 @@ bool AttentionStep::find_visible(const Task& task, uint32_t chunk) {
 
 void AttentionStep::add_chunk(const Task& task, uint32_t chunk) {
   Scratch& scratch = task.scratch;
-  const uint16_t* pages[kChunkPages];
+  const std::byte* pages[kChunkPages];
   const size_t first = size_t{chunk} * kChunkPages;
   const auto page_count =
       static_cast<uint32_t>(std::min<size_t>(kChunkPages, task.item.pages.size() - first));

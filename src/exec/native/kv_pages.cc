@@ -26,22 +26,28 @@ size_t stride_of(size_t page_bytes) {
   return (count | 1) * kVirtualPage;
 }
 
-}  // namespace
-
-kernels::AttentionShape attention_shape(const model::Architecture& a) {
-  return {a.key_size, a.value_size, a.attention_scale, a.attention_softcap};
+kernels::PageFormat page_format(KvFormat format) {
+  switch (format) {
+    case KvFormat::kBf16: return kernels::PageFormat::kBf16;
+    case KvFormat::kQ8: return kernels::PageFormat::kQ8;
+    case KvFormat::kF16: break;
+  }
+  return kernels::PageFormat::kF16;
 }
+
+}  // namespace
 
 Result<KvPages> KvPages::create(const model::Architecture& a, const ExecutorConfig& config) {
   PIE_CHECK(config.page_size == kernels::kPageTokens);
   KvPages pages;
   pages.page_count_ = config.page_count;
   pages.kv_head_count_ = a.kv_head_count;
-  pages.head_elements_ = attention_shape(a).page_elements();
-  pages.page_bytes_ =
-      uint64_t{a.layer_count} * a.kv_head_count * pages.head_elements_ * sizeof(uint16_t);
+  pages.shape_ = {a.key_size, a.value_size, a.attention_scale, a.attention_softcap,
+                  page_format(config.kv_format)};
+  pages.head_bytes_ = pages.shape_.page_bytes();
+  pages.page_bytes_ = uint64_t{a.layer_count} * a.kv_head_count * pages.head_bytes_;
   const size_t stride = stride_of(pages.page_bytes_);
-  pages.page_stride_ = stride / sizeof(uint16_t);
+  pages.page_stride_ = stride;
   const double bytes = static_cast<double>(stride) * config.page_count;
   const auto machine = static_cast<double>(machine_memory_bytes());
   if (bytes <= machine) {

@@ -19,10 +19,11 @@ class KvPages {
   static Result<KvPages> create(const model::Architecture& architecture,
                                 const ExecutorConfig& config);
 
-  uint16_t* head(KvPageId page, uint32_t layer, uint32_t kv_head) const {
-    return memory_.as<uint16_t>() + page.value * page_stride_ +
-           (size_t{layer} * kv_head_count_ + kv_head) * head_elements_;
+  std::byte* head(KvPageId page, uint32_t layer, uint32_t kv_head) const {
+    return bytes_of(page) + (size_t{layer} * kv_head_count_ + kv_head) * head_bytes_;
   }
+  /// What a layer's attention looks like to the kernels.
+  const kernels::AttentionShape& shape() const { return shape_; }
   /// First of the scratch pages.
   uint32_t first_scratch_page() const { return page_count_; }
   uint64_t page_bytes() const { return page_bytes_; }
@@ -35,19 +36,15 @@ class KvPages {
 
  private:
   KvPages() = default;
-  std::byte* bytes_of(KvPageId page) const {
-    return memory_.get() + page.value * page_stride_ * sizeof(uint16_t);
-  }
+  std::byte* bytes_of(KvPageId page) const { return memory_.get() + page.value * page_stride_; }
 
   Mapping memory_;
+  kernels::AttentionShape shape_;
   uint32_t page_count_ = 0;
   uint32_t kv_head_count_ = 0;
-  size_t head_elements_ = 0;  ///< of a page of one head of one layer
-  size_t page_stride_ = 0;    ///< elements
+  size_t head_bytes_ = 0;   ///< of a page of one head of one layer
+  size_t page_stride_ = 0;  ///< bytes
   uint64_t page_bytes_ = 0;
 };
-
-/// What a layer's attention looks like to the kernels.
-kernels::AttentionShape attention_shape(const model::Architecture& architecture);
 
 }  // namespace pie::exec

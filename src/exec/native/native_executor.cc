@@ -44,7 +44,8 @@ class NativeExecutor final : public Executor {
     pages_.write(page, bytes);
   }
   std::string layout_id() const override {
-    return fmt::format("native f16 {} {}", config_.page_size, model_->content_hash().hex());
+    return fmt::format("native {} {} {}", kv_format_name(config_.kv_format), config_.page_size,
+                       model_->content_hash().hex());
   }
   void for_each(uint32_t count,
                 const std::function<void(uint32_t thread, uint32_t index)>& task) override {

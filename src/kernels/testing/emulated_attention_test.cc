@@ -5,6 +5,6 @@
 #include "kernels/tile/attention_impl.h"
 
 namespace pie::kernels {
-extern const AttentionKernels kEmulatedAvx512Attention;
-const AttentionKernels kEmulatedAvx512Attention = attention_kernels_of<Avx512>();
+extern const AttentionKernels kEmulatedAvx512Attention[];
+const AttentionKernels kEmulatedAvx512Attention[] = PIE_ATTENTION_KERNELS(Avx512);
 }  // namespace pie::kernels

@@ -3,15 +3,15 @@
 
 #include "kernels/attention.h"
 #include "kernels/simd/inline.h"
+#include "kernels/tile/page_formats.h"
 
-// Attention over a SIMD type S: included once by each attention_<isa>.cc (README.md, "The SIMD
-// layer").
+// Attention over a SIMD type S and a page format P: included once by each attention_<isa>.cc
+// (README.md, "The SIMD layer").
 namespace pie::kernels {
 namespace {
 
 constexpr float kMaskedScore = -1e30F;
 constexpr float kLog2OfE = 1.44269504F;
-constexpr float kHalfMax = 65504.0F;
 
 /// 2^x for x <= 0, relative error below 3e-7; 0 below -100. NaN gives 2^-100.
 /// x = n + f with |f| <= 1/2; 2^f by its Taylor series to the sixth power (the rest: 1.2e-7).
@@ -42,27 +42,38 @@ PIE_INLINE typename S::F capped_score(typename S::F x, float cap) {
   return S::mul(tanh, S::set1(cap * kLog2OfE));
 }
 
-/// Scores of T queries against P pages: each lane is a slot, so that nothing is summed across
+/// The scales of a page: K's for kPageTokens tokens, then V's.
+PIE_INLINE const float* scales_of(const AttentionShape& shape, const std::byte* page) {
+  return reinterpret_cast<const float*>(page + shape.page_elements());
+}
+
+/// Scores of T queries against C pages: each lane is a slot, so that nothing is summed across
 /// lanes; each element of K is loaded once for all queries.
-template <class S, int T, int P>
-PIE_INLINE void score_pages(const uint16_t* const* pages, uint32_t key_size, const float* queries,
-                            float* scores) {
-  typename S::F sum[T][P];
+template <class S, class P, int T, int C>
+PIE_INLINE void score_pages(const AttentionShape& shape, const std::byte* const* pages,
+                            const float* queries, float* scores) {
+  typename S::F sum[T][C];
   for (int t = 0; t < T; ++t) {
-    for (int p = 0; p < P; ++p) sum[t][p] = S::zero();
+    for (int p = 0; p < C; ++p) sum[t][p] = S::zero();
   }
-  const uint16_t* keys[P];
-  for (int p = 0; p < P; ++p) keys[p] = pages[p];
-  for (uint32_t d = 0; d < key_size; ++d, queries += T) {
-    typename S::F k[P];
-    for (int p = 0; p < P; ++p) k[p] = S::load_f16(keys[p] + d * kPageTokens);
+  const std::byte* keys[C];
+  for (int p = 0; p < C; ++p) keys[p] = pages[p];
+  for (uint32_t d = 0; d < shape.key_size; ++d, queries += T) {
+    typename S::F k[C];
+    for (int p = 0; p < C; ++p) k[p] = P::load(keys[p] + d * kPageTokens * P::kElementBytes);
     for (int t = 0; t < T; ++t) {
       const typename S::F q = S::set1(queries[t]);
-      for (int p = 0; p < P; ++p) sum[t][p] = S::fma(k[p], q, sum[t][p]);
+      for (int p = 0; p < C; ++p) sum[t][p] = S::fma(k[p], q, sum[t][p]);
+    }
+  }
+  if constexpr (P::kIsScaled) {
+    for (int p = 0; p < C; ++p) {
+      const typename S::F scale = S::load(scales_of(shape, pages[p]));
+      for (int t = 0; t < T; ++t) sum[t][p] = S::mul(sum[t][p], scale);
     }
   }
   for (int t = 0; t < T; ++t) {
-    for (int p = 0; p < P; ++p) {
+    for (int p = 0; p < C; ++p) {
       S::store(
           scores + static_cast<uint32_t>(t) * kChunkTokens + static_cast<uint32_t>(p) * kPageTokens,
           sum[t][p]);
@@ -70,28 +81,30 @@ PIE_INLINE void score_pages(const uint16_t* const* pages, uint32_t key_size, con
   }
 }
 
-template <class S, int T, int P>
-PIE_INLINE void score_all(const uint16_t* const* pages, uint32_t count, uint32_t key_size,
-                          const float* queries, float* scores) {
-  for (; count >= P; count -= P, pages += P, scores += P * kPageTokens) {
-    score_pages<S, T, P>(pages, key_size, queries, scores);
+template <class S, class P, int T, int C>
+PIE_INLINE void score_all(const AttentionShape& shape, const std::byte* const* pages,
+                          uint32_t count, const float* queries, float* scores) {
+  for (; count >= C; count -= C, pages += C, scores += C * kPageTokens) {
+    score_pages<S, P, T, C>(shape, pages, queries, scores);
   }
-  if constexpr (P > 1) score_all<S, T, P / 2>(pages, count, key_size, queries, scores);
+  if constexpr (C > 1) score_all<S, P, T, C / 2>(shape, pages, count, queries, scores);
 }
 
 /// C blocks of 16 columns of sum over slots of weight * V, for T queries.
-template <class S, int T, int C>
-PIE_INLINE void add_values(const uint16_t* const* values, uint32_t page_count, uint32_t stride,
+template <class S, class P, int T, int C>
+PIE_INLINE void add_values(const std::byte* const* values, uint32_t page_count, size_t row_bytes,
                            const float* weights, float* const* sums) {
   typename S::F sum[T][C];
   for (int t = 0; t < T; ++t) {
     for (int c = 0; c < C; ++c) sum[t][c] = S::zero();
   }
   for (uint32_t p = 0; p < page_count; ++p) {
-    const uint16_t* row = values[p];
-    for (uint32_t j = 0; j < kPageTokens; ++j, row += stride, ++weights) {
+    const std::byte* row = values[p];
+    for (uint32_t j = 0; j < kPageTokens; ++j, row += row_bytes, ++weights) {
       typename S::F v[C];
-      for (int c = 0; c < C; ++c) v[c] = S::load_f16(row + c * 16);
+      for (int c = 0; c < C; ++c) {
+        v[c] = P::load(row + static_cast<size_t>(c) * 16 * P::kElementBytes);
+      }
       for (int t = 0; t < T; ++t) {
         const typename S::F w = S::set1(weights[static_cast<uint32_t>(t) * kChunkTokens]);
         for (int c = 0; c < C; ++c) sum[t][c] = S::fma(v[c], w, sum[t][c]);
@@ -103,19 +116,23 @@ PIE_INLINE void add_values(const uint16_t* const* values, uint32_t page_count, u
   }
 }
 
-template <class S, int T, int C>
-PIE_INLINE void add_all_values(const uint16_t* const* pages, uint32_t page_count, uint32_t column,
-                               uint32_t first_value, uint32_t stride, const float* weights,
+template <class S, class P, int T, int C>
+PIE_INLINE void add_all_values(const AttentionShape& shape, const std::byte* const* pages,
+                               uint32_t page_count, uint32_t column, const float* weights,
                                float* const* partials) {
+  const uint32_t stride = shape.value_stride();
+  const uint32_t first_value = shape.key_size * kPageTokens;
   for (; column + C * 16 <= stride; column += C * 16) {
-    const uint16_t* values[kChunkPages];
-    for (uint32_t p = 0; p < page_count; ++p) values[p] = pages[p] + first_value + column;
+    const std::byte* values[kChunkPages];
+    for (uint32_t p = 0; p < page_count; ++p) {
+      values[p] = pages[p] + (first_value + column) * P::kElementBytes;
+    }
     float* sums[T];
     for (int t = 0; t < T; ++t) sums[t] = partials[t] + 16 + column;
-    add_values<S, T, C>(values, page_count, stride, weights, sums);
+    add_values<S, P, T, C>(values, page_count, stride * P::kElementBytes, weights, sums);
   }
   if constexpr (C > 1) {
-    add_all_values<S, T, C / 2>(pages, page_count, column, first_value, stride, weights, partials);
+    add_all_values<S, P, T, C / 2>(shape, pages, page_count, column, weights, partials);
   }
 }
 
@@ -154,11 +171,11 @@ constexpr int blocks_beside() {
   return blocks;
 }
 
-template <class S, int T>
+template <class S, class P, int T>
 void attend_tile(const AttentionShape& shape, const AttentionChunk& chunk) {
   alignas(64) float scores[T * kChunkTokens];
   // Pages that no query of the tile sees are left out: they would add zeros.
-  const uint16_t* pages[kChunkPages];
+  const std::byte* pages[kChunkPages];
   uint16_t visible[T][kChunkPages];
   uint32_t count = 0;
   for (uint32_t p = 0; p < chunk.page_count; ++p) {
@@ -170,23 +187,26 @@ void attend_tile(const AttentionShape& shape, const AttentionChunk& chunk) {
     pages[count] = chunk.pages[p];
     count += any != 0 ? 1 : 0;
   }
-  score_all<S, T, blocks_beside<S, T>()>(pages, count, shape.key_size, chunk.queries, scores);
+  score_all<S, P, T, blocks_beside<S, T>()>(shape, pages, count, chunk.queries, scores);
   for (int t = 0; t < T; ++t) {
-    weigh<S>(shape, scores + static_cast<uint32_t>(t) * kChunkTokens, visible[t], count,
-             chunk.partials[t]);
+    float* weights = scores + static_cast<uint32_t>(t) * kChunkTokens;
+    weigh<S>(shape, weights, visible[t], count, chunk.partials[t]);
+    for (uint32_t p = 0; P::kIsScaled && p < count; ++p, weights += kPageTokens) {
+      const typename S::F scale = S::load(scales_of(shape, pages[p]) + kPageTokens);
+      S::store(weights, S::mul(S::load(weights), scale));
+    }
   }
-  add_all_values<S, T, blocks_beside<S, T>()>(pages, count, 0, shape.key_size * kPageTokens,
-                                              shape.value_stride(), scores, chunk.partials);
+  add_all_values<S, P, T, blocks_beside<S, T>()>(shape, pages, count, 0, scores, chunk.partials);
 }
 
-template <class S>
+template <class S, class P>
 void attend_chunk(const AttentionShape& shape, const AttentionChunk& chunk) {
   switch (chunk.query_count) {
-    case 1: return attend_tile<S, 1>(shape, chunk);
-    case 2: return attend_tile<S, 2>(shape, chunk);
-    case 3: return attend_tile<S, 3>(shape, chunk);
-    case 4: return attend_tile<S, 4>(shape, chunk);
-    default: return attend_tile<S, 6>(shape, chunk);
+    case 1: return attend_tile<S, P, 1>(shape, chunk);
+    case 2: return attend_tile<S, P, 2>(shape, chunk);
+    case 3: return attend_tile<S, P, 3>(shape, chunk);
+    case 4: return attend_tile<S, P, 4>(shape, chunk);
+    default: return attend_tile<S, P, 6>(shape, chunk);
   }
 }
 
@@ -205,30 +225,29 @@ inline void pack_tiles(const AttentionShape& shape, const float* const* queries,
   }
 }
 
-template <class S>
-PIE_INLINE typename S::F as_finite_half(typename S::F x) {
-  return S::min(S::max(x, S::set1(-kHalfMax)), S::set1(kHalfMax));
-}
-
-/// Sixteen floats from `from` on, of which `count` are there; zeros behind.
-template <class S>
-PIE_INLINE typename S::F load_up_to(const float* from, uint32_t count) {
-  return count >= 16 ? S::load(from) : S::load_n(from, static_cast<int>(count));
-}
-
-template <class S>
-void append_token(const AttentionShape& shape, uint16_t* page, uint32_t token, const float* key,
+template <class S, class P>
+void append_token(const AttentionShape& shape, std::byte* page, uint32_t token, const float* key,
                   const float* value) {
-  uint16_t halves[16];
+  constexpr size_t kBytes = P::kElementBytes;
+  alignas(16) std::byte sixteen[16 * kBytes];
+  const auto key_rounding = P::rounding(key, shape.key_size);
   for (uint32_t d = 0; d < shape.key_size; d += 16) {
-    S::store_f16(halves, as_finite_half<S>(load_up_to<S>(key + d, shape.key_size - d)));
+    P::encode(sixteen, load_up_to<S>(key + d, shape.key_size - d), key_rounding);
     for (uint32_t i = 0; i < 16 && d + i < shape.key_size; ++i) {
-      page[(d + i) * kPageTokens + token] = halves[i];
+      __builtin_memcpy(page + (size_t{d + i} * kPageTokens + token) * kBytes, sixteen + i * kBytes,
+                       kBytes);
     }
   }
-  uint16_t* row = page + shape.key_size * kPageTokens + token * shape.value_stride();
+  const auto value_rounding = P::rounding(value, shape.value_size);
+  std::byte* row =
+      page + (size_t{shape.key_size} * kPageTokens + token * shape.value_stride()) * kBytes;
   for (uint32_t d = 0; d < shape.value_size; d += 16) {
-    S::store_f16(row + d, as_finite_half<S>(load_up_to<S>(value + d, shape.value_size - d)));
+    P::encode(row + d * kBytes, load_up_to<S>(value + d, shape.value_size - d), value_rounding);
+  }
+  if constexpr (P::kIsScaled) {
+    auto* scales = reinterpret_cast<float*>(page + shape.page_elements());
+    scales[token] = key_rounding.scale;
+    scales[kPageTokens + token] = value_rounding.scale;
   }
 }
 
@@ -265,10 +284,16 @@ void finish_query(const AttentionShape& shape, const float* sum, float* result) 
   }
 }
 
-template <class S>
+template <class S, class P>
 constexpr AttentionKernels attention_kernels_of() {
-  return {append_token<S>, pack_tiles, attend_chunk<S>, merge_partial<S>, finish_query<S>};
+  return {append_token<S, P>, pack_tiles, attend_chunk<S, P>, merge_partial<S>, finish_query<S>};
 }
 
 }  // namespace
 }  // namespace pie::kernels
+
+/// The kernels of a SIMD type, by PageFormat.
+#define PIE_ATTENTION_KERNELS(S)                                           \
+  {::pie::kernels::attention_kernels_of<S, ::pie::kernels::F16Page<S>>(),  \
+   ::pie::kernels::attention_kernels_of<S, ::pie::kernels::Bf16Page<S>>(), \
+   ::pie::kernels::attention_kernels_of<S, ::pie::kernels::Q8Page<S>>()}
