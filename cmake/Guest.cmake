@@ -128,4 +128,6 @@ foreach(pair PIE_SDK_OBJECTS:lib PIE_SDK_RUN_OBJECTS:entry/run PIE_SDK_HTTP_OBJE
 endforeach()
 _pie_copy(${PIE_WASM_TOOLS} ${_sdk}/bin/wasm-tools _outputs)
 _pie_copy(${PIE_WASI_ADAPTER} ${_sdk}/adapter.wasm _outputs)
+include(${CMAKE_CURRENT_LIST_DIR}/RemoveOthers.cmake)
+pie_remove_others(${_sdk} ${_outputs})
 add_custom_target(guest_sdk ALL DEPENDS ${_outputs})

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, Server
+from tests.conftest import BUILD, ROOT, Server
 from tests.wire import Peer
 
 
@@ -18,6 +18,25 @@ def test_the_component_type_object_is_not_stale_against_wit() -> None:
     command = [sys.executable, str(ROOT / "tools" / "update_component_type.py"), "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_what_an_earlier_build_left_in_the_sdk_is_removed(tmp_path: Path) -> None:
+    sdk = tmp_path / "sdk"
+    for name in ("lib/abi.o", "lib/component_type.o", "include/pie/old.h", "include/pie/new.h"):
+        (sdk / name).parent.mkdir(parents=True, exist_ok=True)
+        (sdk / name).write_text(name)
+    script = tmp_path / "update.cmake"
+    script.write_text(f"include({ROOT}/cmake/RemoveOthers.cmake)\n"
+                      f"pie_remove_others({sdk} {sdk}/lib/abi.o {sdk}/include/pie/new.h {sdk}/absent.o)\n"
+                      f"pie_remove_others({tmp_path}/nowhere {sdk}/lib/abi.o)\n")  # fmt: skip
+    subprocess.run(["cmake", "-P", script], check=True)
+    left = sorted(str(path.relative_to(sdk)) for path in sdk.rglob("*") if path.is_file())
+    assert left == ["include/pie/new.h", "lib/abi.o"]
+    # And the SDK of this build holds nothing but what it installs.
+    built = BUILD / "share" / "pie" / "sdk"
+    objects = {path.stem for path in (built / "lib").iterdir()}
+    sources = {path.stem for path in (ROOT / "sdk" / "src").glob("*.cc")}
+    assert objects == sources - {"run_entry", "http_entry"}
 
 
 @pytest.mark.parametrize("scenario", [
