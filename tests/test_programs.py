@@ -47,6 +47,13 @@ async def refusal(peer: Peer, program: str) -> str:
     return str(answer["message"])
 
 
+async def refusals(peer: Peer, program: str, hash: str) -> tuple[str, str, str]:
+    """Why a launch is refused: by name, by hash, and by hash as an old client gives it."""
+    old = await peer.call("launch_instance", program_hash=hash, arguments=[], detached=False)
+    assert old["type"] == "instance_launch_result" and not old["successful"], old
+    return await refusal(peer, program), await refusal(peer, hash), str(old["message"])
+
+
 async def completes(peer: Peer, program: str) -> None:
     """Launches a program, which completes."""
     assert (await peer.final(await peer.launch(program)))["event"] == 1
@@ -73,6 +80,37 @@ def test_dependencies_are_checked_for_presence_at_launch(server: Server, program
 async def _foreign(peer: Peer, wasm: bytes) -> None:
     assert (await peer.upload(wasm, manifest("dep/mine", "1.0.0", "dep/bottom")))["successful"]
     assert "got no program dep/bottom, which dep/mine@1.0.0 needs" in await refusal(peer, "dep/mine")
+
+
+def test_a_hash_is_launched_under_the_same_conditions_as_its_name(server: Server, programs: Path) -> None:
+    mine, shipped = (variant((programs / "hello.wasm").read_bytes(), 1000 + i) for i in range(2))
+
+    async def test(peer: Peer) -> None:
+        hash = blake3_hex(mine)
+        assert (await peer.upload(mine, manifest("byhash/top", "1.0.0", "byhash/none")))["successful"]
+        for why in await refusals(peer, "byhash/top", hash):
+            assert "got no program byhash/none, which byhash/top@1.0.0 needs" in why
+        assert (await peer.upload(mine, manifest("byhash/loop", "1.0.0", "byhash/loop")))["successful"]
+        for why in await refusals(peer, "byhash/loop", hash):
+            assert "[dependencies] got" in why
+        # A hash with several names is what any of them is.
+        assert (await peer.upload(mine, manifest("byhash/top", "1.0.1")))["successful"]
+        await completes(peer, hash)
+        await completes(peer, "byhash/top")
+
+    async def stranger(peer: Peer) -> None:
+        # Somebody else's manifest binds nobody; one's own does.
+        hash = blake3_hex(shipped)
+        assert (await peer.upload(shipped))["successful"]
+        async with Peer(server.url, username="envious") as other:
+            text = manifest("byhash/trap", "1.0.0", "byhash/none")
+            assert (await other.upload(shipped, text))["successful"]
+            for why in await refusals(other, "byhash/trap", hash):
+                assert "got no program byhash/none" in why
+        await completes(peer, hash)
+
+    on(server, test, "by-hash")
+    on(server, stranger, "by-hash-stranger")
 
 
 def test_a_cycle_of_dependencies_is_named(server: Server, programs: Path) -> None:

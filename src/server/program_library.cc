@@ -75,14 +75,40 @@ Result<bool> ProgramLibrary::exists(const std::string& user, const std::string& 
 Result<ProgramLibrary::Named> ProgramLibrary::name_and_hash(const std::string& user,
                                                             const protocol::ProgramRef& reference,
                                                             From from) {
-  if (reference.kind == protocol::ProgramRef::Kind::kHash)
+  if (reference.kind == protocol::ProgramRef::Kind::kHash) {
+    PIE_TRY_ASSIGN(const std::vector<NamedProgram> names, names_of(user, reference.text));
+    PIE_TRY(check_any(user, names));
     return Named{reference.text, reference.text};
+  }
   PIE_TRY_ASSIGN(const ProgramName name, ProgramName::parse(reference.text));
   PIE_TRY_ASSIGN(const NamedProgram found, resolve(user, name, from));
-  std::vector<std::string> path;
-  std::set<std::string> sound;
-  PIE_TRY(check_dependencies(user, found, path, sound));
+  PIE_TRY(check_any(user, {found}));
   return Named{found.hash, found.name.text()};
+}
+
+Result<std::vector<NamedProgram>> ProgramLibrary::names_of(const std::string& user,
+                                                           const std::string& hash) {
+  for (const std::string& owner : {user, std::string(kInternalUser)}) {
+    PIE_TRY_ASSIGN(std::vector<NamedProgram> names, programs_.names_of(owner, hash));
+    if (!names.empty()) return names;
+  }
+  PIE_TRY_ASSIGN(const bool stored, programs_.has(hash));
+  if (stored) return std::vector<NamedProgram>();
+  auto shipped = registry_.find_hash(hash);
+  if (!shipped.ok()) return std::vector<NamedProgram>();
+  return std::vector<NamedProgram>{std::move(*shipped)};
+}
+
+Result<void> ProgramLibrary::check_any(const std::string& user,
+                                       const std::vector<NamedProgram>& names) {
+  Result<void> checked;
+  for (const NamedProgram& one : names) {
+    std::vector<std::string> path;
+    std::set<std::string> sound;
+    checked = check_dependencies(user, one, path, sound);
+    if (checked.ok()) break;
+  }
+  return checked;
 }
 
 std::optional<Result<LaunchableProgram>> ProgramLibrary::open_compiled(

@@ -56,6 +56,12 @@ class ProgramLibrary {
   using Compiled = Result<std::shared_ptr<const host::Program>>;
   Result<store::NamedProgram> resolve(const std::string& user, const store::ProgramName& name,
                                       From from);
+  /// The names whose manifests hold when this user launches the hash: the user's own, else those
+  /// that `internal` published, else the registry's. Somebody else's manifest binds nobody.
+  Result<std::vector<store::NamedProgram>> names_of(const std::string& user,
+                                                    const std::string& hash);
+  /// Whether the dependencies of at least one of the names are there, or there is no name.
+  Result<void> check_any(const std::string& user, const std::vector<store::NamedProgram>& names);
   Result<void> check_dependencies(const std::string& user, const store::NamedProgram& program,
                                   std::vector<std::string>& path, std::set<std::string>& sound);
   Result<Named> name_and_hash(const std::string& user, const protocol::ProgramRef& reference,

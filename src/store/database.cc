@@ -21,6 +21,7 @@ constexpr const char* kMigrations[] = {
     "  PRIMARY KEY(owner, hash)) WITHOUT ROWID;"
     "INSERT INTO uploads SELECT DISTINCT names.owner, names.hash, programs.bytes"
     "  FROM names JOIN programs ON programs.hash = names.hash;",
+    "CREATE INDEX names_by_hash ON names(owner, hash);",
 };
 static_assert(std::size(kMigrations) == Database::kSchemaVersion);
 

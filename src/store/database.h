@@ -51,7 +51,7 @@ class Database {
  public:
   /// The schema that this program writes. A file with an older one is migrated, step by step; a
   /// newer one is refused.
-  static constexpr int kSchemaVersion = 2;
+  static constexpr int kSchemaVersion = 3;
 
   /// kCorrupt when the file is not a healthy database, kFailedPrecondition for a newer schema;
   /// both say what to do.

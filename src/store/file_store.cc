@@ -89,6 +89,26 @@ class FilePrograms final : public Programs {
     return std::move(*best);
   }
 
+  Result<std::vector<NamedProgram>> names_of(const std::string& owner,
+                                             const std::string& hash) override {
+    std::vector<NamedProgram> names;
+    auto done = database_.read([&](Database& db) -> Result<void> {
+      PIE_TRY_ASSIGN(
+          Statement rows,
+          db.prepare("SELECT ns,name,version,manifest FROM names WHERE owner=? AND hash=?"));
+      rows.text(owner).text(hash);
+      for (;;) {
+        PIE_TRY_ASSIGN(const bool more, rows.step());
+        if (!more) return {};
+        names.push_back({{rows.column_text(0), rows.column_text(1), rows.column_text(2)},
+                         hash,
+                         rows.column_text(3)});
+      }
+    });
+    PIE_TRY(std::move(done));
+    return names;
+  }
+
   /// Files that a crash left: written and not recorded.
   void remove_orphans() {
     std::set<fs::path> known;

@@ -89,6 +89,7 @@ TEST_F(Migration, a_store_of_version_1_keeps_everything_and_its_names_owners_cou
   opened->reset();
   EXPECT_EQ(number("PRAGMA user_version"), Database::kSchemaVersion);
   EXPECT_EQ(number("SELECT COUNT(*) FROM uploads"), 3);
+  EXPECT_EQ(number("SELECT COUNT(*) FROM sqlite_master WHERE name='names_by_hash'"), 1);
   EXPECT_TRUE(Store::open(home_).ok());  // and again, with nothing to migrate
 }
 

@@ -64,10 +64,13 @@ Result<NamedProgram> Registry::find(const ProgramName& name) {
   found.name = name;
   found.name.version = wasm->stem().string();
   PIE_TRY_ASSIGN(found.hash, hash_of(*wasm));
-  fs::path manifest = *wasm;
-  manifest.replace_extension(".toml");
-  if (auto text = read_file(manifest); text.ok()) found.manifest = std::move(text).value();
+  found.manifest = manifest_beside(*wasm);
   return found;
+}
+
+std::string Registry::manifest_beside(fs::path wasm) {
+  auto text = read_file(wasm.replace_extension(".toml"));
+  return text.ok() ? std::move(text).value() : std::string();
 }
 
 std::optional<fs::path> Registry::hashed_file(const std::string& hash) {
@@ -88,16 +91,29 @@ void Registry::hash_all() {
   }
 }
 
-Result<std::string> Registry::wasm(const std::string& hash) {
+Result<fs::path> Registry::file_with(const std::string& hash) {
   auto path = hashed_file(hash);
   if (!path) {
     hash_all();
     path = hashed_file(hash);
   }
   if (!path) return not_found();
-  PIE_TRY_ASSIGN(std::string bytes, read_file(*path));
+  return *path;
+}
+
+Result<std::string> Registry::wasm(const std::string& hash) {
+  PIE_TRY_ASSIGN(const fs::path path, file_with(hash));
+  PIE_TRY_ASSIGN(std::string bytes, read_file(path));
   if (crypto::blake3_hex(bytes) != hash) return not_found();
   return bytes;
+}
+
+Result<NamedProgram> Registry::find_hash(const std::string& hash) {
+  PIE_TRY_ASSIGN(const fs::path path, file_with(hash));
+  return NamedProgram{{path.parent_path().parent_path().filename().string(),
+                       path.parent_path().filename().string(), path.stem().string()},
+                      hash,
+                      manifest_beside(path)};
 }
 
 }  // namespace pie::store

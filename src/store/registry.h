@@ -23,6 +23,8 @@ class Registry {
   Result<NamedProgram> find(const ProgramName& name);
   /// The bytes of the program with this hash. kNotFound. The first question reads every file.
   Result<std::string> wasm(const std::string& hash);
+  /// The name and manifest of the program with this hash. kNotFound; as slow as wasm().
+  Result<NamedProgram> find_hash(const std::string& hash);
 
  private:
   struct Hashed {
@@ -33,6 +35,9 @@ class Registry {
   std::optional<std::filesystem::path> locate(const ProgramName& name) const;
   /// The file with this hash among those that were hashed.
   std::optional<std::filesystem::path> hashed_file(const std::string& hash);
+  /// The same, among all. kNotFound.
+  Result<std::filesystem::path> file_with(const std::string& hash);
+  static std::string manifest_beside(std::filesystem::path wasm);
   void hash_all();
   Result<std::string> hash_of(const std::filesystem::path& wasm);
 

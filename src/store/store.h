@@ -37,6 +37,9 @@ class Programs {
   virtual Result<std::string> wasm(const std::string& hash) = 0;
   /// What the owner called so; the newest version when the name says none. kNotFound.
   virtual Result<NamedProgram> find(const std::string& owner, const ProgramName& name) = 0;
+  /// Every name and version that the owner has given this program, in no particular order.
+  virtual Result<std::vector<NamedProgram>> names_of(const std::string& owner,
+                                                     const std::string& hash) = 0;
 };
 
 class Kvs {

@@ -5,6 +5,8 @@
 
 #include <filesystem>
 #include <fstream>
+#include <optional>
+#include <set>
 #include <string>
 
 #include "base/file.h"
@@ -68,6 +70,27 @@ TEST_F(StoreTest, a_name_means_the_newest_version_and_belongs_to_its_owner) {
   EXPECT_EQ(store_->programs().find("other", {"ns", "p", {}}).error().code, ErrorCode::kNotFound);
   reopen();
   EXPECT_EQ(store_->programs().find("u", {"ns", "p", {}})->name.text(), "ns/p@1.10.0");
+}
+
+TEST_F(StoreTest, a_hash_has_the_names_that_each_owner_gave_it) {
+  const std::string hash = put("u", "wasm", manifest("ns/p", "1.0.0"));
+  put("u", "wasm", manifest("ns/p", "1.0.1"));
+  put("u", "other", manifest("ns/q", "1.0.0"));
+  put("v", "wasm", manifest("ns/r", "1.0.0"));
+  put("w", "wasm", std::nullopt);
+  const auto names = [&](const std::string& owner) {
+    std::set<std::string> texts;
+    const auto found = store_->programs().names_of(owner, hash);
+    for (const auto& one : *found) {
+      EXPECT_EQ(one.hash, hash);
+      EXPECT_EQ(one.manifest, manifest(one.name.ns + "/" + one.name.name, *one.name.version));
+      texts.insert(one.name.text());
+    }
+    return texts;
+  };
+  EXPECT_EQ(names("u"), (std::set<std::string>{"ns/p@1.0.0", "ns/p@1.0.1"}));
+  EXPECT_EQ(names("v"), (std::set<std::string>{"ns/r@1.0.0"}));
+  EXPECT_EQ(names("w"), (std::set<std::string>{}));
 }
 
 TEST_F(StoreTest, a_bad_manifest_leaves_nothing_behind) {
@@ -227,6 +250,9 @@ TEST_F(StoreTest, the_registry_finds_names_and_newest_versions_over_its_roots) {
   EXPECT_EQ(newest->manifest, "manifest of one");
   EXPECT_EQ(registry.find({"std", "p", "0.2.0"})->hash, crypto::blake3_hex("two"));
   EXPECT_EQ(*registry.wasm(newest->hash), "one");
+  EXPECT_EQ(registry.find_hash(newest->hash)->name.text(), "std/p@0.1.0");
+  EXPECT_EQ(registry.find_hash(newest->hash)->manifest, "manifest of one");
+  EXPECT_EQ(registry.find_hash(crypto::blake3_hex("none")).error().code, ErrorCode::kNotFound);
   EXPECT_EQ(registry.find({"std", "none", {}}).error().message, "Program not found");
   std::ofstream(first / "0.1.1.wasm") << "newer";
   EXPECT_EQ(registry.find({"std", "p", {}})->hash, crypto::blake3_hex("newer"));
