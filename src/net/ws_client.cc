@@ -116,6 +116,7 @@ class ConnectionOver final : public WsClient::Connection,
   using Options = WsClient::Options;
   using Handlers = WsClient::Handlers;
   static constexpr size_t kLowWaterBytes = WsClient::kLowWaterBytes;
+  using Endpoints = asio::ip::tcp::resolver::results_type;
   static constexpr bool kIsSecure = std::is_same_v<Transport, Secure>;
 
  public:
@@ -139,6 +140,14 @@ class ConnectionOver final : public WsClient::Connection,
       self->finish(unavailable(fmt::format("no answer from {} within {} ms", self->peer(),
                                            self->options_.connect_timeout.count())));
     });
+    // An address is not looked up: that takes a thread, and locks that stay taken in the child of
+    // a fork.
+    error_code is_name;
+    const auto address = asio::ip::make_address(url_.host, is_name);
+    if (!is_name) {
+      const auto port = static_cast<uint16_t>(std::stoul(url_.port));
+      return connect(Endpoints::create({address, port}, url_.host, url_.port));
+    }
     resolver_.async_resolve(url_.host, url_.port,
                             [self = shared_from_this()](error_code ec, auto endpoints) {
                               if (self->finished_) return;
@@ -209,7 +218,7 @@ class ConnectionOver final : public WsClient::Connection,
         fmt::format("the connection to {} was lost: {} ({})", peer(), ec.message(), step)));
   }
 
-  void connect(const asio::ip::tcp::resolver::results_type& endpoints) {
+  void connect(const Endpoints& endpoints) {
     beast::get_lowest_layer(socket_).async_connect(
         endpoints, [self = shared_from_this()](error_code ec, const asio::ip::tcp::endpoint&) {
           if (self->finished_) return;
