@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pie
 import pie.sync
@@ -200,7 +201,7 @@ def test_a_fork_leaves_the_connection_to_the_parent(server: Server) -> None:
                 for call in (client.ping(), instance.recv(), instance.send("x"), client.query("x")):
                     with pytest.raises(ConnectionError, match="belongs to the process that forked"):
                         call.send(None)
-                with pie.sync.PieClient(server.url) as another:
+                with pie.sync.PieClient(server.url, connect_timeout=60) as another:
                     another.authenticate("forker")
                     another.ping()
 
@@ -210,6 +211,31 @@ def test_a_fork_leaves_the_connection_to_the_parent(server: Server) -> None:
             await instance.terminate()
 
     asyncio.run(main())
+
+
+def test_the_clients_thread_stays_known_to_the_interpreter(server: Server) -> None:
+    """Else a fork may hang: see KnownThread in python/native/completions.cc."""
+    of_thread = threading.local()
+    wakes: list[tuple[int, int]] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        call_soon = loop.call_soon_threadsafe
+
+        def counting(*arguments: Any, **options: Any) -> asyncio.Handle:
+            of_thread.count = getattr(of_thread, "count", 0) + 1
+            wakes.append((threading.get_ident(), of_thread.count))
+            return call_soon(*arguments, **options)
+
+        loop.call_soon_threadsafe = counting  # type: ignore[method-assign]
+        async with PieClient(server.url) as client:
+            await client.authenticate("known")
+            for _ in range(5):
+                await client.ping()
+
+    asyncio.run(main())
+    of_the_client = [count for thread, count in wakes if thread != threading.get_ident()]
+    assert max(of_the_client) >= 7, wakes
 
 
 def test_a_fork_of_a_synchronous_client(server: Server) -> None:

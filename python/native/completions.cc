@@ -16,6 +16,34 @@ bool interpreter_is_alive() {
 #endif
 }
 
+namespace {
+
+/// Keeps a thread of ours known to the interpreter until it ends. Without it each acquisition of
+/// the GIL makes and deletes a thread state, under a lock that CPython leaves taken in the child of
+/// a fork of that moment (3.11: the child then hangs inside os.fork).
+class KnownThread {
+ public:
+  KnownThread() : ensured_(PyGILState_Ensure()), state_(PyEval_SaveThread()) {}
+  KnownThread(const KnownThread&) = delete;
+  KnownThread& operator=(const KnownThread&) = delete;
+  ~KnownThread() {
+    if (!interpreter_is_alive()) return;
+    PyEval_RestoreThread(state_);
+    PyGILState_Release(ensured_);
+  }
+
+ private:
+  PyGILState_STATE ensured_;
+  PyThreadState* state_;
+};
+
+void make_this_thread_known() {
+  // Python's own threads, and those that were here before, are known.
+  if (PyGILState_GetThisThreadState() == nullptr) thread_local const KnownThread known;
+}
+
+}  // namespace
+
 uint64_t Completions::next_token() {
   const std::lock_guard lock(mutex_);
   return next_token_++;
@@ -28,6 +56,7 @@ void Completions::push(uint64_t token, Completion::Value value) {
     if (std::exchange(wake_pending_, true)) return;
   }
   if (!interpreter_is_alive()) return;
+  make_this_thread_known();
   const nb::gil_scoped_acquire gil;
   if (!wake_.is_valid()) return;
   const nb::object wake = wake_;
