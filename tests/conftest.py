@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import random
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -20,13 +23,46 @@ DEADLINE_S = 120.0
 MODEL = next((BUILD / "share" / "pie" / "models").glob("*.gguf"))
 
 
+PORTS_OF_A_WORKER = 3_000
+"""Below the ports that the kernel hands out: nobody's outgoing connection comes to lie on one."""
+
+
+def _ports_of_this_worker() -> Iterator[int]:
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4
+    first = 20_000 + worker * PORTS_OF_A_WORKER
+    for number in itertools.count(random.SystemRandom().randrange(PORTS_OF_A_WORKER)):
+        yield first + number % PORTS_OF_A_WORKER
+
+
+_ports = _ports_of_this_worker()
+
+
+def free_port() -> int:
+    """A port that nobody listens on, nor will: each process of a parallel run has its own."""
+    while True:
+        port = next(_ports)
+        with socket.socket() as one:
+            try:
+                one.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+def with_ccache(base: Path) -> dict[str, str]:
+    """An environment in which what was compiled before, in another copy of `base`, is not compiled again."""
+    cache = Path(os.environ.get("PIE_CACHE") or Path.home() / ".cache" / "pie") / "ccache"
+    return dict(os.environ, CCACHE_DIR=str(cache), CCACHE_BASEDIR=str(base), CCACHE_NOHASHDIR="1",
+                CCACHE_SLOPPINESS="time_macros,include_file_mtime,include_file_ctime")  # fmt: skip
+
+
 class Server:
-    """One `pie serve` process on a free port, with a PIE_HOME of its own."""
+    """One `pie serve` process on a port of its own (kept by restarts), with a PIE_HOME of its own."""
 
     def __init__(self, home: Path, *arguments: str) -> None:
         self.home = home
         self.arguments = arguments
-        self.port = 0
+        self.port = free_port()
         self.url = ""
         self.process: subprocess.Popen[bytes] | None = None
         self.log = home.parent / f"{home.name}.log"
@@ -73,6 +109,19 @@ class Server:
             if line.startswith("VmRSS:"):
                 return int(line.split()[1]) * 1024
         raise RuntimeError("no VmRSS")
+
+
+LONGEST = ("test_short", "test_seeds", "test_wheel", "test_cmake_package", "test_models", "test_cache",
+           "test_completion", "test_client_memory", "test_client_docs")  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """For parallel runs: what takes long begins first, and what shares a fixture stays in one process."""
+    items.sort(key=lambda item: not item.path.stem.startswith(LONGEST))
+    for item in items:
+        fixtures = item._fixtureinfo.name2fixturedefs.values()  # type: ignore[attr-defined]
+        if any(one.scope == "module" for several in fixtures for one in several):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.fixture(scope="session")

@@ -91,7 +91,6 @@ def test_a_reconnecting_client_goes_on_after_a_restart_of_the_server(own_server:
             )
             first = await instance.recv(timeout=60)
             assert first[0] in (Event.Stdout, Event.Message)
-            own_server.port = int(own_server.url.rsplit(":", 1)[1])
             own_server.kill()
             await asyncio.to_thread(own_server.start)
             events = [pair async for pair in instance]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import BUILD, ROOT, Server
+from tests.conftest import BUILD, ROOT, Server, with_ccache
 
 RELEASE = BUILD / "cmake" / "release"
 
@@ -26,9 +26,10 @@ def run(*command: str | Path, **options: object) -> str:
 def built(source: Path, prefix: Path, folder: Path) -> Path:
     """The build folder of an outside project, made from a copy so that nothing of ours is near."""
     shutil.copytree(source, folder / "source")
+    env = with_ccache(folder.parent)  # of the prefix, too
     run("cmake", "-S", folder / "source", "-B", folder / "build", f"-DCMAKE_PREFIX_PATH={prefix}",
-        "-DCMAKE_BUILD_TYPE=Debug")  # fmt: skip
-    run("cmake", "--build", folder / "build")
+        "-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_COMPILER_LAUNCHER=ccache", env=env)  # fmt: skip
+    run("cmake", "--build", folder / "build", env=env)
     return folder / "build"
 
 
@@ -99,7 +100,6 @@ def test_the_reconnecting_cpp_client_takes_its_instance_back(outside: Path, serv
 
 
 def test_the_reconnecting_cpp_client_goes_on_after_kill_9(outside: Path, own_server: Server) -> None:
-    own_server.port = int(own_server.url.rsplit(":", 1)[1])
     with subprocess.Popen([outside, "restart", own_server.url], text=True, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE) as program:  # fmt: skip
         assert program.stdout is not None and program.stderr is not None

@@ -80,7 +80,7 @@ def check_by_the_margin_rule(texts: dict[str, str]) -> None:
         for question in texts
     ]
     program = BUILD / "cmake" / "release" / "tests" / "pie_reference"
-    done = subprocess.run([str(program), str(MODEL), str(MAX_TOKENS), "2"], input=json.dumps(prompts),
+    done = subprocess.run([str(program), str(MODEL), str(MAX_TOKENS), "1"], input=json.dumps(prompts),
                           text=True, check=True, capture_output=True)  # fmt: skip
     answer = json.loads(done.stdout)
     for (question, text), row in zip(texts.items(), answer["results"], strict=True):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, SEEDS, Server
+from tests.conftest import ROOT, SEEDS, Server, with_ccache
 from tests.wire import blake3_hex
 
 DOCUMENTS = ("client-docs.md", "client-readme.md")
@@ -136,11 +136,9 @@ def test_install_block_installs_a_package_that_imports(
     shutil.copytree(ROOT, package, ignore=shutil.ignore_patterns("build*", ".git"), symlinks=True)
     # A package named pie-client by others is in the public index, so ours is installed by path.
     target = line.split()[2:] if "-e" in line else ["."]
-    cache = Path(os.environ.get("PIE_CACHE") or Path.home() / ".cache" / "pie") / "ccache"
-    env = dict(os.environ, CCACHE_DIR=str(cache), CCACHE_BASEDIR=str(package), CCACHE_NOHASHDIR="1")
     done = subprocess.run([str(venv / "bin" / "pip"), "install", "-q", *target],
-                          cwd=package / "python", env=env, text=True, check=False, capture_output=True,
-                          timeout=900)  # fmt: skip
+                          cwd=package / "python", env=with_ccache(package), text=True, check=False,
+                          capture_output=True, timeout=900)  # fmt: skip
     assert done.returncode == 0, done.stderr
     imported = subprocess.run([str(venv / "bin" / "python"), "-c",
                                "from pie import PieClient, ParsedPrivateKey, PieError"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import BUILD, ROOT, Server
+from tests.conftest import BUILD, ROOT, Server, with_ccache
 
 RUNTIMES = {"libc.so.6", "libstdc++.so.6", "libgcc_s.so.1", "libm.so.6", "ld-linux-x86-64.so.2"}
 GLIBC_MAX = (2, 34)
@@ -62,11 +61,9 @@ def script() -> None:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, as `pip wheel` makes it."""
     folder = tmp_path_factory.mktemp("wheel")
-    cache = Path(os.environ.get("PIE_CACHE") or Path.home() / ".cache" / "pie") / "ccache"
-    env = dict(os.environ, CCACHE_DIR=str(cache), CCACHE_BASEDIR=str(ROOT), CCACHE_NOHASHDIR="1")
     done = subprocess.run(
         [BUILD / "venv" / "bin" / "pip", "wheel", "-q", "--no-build-isolation", "--no-deps", "--no-index",
-         "-w", folder, ROOT / "python"], env=env, text=True, check=False, capture_output=True,
+         "-w", folder, ROOT / "python"], env=with_ccache(ROOT), text=True, check=False, capture_output=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     [built] = folder.glob("*.whl")

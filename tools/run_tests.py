@@ -27,6 +27,8 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 VENV = BUILD / "venv" / "bin"
 UNIT_TIMEOUT_S = 900
+# More than cores: these tests wait for servers, clocks and compilers more than they compute.
+E2E_WORKERS = "3"
 # Test programs whose code can run under a sanitizer: no wasm fibers (ASan and TSan do not follow
 # wasmtime's stack switches) and no ggml-bound numerics (uninstrumented, and minutes long).
 # engine_test is to come back: with the kernels below it, it has not been built under them yet.
@@ -129,6 +131,7 @@ def run_pytest(folder: Path, name_filter: str) -> Tally:
     with tempfile.TemporaryDirectory() as temporary:
         report = Path(temporary) / "report.xml"
         command = [str(VENV / "python"), "-m", "pytest", "-q", "-p", "no:cacheprovider",
+                   "-n", E2E_WORKERS, "--dist", "loadgroup", "--timeout=900", "--durations=15",
                    f"--junitxml={report}", str(folder)]  # fmt: skip
         if name_filter:
             command += ["-k", name_filter]
