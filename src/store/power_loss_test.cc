@@ -146,8 +146,12 @@ TEST_F(PowerLoss, an_acknowledged_upload_is_there_by_hash_and_by_name) {
     ASSERT_TRUE(store->programs().put("u", hash, wasm, manifest, 0).ok());
     const auto after = store_after_power_loss();
     ASSERT_TRUE(after);
-    EXPECT_EQ(after->programs().wasm(hash).value(), wasm);
-    EXPECT_EQ(after->programs().find("u", {"a", "p", {}})->hash, hash);
+    const auto bytes = after->programs().wasm(hash);
+    ASSERT_TRUE(bytes.ok()) << bytes.error().message;
+    EXPECT_EQ(*bytes, wasm);
+    const auto named = after->programs().find("u", {"a", "p", {}});
+    ASSERT_TRUE(named.ok()) << named.error().message;
+    EXPECT_EQ(named->hash, hash);
   }
 }
 
