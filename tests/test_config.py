@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import PIE
+from tests.conftest import PIE, Server
 
 
 def config(home: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -67,6 +67,22 @@ def test_set_takes_any_text_and_leaves_what_it_cannot_edit(tmp_path: Path) -> No
     done = config(tmp_path, "set", "limits.handles_max", "5")
     assert done.returncode == 1 and "by hand" in done.stderr
     assert file.read_text() == "limits.grace_s = 1\n"
+
+
+def test_the_defaults_are_those_of_the_protocol(tmp_path: Path) -> None:
+    shown = json.loads(config(tmp_path, "show", "--json").stdout)
+    limits = {key.removeprefix("limits."): row["value"] for key, row in shown.items()}
+    assert (limits["host"], limits["auth"]) == ("127.0.0.1", False)  # section 5
+    assert limits["ping_interval_s"] == 20  # section 1
+    assert (limits["grace_s"], limits["finished_kept_s"]) == (10 * 60, 24 * 3600)  # section 7
+    assert (limits["log_bytes_max"], limits["blob_bytes_max"]) == (64 << 20, 1 << 30)  # and section 10
+
+
+def test_flags_win_over_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIE_PORT", "1")  # not for us to take
+    server = Server(tmp_path / "home").start()
+    assert server.url.endswith(f":{server.port}")
+    assert server.stop() == 0
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
