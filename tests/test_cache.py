@@ -72,6 +72,16 @@ def test_a_prompt_is_computed_once_for_one_user_and_again_for_another(tmp_path: 
             other = await completed(bob, await agent(bob, program, context=200))
             assert (await status(bob))["prefix_cache.hits"] == 1
             assert first == again == other
+            # Each instance's own figures, while it runs.
+            third = await agent(ann, program, context=200, turns=2, pause_ms=60_000)
+            await ann.wait_for(
+                lambda f: f["type"] == "instance_event" and f["instance_id"] == third and f["event"] == 0
+            )
+            figures = await status(ann)
+            assert figures[f"instance.{third}.prefix_cache.hits"] == 1
+            assert figures[f"instance.{third}.prefix_cache.tokens_saved"] == 192
+            await ann.call("terminate_instance", instance_id=third)
+            assert f"instance.{third}.prefix_cache.hits" not in await status(ann)
 
     with serving(tmp_path) as server:
         asyncio.run(main(server))

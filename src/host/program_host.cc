@@ -90,11 +90,11 @@ class RunningProgram final : public RunningInstance {
   uint64_t mailbox_bytes() const override { return messages_->bytes() + blobs_->bytes(); }
   void terminate(End end) override { ending_->terminate(std::move(end)); }
 
-  std::vector<uint32_t> kv_pages_by_model() const override {
-    std::vector<uint32_t> pages(engines_.size(), 0);
+  std::vector<ModelUse> use_by_model() const override {
+    std::vector<ModelUse> uses(engines_.size());
     for (size_t i = 0; i < engines_.size() && !ended_->load(); ++i)
-      pages[i] = engines_[i]->kv_pages_used(id_);
-    return pages;
+      uses[i] = {engines_[i]->kv_pages_used(id_), engines_[i]->prefix_savings(id_)};
+    return uses;
   }
   uint64_t memory_bytes() const override {
     auto instance = ending_->instance();

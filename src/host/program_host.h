@@ -54,6 +54,19 @@ class Program {
   virtual bool serves_http() const = 0;
 };
 
+/// What an instance has of one model.
+struct ModelUse {
+  uint32_t kv_pages = 0;
+  engine::PrefixSavings prefix;  ///< since its launch
+
+  ModelUse& operator+=(const ModelUse& other) {
+    kv_pages += other.kv_pages;
+    prefix.hits += other.prefix.hits;
+    prefix.tokens += other.prefix.tokens;
+    return *this;
+  }
+};
+
 /// A running instance. Thread-safe. Dropping the last reference does not end it.
 class RunningInstance {
  public:
@@ -67,12 +80,13 @@ class RunningInstance {
   /// Ends it, whatever it does, within 100 ms; InstancePorts::on_end follows with this `end`
   /// (unless it ended by itself first). Later calls change nothing.
   virtual void terminate(End end) = 0;
-  /// KV pages that it holds of each model, in the order of ProgramHost::create's engines; shorter
-  /// where it holds none of the later ones.
-  virtual std::vector<uint32_t> kv_pages_by_model() const = 0;
+  /// What it has of each model, in the order of ProgramHost::create's engines; shorter where it
+  /// has nothing of the later ones.
+  virtual std::vector<ModelUse> use_by_model() const = 0;
   uint32_t kv_pages_used() const {
-    const auto pages = kv_pages_by_model();
-    return std::accumulate(pages.begin(), pages.end(), 0U);
+    const auto uses = use_by_model();
+    return std::accumulate(uses.begin(), uses.end(), 0U,
+                           [](uint32_t sum, const ModelUse& use) { return sum + use.kv_pages; });
   }
   virtual uint64_t memory_bytes() const = 0;
   /// Whether anybody reads what is posted.

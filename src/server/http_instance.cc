@@ -269,14 +269,14 @@ void HttpInstance::finish_if_over() {
   parts_.spec.ports->on_end(std::move(end));
 }
 
-std::vector<uint32_t> HttpInstance::kv_pages_by_model() const {
+std::vector<host::ModelUse> HttpInstance::use_by_model() const {
   const std::lock_guard lock(mutex_);
-  std::vector<uint32_t> sum;
+  std::vector<host::ModelUse> sum;
   for (const auto& [number, run] : runs_) {
     if (!run.program) continue;
-    const auto pages = run.program->kv_pages_by_model();
-    sum.resize(std::max(sum.size(), pages.size()), 0);
-    for (size_t model = 0; model < pages.size(); ++model) sum[model] += pages[model];
+    const auto uses = run.program->use_by_model();
+    sum.resize(std::max(sum.size(), uses.size()));
+    for (size_t model = 0; model < uses.size(); ++model) sum[model] += uses[model];
   }
   return sum;
 }

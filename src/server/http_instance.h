@@ -37,7 +37,7 @@ class HttpInstance final : public host::RunningInstance,
   bool has_mailbox() const override { return false; }
   /// Frees the port, ends the runs; then on_end of the spec's ports.
   void terminate(host::End end) override;
-  std::vector<uint32_t> kv_pages_by_model() const override;
+  std::vector<host::ModelUse> use_by_model() const override;
   uint64_t memory_bytes() const override;
 
  private:

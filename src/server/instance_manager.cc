@@ -314,14 +314,14 @@ Result<std::string> InstanceManager::log_tail(const std::string& user,
   return server::log_tail(instance->log(), query.bytes_max, query.as_json);
 }
 
-std::map<std::string, std::vector<uint32_t>> InstanceManager::kv_pages(
+std::map<std::string, std::vector<host::ModelUse>> InstanceManager::model_use(
     const std::string& user) const {
-  std::map<std::string, std::vector<uint32_t>> pages;
+  std::map<std::string, std::vector<host::ModelUse>> uses;
   for (const auto& one : all()) {
     if (one->record().owner != user && user != kInternalUser) continue;
-    if (const auto running = one->running()) pages[one->id()] = running->kv_pages_by_model();
+    if (const auto running = one->running()) uses[one->id()] = running->use_by_model();
   }
-  return pages;
+  return uses;
 }
 
 size_t InstanceManager::running_count() const {

@@ -60,8 +60,8 @@ class InstanceManager {
   /// The answer to `query instance_log` (log_tail.h): what is in the log of one's own instance and
   /// not yet delivered.
   Result<std::string> log_tail(const std::string& user, const std::string& record) const;
-  /// Pages of each own instance that runs, by id; one number for each model.
-  std::map<std::string, std::vector<uint32_t>> kv_pages(const std::string& user) const;
+  /// What each own instance that runs has of each model, by id.
+  std::map<std::string, std::vector<host::ModelUse>> model_use(const std::string& user) const;
   size_t running_count() const;
 
   /// Everything was delivered: forgets the instance, if it has ended.

@@ -34,7 +34,7 @@ class Puppet final : public host::RunningInstance {
   void post_blob(BlobRef) override {}
   uint64_t mailbox_bytes() const override { return mailbox; }
   void terminate(host::End end) override { finish(std::move(end)); }
-  std::vector<uint32_t> kv_pages_by_model() const override { return {3}; }
+  std::vector<host::ModelUse> use_by_model() const override { return {{3, {}}}; }
   uint64_t memory_bytes() const override { return 0; }
   void finish(host::End end) {
     if (const auto once = std::exchange(ports, nullptr)) once->on_end(std::move(end));

@@ -10,7 +10,7 @@ namespace pie::server {
 
 StatusReport::Lines StatusReport::lines(const std::string& user) const {
   Lines all;
-  const auto pages = instances_.kv_pages(user);
+  const auto uses = instances_.model_use(user);
   for (size_t model = 0; model < engines_.size(); ++model) {
     const auto* engine = engines_[model];
     const std::string& id = engine->model().info().id;
@@ -31,9 +31,12 @@ StatusReport::Lines StatusReport::lines(const std::string& user) const {
     add_resource("embedding", stats.embeddings_capacity, stats.embeddings_used,
                  stats.embeddings_exported);
     add("instances.active_count", std::to_string(instances_.running_count()));
-    for (const auto& [instance, counts] : pages)
-      add("instance." + instance + ".kv_pages",
-          std::to_string(model < counts.size() ? counts[model] : 0));
+    for (const auto& [instance, of_models] : uses) {
+      const host::ModelUse use = model < of_models.size() ? of_models[model] : host::ModelUse{};
+      add("instance." + instance + ".kv_pages", std::to_string(use.kv_pages));
+      add("instance." + instance + ".prefix_cache.hits", std::to_string(use.prefix.hits));
+      add("instance." + instance + ".prefix_cache.tokens_saved", std::to_string(use.prefix.tokens));
+    }
     add("model.throughput.tokens_per_second", fmt::format("{:.2f}", stats.tokens_per_second));
     add("model.latency.avg_ms", fmt::format("{:.3f}", stats.step_ms_mean));
     add("prefix_cache.hits", std::to_string(stats.prefix_hits));
