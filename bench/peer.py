@@ -1,7 +1,8 @@
 """The peer: llama.cpp's own tools, built by its own CMake defaults from the pinned source.
 
 Every figure is the best over its settings: flash attention on and off, and each thread count up to
-the number of cores that the run may use.
+the number of cores that the run may use. A setting that is more than a tenth slower in its first run
+than the best one is not repeated.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import hashlib
 import json
 import os
 import socket
+import statistics
 import subprocess
 import sys
 import time
@@ -22,6 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path(os.environ.get("PIE_CACHE") or Path.home() / ".cache" / "pie")
 PROGRAMS = ("llama-batched-bench", "llama-server", "llama-quantize")
 START_TIMEOUT_S = 120
+Setting = tuple[str, int]  # flash attention "on" or "off", threads
 
 
 def dependency(name: str) -> Path:
@@ -68,7 +71,7 @@ def best_format(model: Path) -> Path:
     return path
 
 
-def settings(cores: str) -> Iterator[tuple[str, int]]:
+def settings(cores: str) -> Iterator[Setting]:
     """Flash attention and thread counts that the peer may choose from."""
     for flash in ("on", "off"):
         for threads in range(1, len(cores.split(",")) + 1):
@@ -76,32 +79,54 @@ def settings(cores: str) -> Iterator[tuple[str, int]]:
 
 
 def batched(
-    model: Path, cores: str, prompt_tokens: int, new_tokens: int, sequences: list[int], shared: bool = False
-) -> dict[int, dict[str, float]]:
-    """Decode and prefill of each batch size: {sequences: {"decode": t/s, "prefill_s": s}}.
+    model: Path, cores: str, prompt_tokens: int, new_tokens: int, sequences: int, setting: Setting,
+    shared: bool = False,
+) -> dict[str, float]:
+    """One run of llama-batched-bench: {"decode": t/s, "prefill_s": s}.
 
     `shared`: one prompt for all sequences, kept once in the unified cache.
-    """
-    best: dict[int, dict[str, float]] = {n: {"decode": 0.0, "prefill_s": 1e9} for n in sequences}
-    prompts = 1 if shared else max(sequences)
-    context = prompts * prompt_tokens + max(sequences) * new_tokens + 256
-    more = ["-pps", "-kvu"] if shared else []
-    for flash, threads in settings(cores):
-        done = subprocess.run(
-            ["taskset", "-c", cores, str(program("llama-batched-bench")), "-m", str(model),
-             "-c", str(context), "-b", "2048", "-ub", "512", "-npp", str(prompt_tokens),
-             "-ntg", str(new_tokens), "-npl", ",".join(map(str, sequences)), "-t", str(threads),
-             "-tb", str(threads), "-fa", flash, "--output-format", "jsonl", *more],
-            check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        for line in done.stdout.splitlines():
-            if not line.startswith("{"):
-                continue
-            row = json.loads(line)
-            figures = best[row["pl"]]
-            figures["decode"] = max(figures["decode"], row["speed_tg"])
-            figures["prefill_s"] = min(figures["prefill_s"], row["t_pp"])
-    return best
+    """  # fmt: skip
+    flash, threads = setting
+    context = (1 if shared else sequences) * prompt_tokens + sequences * new_tokens + 256
+    done = subprocess.run(
+        ["taskset", "-c", cores, str(program("llama-batched-bench")), "-m", str(model),
+         "-c", str(context), "-b", "2048", "-ub", "512", "-npp", str(prompt_tokens),
+         "-ntg", str(new_tokens), "-npl", str(sequences), "-t", str(threads),
+         "-tb", str(threads), "-fa", flash, "--output-format", "jsonl",
+         *(["-pps", "-kvu"] if shared else [])],
+        check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    row = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))
+    return {"decode": row["speed_tg"], "prefill_s": row["t_pp"]}
+
+
+def best_batched(
+    model: Path, cores: str, prompt_tokens: int, new_tokens: int, sequences: int, repetitions: int,
+    wanted: str, shared: bool = False,
+) -> tuple[float, Setting]:
+    """The median of `wanted` with the best setting, and that setting.
+
+    Each setting has a run of its own; those within a tenth of the best one get all repetitions.
+    """  # fmt: skip
+
+    def is_better(a: float, b: float) -> bool:
+        return a > b if wanted == "decode" else a < b
+
+    def run(setting: Setting) -> float:
+        return batched(model, cores, prompt_tokens, new_tokens, sequences, setting, shared)[wanted]
+
+    figures = {setting: [run(setting)] for setting in settings(cores)}
+    first = [one[0] for one in figures.values()]
+    bound = 0.9 * max(first) if wanted == "decode" else 1.1 * min(first)
+    for setting, runs in figures.items():
+        while is_better(runs[0], bound) and len(runs) < repetitions:
+            runs.append(run(setting))
+    medians = {s: statistics.median(runs) for s, runs in figures.items() if is_better(runs[0], bound)}
+    best = next(iter(medians))
+    for setting, median in medians.items():
+        if is_better(median, medians[best]):
+            best = setting
+    return medians[best], best
 
 
 @contextlib.contextmanager

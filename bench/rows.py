@@ -6,6 +6,7 @@ A row is {ours, peer, ratio, unit, ...}; ratio always means *times better*.
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import statistics
 import subprocess
@@ -24,6 +25,47 @@ NEW_TOKENS = 64
 PREFIX_TOKENS = 1024
 MANY = 10_000  # detached idle instances on one server
 SYSTEM_WORDS = 210  # about 230 tokens before what differs
+STEP_TOKENS = 512  # of a prompt, in one step
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the cores can do together, by kernel_bench, and what share of it a rate is."""
+
+    int8_peak_gops: float
+    read_gbps: float
+
+    @staticmethod
+    def measured(cores: str) -> Limits:
+        """Of these cores, now."""
+        program = ours.BUILD / "cmake/release/bench/kernel_bench"
+        command = ["taskset", "-c", cores, str(program), "--machine", str(len(cores.split(",")))]
+        found = json.loads(subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE).stdout)
+        return Limits(found["int8_peak_gops"], found["read_gbps"])
+
+    def of_decode(self, model: Path, tokens_per_second: float, sequences: int) -> Row:
+        """Shares of a decode: each step reads all weights once and multiplies with all of them."""
+        size, parameters, _ = weights(model)
+        steps = tokens_per_second / sequences
+        return self._shares(steps * size, 2 * parameters * tokens_per_second)
+
+    def of_prefill(self, model: Path, tokens_per_second: float) -> Row:
+        """Shares of a prefill: one row alone meets the output matrix."""
+        size, parameters, output = weights(model)
+        return self._shares(tokens_per_second / STEP_TOKENS * size,
+                            2 * (parameters - output) * tokens_per_second)  # fmt: skip
+
+    def _shares(self, bytes_per_second: float, operations_per_second: float) -> Row:
+        return {"of_bandwidth": round(bytes_per_second / 1e9 / self.read_gbps, 3),
+                "of_int8_peak": round(operations_per_second / 1e9 / self.int8_peak_gops, 3)}  # fmt: skip
+
+
+@functools.cache
+def weights(model: Path) -> tuple[int, int, int]:
+    """(bytes, weights, weights of the output matrix) of a model's file."""
+    command = [str(ours.BUILD / "bin" / "pie"), "model", "info", str(model), "--json"]
+    info = json.loads(subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE).stdout)
+    return info["size_bytes"], info["parameters"], info["vocabulary"] * info["embedding"]
 
 
 @dataclass
@@ -36,6 +78,7 @@ class Run:
     gemma: Path | None
     folder: Path
     only: str
+    limits: Limits
 
     @property
     def threads(self) -> int:
@@ -68,16 +111,14 @@ def row(value: float, peers: float | None, unit: str, **more: Any) -> Row:
     return result
 
 
-def peer_batched(run: Run, model: Path, prompt: int, new: int, sizes: list[int],
-                 shared: bool = False) -> dict[int, dict[str, float]]:  # fmt: skip
-    """Medians of the peer's best settings."""
-    rounds = [
-        peer.batched(model, run.cores, prompt, new, sizes, shared) for _ in range(min(run.repetitions, 5))
-    ]
-    return {
-        n: {name: statistics.median(r[n][name] for r in rounds) for name in ("decode", "prefill_s")}
-        for n in sizes
-    }
+def peer_rate(run: Run, model: Path, prompt: int, new: int, sequences: int, shared: bool = False) -> float:
+    """Tokens per second that the peer decodes, all sequences together, with its best setting."""
+    return peer.best_batched(model, run.cores, prompt, new, sequences, run.repetitions, "decode", shared)[0]
+
+
+def peer_prefill_s(run: Run, model: Path, prompt: int) -> float:
+    """Seconds that the peer takes for a prompt, with its best setting."""
+    return peer.best_batched(model, run.cores, prompt, 1, 1, run.repetitions, "prefill_s")[0]
 
 
 def decoding(run: Run) -> Iterator[tuple[str, Row]]:
@@ -87,7 +128,6 @@ def decoding(run: Run) -> Iterator[tuple[str, Row]]:
     sizes = [n for n, names in keys.items() if run.wants(*names, *(("ttft",) if n == 1 else ()))]
     if not sizes:
         return
-    theirs = peer_batched(run, run.model, PROMPT_TOKENS, NEW_TOKENS, sizes)
     server = run.server()
     asyncio.run(ours.completions(server.url, [["--prompt", ours.unique_prompt()]], NEW_TOKENS))
     first_tokens: list[float] = []
@@ -103,18 +143,22 @@ def decoding(run: Run) -> Iterator[tuple[str, Row]]:
                 first_tokens += [1000 * (t[1] - t[0]) for t in times]
         cached = asyncio.run(ours.cached_tokens(server.url)) - before
         rates[n] = statistics.median(figures)
-        result = row(rates[n], theirs[n]["decode"], "tokens/s",
-                     runs=[round(rate, 1) for rate in figures], cached_tokens=cached)  # fmt: skip
+        if not run.wants(*keys[n]):
+            continue
+        theirs = peer_rate(run, run.model, PROMPT_TOKENS, NEW_TOKENS, n)
+        result = row(rates[n], theirs, "tokens/s", runs=[round(rate, 1) for rate in figures],
+                     cached_tokens=cached) | run.limits.of_decode(run.model, rates[n], n)  # fmt: skip
         for key in keys[n]:
             if run.wants(key) and not key.endswith("best_format"):
                 yield key, result
     if first_tokens and run.wants("ttft"):
-        yield "ttft", row(statistics.median(first_tokens), 1000 * theirs[1]["prefill_s"], "ms",
+        theirs = peer_prefill_s(run, run.model, PROMPT_TOKENS)
+        yield "ttft", row(statistics.median(first_tokens), 1000 * theirs, "ms",
                           note="ours: launch to first Stdout at the client; peer: bare prefill")  # fmt: skip
     server.stop()
     if 32 in rates and run.wants("decode_32_vs_best_format"):
-        best = peer_batched(run, peer.best_format(run.model), PROMPT_TOKENS, NEW_TOKENS, [32])
-        yield "decode_32_vs_best_format", row(rates[32], best[32]["decode"], "tokens/s")
+        best = peer_rate(run, peer.best_format(run.model), PROMPT_TOKENS, NEW_TOKENS, 32)
+        yield "decode_32_vs_best_format", row(rates[32], best, "tokens/s")
 
 
 def prefill(run: Run) -> Iterator[tuple[str, Row]]:
@@ -128,10 +172,12 @@ def prefill(run: Run) -> Iterator[tuple[str, Row]]:
         before = asyncio.run(ours.cached_tokens(server.url))
         seconds = statistics.median(asyncio.run(ours.prefill_seconds(server.url, n, run.repetitions)))
         cached = asyncio.run(ours.cached_tokens(server.url)) - before
-        theirs = peer_batched(run, run.model, n, 1, [1])[1]["prefill_s"]
-        yield f"prefill_{n}", row(n / seconds, n / theirs, "tokens/s", cached_tokens=cached)
+        if run.wants(f"prefill_{n}"):
+            theirs = peer_prefill_s(run, run.model, n)
+            result = row(n / seconds, n / theirs, "tokens/s", cached_tokens=cached)
+            yield f"prefill_{n}", result | run.limits.of_prefill(run.model, n / seconds)
         if n == 512 and run.wants("prefill_512_vs_best_format"):
-            theirs = peer_batched(run, peer.best_format(run.model), n, 1, [1])[1]["prefill_s"]
+            theirs = peer_prefill_s(run, peer.best_format(run.model), n)
             yield "prefill_512_vs_best_format", row(n / seconds, n / theirs, "tokens/s")
     server.stop()
 
@@ -140,7 +186,7 @@ def shared_prefix(run: Run) -> Iterator[tuple[str, Row]]:
     """32 sequences behind one prefix: the time of a step and the pages held."""
     if not run.wants("shared_prefix_32"):
         return
-    theirs = peer_batched(run, run.model, PREFIX_TOKENS, NEW_TOKENS, [32], shared=True)
+    theirs = peer_rate(run, run.model, PREFIX_TOKENS, NEW_TOKENS, 32, shared=True)
     server = run.server()
     pages: list[int] = []
 
@@ -153,8 +199,9 @@ def shared_prefix(run: Run) -> Iterator[tuple[str, Row]]:
     server.stop()
     tails = 32 * ((NEW_TOKENS + 4 + 15) // 16)
     least = PREFIX_TOKENS // 16 + tails
-    yield "shared_prefix_32", row(step_ms, 32_000 / theirs[32]["decode"], "ms", pages=max(pages),
-                                  memory_ratio=round(max(pages) / least, 3))  # fmt: skip
+    result = row(step_ms, 32_000 / theirs, "ms", pages=max(pages),
+                 memory_ratio=round(max(pages) / least, 3))  # fmt: skip
+    yield "shared_prefix_32", result | run.limits.of_decode(run.model, 32_000 / step_ms, 32)
 
 
 def serving(run: Run) -> Iterator[tuple[str, Row]]:
@@ -184,7 +231,10 @@ def serving(run: Run) -> Iterator[tuple[str, Row]]:
     for flash, threads in peer.settings(run.cores):
         with peer.server(run.model, run.cores, 32, 32 * 384, flash, threads) as port:
             asyncio.run(cold(port))  # warm-up
-            runs = [asyncio.run(cold(port)) for _ in range(run.repetitions)]
+            runs = [asyncio.run(cold(port))]
+            best = max((rate for rate, _ in theirs), default=0.0)
+            while len(runs) < run.repetitions and throughput(runs[0]) > 0.9 * best:
+                runs.append(asyncio.run(cold(port)))
         theirs.append((statistics.median(map(throughput, runs)), statistics.median(map(first, runs))))
     server = run.server()
     mine = []
@@ -250,7 +300,6 @@ def gemma(run: Run) -> Iterator[tuple[str, Row]]:
     sizes = [n for n in (1, 32) if run.wants(f"gemma3_decode_{n}")]
     if not sizes or run.gemma is None:
         return
-    theirs = peer_batched(run, run.gemma, PROMPT_TOKENS, NEW_TOKENS, sizes)
     server = run.server("--model", str(run.gemma))
     for n in sizes:
 
@@ -259,7 +308,9 @@ def gemma(run: Run) -> Iterator[tuple[str, Row]]:
             return programs / seconds
 
         asyncio.run(measure())
-        yield f"gemma3_decode_{n}", row(run.median(measure), theirs[n]["decode"], "tokens/s")
+        rate = run.median(measure)
+        theirs = peer_rate(run, run.gemma, PROMPT_TOKENS, NEW_TOKENS, n)
+        yield f"gemma3_decode_{n}", row(rate, theirs, "tokens/s") | run.limits.of_decode(run.gemma, rate, n)
     server.stop()
 
 

@@ -15,6 +15,7 @@ each repetition; `cached_tokens` says what the prefix cache spared all the same.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import subprocess
@@ -75,6 +76,7 @@ def main() -> int:
     for name in peer.PROGRAMS:
         peer.program(name)
     results: dict[str, dict[str, Any]] = {}
+    machines: dict[str, dict[str, float]] = {}
     print(f"{'key':30} {'ours':>12} {'peer':>12} {'ratio':>7}  unit", flush=True)
     with tempfile.TemporaryDirectory(prefix="pie-bench-") as folder:
         for count in (options.threads,) if options.threads else (1, 2):
@@ -84,14 +86,19 @@ def main() -> int:
             pinned = ",".join(map(str, cores[:count]))
             wanted = "gemma3".startswith(options.only) or options.only.startswith("gemma3")
             second = gemma() if wanted else None
-            run = rows.Run(pinned, repetitions, model, second, Path(folder), options.only)
+            limits = rows.Limits.measured(pinned)
+            machines[f"t{count}"] = dataclasses.asdict(limits)
+            print(f"{count} core(s): int8 peak {limits.int8_peak_gops:.0f} GOP/s, reads "
+                  f"{limits.read_gbps:.1f} GB/s; of_... are the shares of them that a row reaches",
+                  flush=True)  # fmt: skip
+            run = rows.Run(pinned, repetitions, model, second, Path(folder), options.only, limits)
             for group in rows.GROUPS:
                 for key, row in group(run):
                     results[f"{key}_t{count}"] = row
                     show(f"{key}_t{count}", row)
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, text=True,
                             check=False, stdout=subprocess.PIPE).stdout.strip()  # fmt: skip
-    report = {"commit": commit, "machine": machine(), "model": model.name,
+    report = {"commit": commit, "machine": machine() | machines, "model": model.name,
               "repetitions": repetitions, "flags": "release preset, -O3", "results": results}  # fmt: skip
     (BUILD / "bench.json").write_text(json.dumps(report, indent=1) + "\n")
     return 0

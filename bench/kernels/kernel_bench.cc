@@ -1,13 +1,17 @@
 // How fast the products are: per format and number of tokens, beside what one core of this machine
 // can do.
 //
-//   kernel_bench            a table
-//   kernel_bench --json     one JSON object
+//   kernel_bench                    a table
+//   kernel_bench --json             one JSON object
+//   kernel_bench --machine THREADS  one JSON object: what that many threads together can do
 //
-// One thread, its own processor time, best of the repetitions that fit into a quarter of a second.
+// One thread, its own processor time, best of the repetitions that fit into a quarter of a second;
+// of --machine, the sum over threads that run at the same time, each by the clock on the wall.
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <barrier>
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -15,6 +19,7 @@
 #include <ctime>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "kernels/matmul.h"
@@ -48,25 +53,80 @@ double best_seconds(const Function& f) {
   return best;
 }
 
-/// Reads as products of few tokens do: memory on huge pages, in order, asked for 4 KiB ahead.
-double read_bytes_per_second() {
-  constexpr size_t kBytes = size_t{256} << 20;
-  const std::unique_ptr<void, decltype(&std::free)> memory(std::aligned_alloc(2 << 20, kBytes),
-                                                           &std::free);
-  madvise(memory.get(), kBytes, MADV_HUGEPAGE);
-  std::memset(memory.get(), 1, kBytes);
-  const auto* words = static_cast<const uint64_t*>(memory.get());
-  uint64_t total = 0;
-  const double seconds = best_seconds([&] {
+/// Memory on huge pages, beyond the caches, that is read as products of few tokens read weights: in
+/// order, asked for 4 KiB ahead.
+class Reader {
+ public:
+  static constexpr size_t kBytes = size_t{256} << 20;
+  Reader() : memory_(std::aligned_alloc(2 << 20, kBytes), &std::free) {
+    madvise(memory_.get(), kBytes, MADV_HUGEPAGE);
+    std::memset(memory_.get(), 1, kBytes);
+  }
+  /// A number that depends on all of it.
+  uint64_t read() const {
+    const auto* words = static_cast<const uint64_t*>(memory_.get());
     uint64_t sums[8] = {};
     for (size_t i = 0; i < kBytes / 8; i += 8) {
       __builtin_prefetch(words + i + 512);
       for (size_t j = 0; j < 8; ++j) sums[j] += words[i + j];
     }
+    uint64_t total = 0;
     for (const uint64_t sum : sums) total += sum;
-  });
+    return total;
+  }
+
+ private:
+  std::unique_ptr<void, decltype(&std::free)> memory_;
+};
+
+double read_bytes_per_second() {
+  const Reader reader;
+  uint64_t total = 0;
+  const double seconds = best_seconds([&] { total += reader.read(); });
   if (total == 0) std::abort();
-  return static_cast<double>(kBytes) / seconds;
+  return static_cast<double>(Reader::kBytes) / seconds;
+}
+
+/// Calls of f per second of all threads together, f(thread) being called for half a second.
+template <class Function>
+double calls_per_second(uint32_t threads, const Function& f) {
+  using Clock = std::chrono::steady_clock;
+  constexpr std::chrono::milliseconds kDuration(500);
+  std::barrier start(static_cast<ptrdiff_t>(threads));
+  std::vector<double> rates(threads);
+  const auto work = [&](uint32_t thread) {
+    f(thread);  // warm-up
+    start.arrive_and_wait();
+    const auto begin = Clock::now();
+    int calls = 0;
+    for (; Clock::now() - begin < kDuration; ++calls) f(thread);
+    rates[thread] = calls / std::chrono::duration<double>(Clock::now() - begin).count();
+  };
+  std::vector<std::thread> others;
+  for (uint32_t i = 1; i < threads; ++i) others.emplace_back(work, i);
+  work(0);
+  for (std::thread& other : others) other.join();
+  double sum = 0;
+  for (const double rate : rates) sum += rate;
+  return sum;
+}
+
+void print_machine(uint32_t threads) {
+  constexpr uint64_t kRounds = 20'000;
+  const Isa isa = best_isa();
+  std::vector<uint64_t> results(threads);
+  std::vector<Reader> readers(threads);
+  const double reads = calls_per_second(
+      threads, [&](uint32_t thread) { results[thread] += readers[thread].read(); });
+  const auto operations = static_cast<double>(run_peak_dot_products(isa, kRounds));
+  const double rounds =
+      calls_per_second(threads, [&](uint32_t) { run_peak_dot_products(isa, kRounds); });
+  for (const uint64_t result : results) {
+    if (result == 0) std::abort();
+  }
+  std::printf("{\"isa\": \"%s\", \"threads\": %u, \"int8_peak_gops\": %.1f, \"read_gbps\": %.2f}\n",
+              isa_name(isa), threads, rounds * operations / 1e9,
+              reads * static_cast<double>(Reader::kBytes) / 1e9);
 }
 
 double peak_operations_per_second(Isa isa) {
@@ -167,11 +227,17 @@ void run(bool json) {
 }  // namespace pie::kernels
 
 int main(int argc, char** argv) {
-  const bool json = argc == 2 && std::string(argv[1]) == "--json";
-  if (argc > 1 && !json) {
-    std::fprintf(stderr, "[kernel_bench] got %s, expected nothing or --json\n", argv[1]);
+  const std::string mode = argc > 1 ? argv[1] : "";
+  const int threads = mode == "--machine" && argc == 3 ? std::atoi(argv[2]) : 0;
+  if (threads > 0 && threads <= 1024) {
+    pie::kernels::print_machine(static_cast<uint32_t>(threads));
+    return 0;
+  }
+  if (argc > 1 && (argc > 2 || mode != "--json")) {
+    std::fprintf(stderr, "[kernel_bench] got %s, expected nothing, --json or --machine THREADS\n",
+                 argv[1]);
     return 2;
   }
-  pie::kernels::run(json);
+  pie::kernels::run(mode == "--json");
   return 0;
 }
