@@ -13,9 +13,11 @@ from __future__ import annotations
 import asyncio
 import collections
 import dataclasses
+import json
 import random
 import struct
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,17 @@ from typing import Any
 import msgpack
 
 from tests.conftest import Server
-from tests.reliability.common import FINAL, Event, Link, Tally, parser, program, run, unique_program
+from tests.reliability.common import (
+    DEADLINE_S,
+    FINAL,
+    Event,
+    Link,
+    Tally,
+    parser,
+    program,
+    run,
+    unique_program,
+)
 from tests.wire import CHUNK_BYTES, blake3_hex
 
 USERS = ("alice", "bob", "carol")
@@ -98,6 +110,29 @@ class Machine:
         assert one.holder is not None
         await one.holder.wait(lambda: bool(self.problem) or one.cursor == len(one.said))
         self.must(not self.problem, self.problem)
+
+    async def echoed(self, link: Link, one: Instance) -> None:
+        """The last thing that was sent has come back: to whoever holds it, else into its log.
+
+        An echo takes messages and blobs from two queues, and one that is ended says no more: without
+        this the order of what it says, and whether, would be its own.
+        """
+        if one.holder:
+            return await self.caught_up(one)
+        last = one.said[-1]
+        row = (
+            {"event": "Blob", "bytes": len(last.text) // 2}
+            if last.kind == "blob"
+            else {"event": "Message", "text": last.text}
+        )
+        end = time.monotonic() + DEADLINE_S
+        while True:
+            answer = await link.call("query", subject="instance_log", record=f"{one.id} json")
+            rows = json.loads(answer["result"])
+            if rows and rows[-1] == row:
+                return None
+            self.must(time.monotonic() < end, f"{one.id}: {row} does not come: {rows[-4:]}")
+            await asyncio.sleep(0.005)
 
     # ---- steps; each picks what it does by self.rng
 
@@ -197,8 +232,8 @@ class Machine:
             return
         if quits:
             await self.ended(one)
-        elif one.holder:
-            await self.caught_up(one)
+        else:
+            await self.echoed(link, one)
 
     def refused(self, id: str, text: str) -> None:
         """The answer when there is no such instance for this user."""
@@ -209,7 +244,7 @@ class Machine:
         """A blob to an instance, right or with a wrong hash."""
         link, (id, one) = self.link(), self.some_instance()
         self.counter += 1
-        data = f"blob {self.counter}".encode()
+        data = f"blob {self.counter}".encode() + b"." * (self.counter % 4096)  # each has its size
         reaches = self.visible(link, one) and one is not None and not one.finished
         if self.rng.random() < 0.2:
             corr_id, future = link.expect()
@@ -225,9 +260,7 @@ class Machine:
         if not reaches or one is None:
             return self.refused(id, answer["result"])
         self.must(answer["result"] == "Blob sent to instance", str(answer))
-        if one.holder:
-            await self.caught_up(one)
-        return None
+        return await self.echoed(link, one)
 
     async def attach(self) -> None:
         """Attach: what was not delivered comes again, in order."""
