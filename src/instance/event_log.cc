@@ -11,6 +11,8 @@ namespace {
 
 /// What an event weighs beyond its payload, so that empty messages fill a log too.
 constexpr uint64_t kEventOverheadBytes = 64;
+/// Payloads of a finished instance that stay in memory.
+constexpr uint64_t kFinishedBytesMax = 4 << 10;
 
 uint64_t weight(const LogStorage::Record& record) {
   return record.payload_bytes + kEventOverheadBytes;
@@ -27,7 +29,7 @@ EventLog::EventLog(const Limits& limits, std::unique_ptr<LogStorage> storage,
     : limits_(limits), storage_(std::move(storage)), last_seq_(last_seq), ended_(is_end_delivered) {
   PIE_CHECK(storage_ != nullptr);
   for (const auto& record : records) {
-    entries_.push_back({record, nullptr});
+    entries_.push_back({record, nullptr, true});
     undelivered_bytes_ += weight(record);
     last_seq_ = std::max(last_seq_, record.seq);
     if (record.kind == EventKind::kEnd) ended_ = true;
@@ -59,7 +61,16 @@ void EventLog::append_locked(EventKind kind, EndCode code, std::string payload) 
   const bool keep = !stored || memory_bytes_ + payload.size() <= limits_.memory_bytes_max;
   if (keep) memory_bytes_ += payload.size();
   entries_.push_back(
-      {record, keep ? std::make_shared<const std::string>(std::move(payload)) : nullptr});
+      {record, keep ? std::make_shared<const std::string>(std::move(payload)) : nullptr, stored});
+}
+
+void EventLog::release_locked() {
+  if (memory_bytes_ <= kFinishedBytesMax) return;
+  for (Entry& entry : entries_) {
+    if (!entry.is_stored || !entry.payload) continue;
+    memory_bytes_ -= entry.record.payload_bytes;
+    entry.payload.reset();
+  }
 }
 
 void EventLog::write(EventKind stream, std::string_view bytes) {
@@ -83,6 +94,7 @@ void EventLog::end(EndCode code, std::string message) {
     append_locked(EventKind::kStderr, EndCode::kCompleted, std::move(rest));
   append_locked(EventKind::kEnd, code, std::move(message));
   ended_ = true;
+  release_locked();
 }
 
 bool EventLog::ended() const {
@@ -108,6 +120,11 @@ uint64_t EventLog::delivered_seq() const {
 uint64_t EventLog::undelivered_bytes() const {
   const std::lock_guard lock(mutex_);
   return undelivered_bytes_;
+}
+
+uint64_t EventLog::memory_bytes() const {
+  const std::lock_guard lock(mutex_);
+  return memory_bytes_;
 }
 
 std::optional<Event> EventLog::next(uint64_t seq) const {

@@ -63,6 +63,8 @@ class EventLog {
   /// A message or a blob.
   void append(EventKind kind, std::string payload);
   /// The final event, once; what the streams still held goes before it. Later events are ignored.
+  /// Payloads that are stored leave the memory, if they are more than some KiB: finished instances
+  /// may be many.
   void end(EndCode code, std::string message);
 
   bool ended() const;
@@ -73,6 +75,8 @@ class EventLog {
   /// Events up to this one are known to be delivered.
   uint64_t delivered_seq() const;
   uint64_t undelivered_bytes() const;
+  /// Payloads that are kept in memory.
+  uint64_t memory_bytes() const;
 
   /// The first event after `seq`, if it is there. An event whose bytes the disk lost is passed on
   /// as a kStderr text that says so.
@@ -94,9 +98,11 @@ class EventLog {
   struct Entry {
     LogStorage::Record record;
     std::shared_ptr<const std::string> payload;  ///< null: read it from storage
+    bool is_stored = false;
   };
 
   void append_locked(EventKind kind, EndCode code, std::string payload);
+  void release_locked();
   uint64_t writable_locked() const;
 
   const Limits limits_;

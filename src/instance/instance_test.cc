@@ -112,6 +112,21 @@ TEST(EventLog, reads_back_what_memory_does_not_hold) {
   EXPECT_EQ(texts_after(log, 2), (std::vector<std::string>{"kept in memory"}));
 }
 
+TEST(EventLog, a_finished_one_gives_its_memory_back_and_can_still_be_read) {
+  Disk disk;
+  EventLog log({}, std::make_unique<DiskStorage>(disk));
+  const std::string large(20'000, 'l');
+  log.append(EventKind::kMessage, large);
+  EXPECT_EQ(log.memory_bytes(), large.size());
+  disk.full = true;
+  log.append(EventKind::kMessage, "nowhere but in memory");
+  log.end(EndCode::kCompleted, "end");
+  EXPECT_EQ(log.memory_bytes(), 21u + 3u);
+  EXPECT_EQ(texts_after(log, 0), (std::vector<std::string>{large, "nowhere but in memory", "end"}));
+  log.delivered(3);
+  EXPECT_EQ(log.memory_bytes(), 0u);
+}
+
 TEST(EventLog, of_an_earlier_process_goes_on_where_it_was) {
   Disk disk;
   {
