@@ -220,11 +220,12 @@ class Crash:
         await asyncio.sleep(self.rng.uniform(0.02, 1.5))
         self.tally.alive(self.server)
         self.server.kill()
-        for instance in self.instances.values():
-            instance.interrupted = not instance.finished
         for one in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(one, Exception) and not isinstance(one, (ConnectionError, OSError)):
                 raise one
+        # Not before: answers that came before the kill were still to be read.
+        for instance in self.instances.values():
+            instance.interrupted = not instance.finished
         await asyncio.to_thread(self.server.start)
         await self.check()
 
