@@ -11,9 +11,11 @@ void clear_partial(float* partial) { partial[0] = partial[1] = 0.0F; }
 const AttentionKernels& attention_kernels(Isa isa, PageFormat format) {
   const auto index = static_cast<size_t>(format);
   switch (isa) {
+#ifndef PIE_SCALAR_KERNELS_ONLY
     case Isa::kAvx512Vnni: return kAvx512Attention[index];
     case Isa::kAvx2: return kAvx2Attention[index];
-    case Isa::kScalar: break;
+#endif
+    default: break;
   }
   return kScalarAttention[index];
 }

@@ -25,7 +25,9 @@ std::vector<Set> all_sets(PageFormat format) {
   std::vector<Set> sets;
   for (const Isa isa : supported_isas())
     sets.push_back({isa_name(isa), &attention_kernels(isa, format)});
+#ifndef PIE_SCALAR_KERNELS_ONLY
   sets.push_back({"emulated avx512", &kEmulatedAvx512Attention[static_cast<size_t>(format)]});
+#endif
   return sets;
 }
 

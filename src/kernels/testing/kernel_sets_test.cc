@@ -10,7 +10,9 @@ namespace pie::kernels {
 std::vector<NamedKernels> all_kernels() {
   std::vector<NamedKernels> sets;
   for (const Isa isa : supported_isas()) sets.push_back({isa_name(isa), &kernel_set(isa)});
+#ifndef PIE_SCALAR_KERNELS_ONLY
   sets.push_back({"emulated avx512-vnni", &kEmulatedAvx512Kernels});
+#endif
   return sets;
 }
 
