@@ -33,7 +33,7 @@ const std::vector<std::string>& prompts() {
 std::string long_text() {
   std::string text = "<bos>Inventory of the depots along the river:\n";
   const char* goods[] = {"barrels of oil", "crates of nails", "bales of wool", "sacks of flour"};
-  for (int i = 1; i <= 60; ++i)
+  for (int i = 1; i <= 36; ++i)
     text += std::to_string(i) + ". Depot " + std::to_string(i * 7 % 41) + " holds " +
             std::to_string(i * 13 % 97) + " " + goods[i % 4] + ".\n";
   return text;
@@ -73,20 +73,52 @@ class GemmaTest : public ::testing::TestWithParam<ExecutorKind> {
 };
 INSTANTIATE_TEST_SUITE_P(Executors, GemmaTest, ::testing::ValuesIn(executor_kinds()), kind_name);
 
+/// The reference's logits after the long text, and after each of the tokens that follow it; once
+/// for all executors.
+struct LongRun {
+  std::vector<int32_t> ids;
+  std::vector<std::vector<float>> logits;
+};
+
+const LongRun& reference_beyond_the_window() {
+  static const LongRun run = [] {
+    Reference reference(gemma_path(), kContext, 1, ReferenceKernels::kPlain);
+    LongRun made{reference.tokenize(long_text()), {}};
+    made.logits.push_back(reference.prefill(made.ids, 1));
+    for (int i = 0; i < 4; ++i)
+      made.logits.push_back(reference.decode(best_two(made.logits.back()).token));
+    return made;
+  }();
+  return run;
+}
+
+/// The reference's greedy continuations of the prompts, [kCount] tokens each; once as well.
+constexpr uint32_t kCount = 32;
+
+const std::vector<std::vector<ReferenceStep>>& reference_continuations() {
+  static const std::vector<std::vector<ReferenceStep>> all = [] {
+    Reference reference(gemma_path(), 128, 1);
+    std::vector<std::vector<ReferenceStep>> made;
+    for (const std::string& text : prompts())
+      made.push_back(reference.greedy(reference.tokenize(text), kCount));
+    return made;
+  }();
+  return all;
+}
+
 TEST_P(GemmaTest, logits_beyond_the_window) {
-  Subject ours = subject();
-  Reference reference(gemma_path(), kContext, 1, ReferenceKernels::kPlain);
+  const LongRun& reference = reference_beyond_the_window();
   const std::vector<int32_t> ids = ids_of(*gemma(), long_text());
-  ASSERT_GT(ids.size(), 700U);
+  ASSERT_EQ(ids, reference.ids);
+  ASSERT_GT(ids.size(), 512U + 32U);
+  Subject ours = subject();
   Subject::Sequence sequence;
-  std::vector<float> expected = reference.prefill(ids, 1);
-  Difference worst = difference(ours.append(sequence, ids, 1), expected);
+  Difference worst = difference(ours.append(sequence, ids, 1), reference.logits[0]);
   std::printf("prefill of %zu: max %.4f rms %.4f\n", ids.size(), static_cast<double>(worst.largest),
               worst.rms);
-  for (int i = 0; i < 4; ++i) {  // both sides go on with the reference's tokens
-    const int32_t token = best_two(expected).token;
-    expected = reference.decode(token);
-    worst.take_worse(difference(ours.append(sequence, {&token, 1}, 1), expected));
+  for (size_t i = 1; i < reference.logits.size(); ++i) {  // with the reference's tokens
+    const int32_t token = best_two(reference.logits[i - 1]).token;
+    worst.take_worse(difference(ours.append(sequence, {&token, 1}, 1), reference.logits[i]));
   }
   std::printf("with decodes: max %.4f rms %.4f\n", static_cast<double>(worst.largest), worst.rms);
   EXPECT_LE(worst.largest, kGemmaTolerance.logit);
@@ -95,13 +127,7 @@ TEST_P(GemmaTest, logits_beyond_the_window) {
 /// All prompts decode in one batch on our side, each alone on the reference's. Our side is fed the
 /// reference's tokens, so that every step counts and not only those before the first difference.
 TEST_P(GemmaTest, greedy_tokens) {
-  constexpr uint32_t kCount = 32;
-  std::vector<std::vector<ReferenceStep>> expected;
-  {
-    Reference reference(gemma_path(), 128, 1);
-    for (const std::string& text : prompts())
-      expected.push_back(reference.greedy(reference.tokenize(text), kCount));
-  }
+  const std::vector<std::vector<ReferenceStep>>& expected = reference_continuations();
   Subject ours = subject();
   const size_t vocab = gemma()->info().vocab_size;
   std::vector<Subject::Sequence> sequences(prompts().size());

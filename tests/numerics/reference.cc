@@ -88,11 +88,17 @@ std::vector<float> Reference::decode(int32_t token) {
 }
 
 std::vector<ReferenceStep> Reference::greedy(std::span<const int32_t> prompt, uint32_t count) {
+  return greedy_after(prefill(prompt, 1), count);
+}
+
+std::vector<ReferenceStep> Reference::greedy_after(std::span<const float> logits, uint32_t count) {
   std::vector<ReferenceStep> steps;
-  std::vector<float> logits = prefill(prompt, 1);
+  std::vector<float> next;
   while (steps.size() < count) {
     steps.push_back(best_two(logits));
-    if (steps.size() < count) logits = decode(steps.back().token);
+    if (steps.size() == count) break;
+    next = decode(steps.back().token);
+    logits = next;
   }
   return steps;
 }

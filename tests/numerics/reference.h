@@ -45,6 +45,8 @@ class Reference {
   std::vector<float> decode(int32_t token);
   /// Starts over and decodes `count` tokens after the prompt, greedily, stopping at none.
   std::vector<ReferenceStep> greedy(std::span<const int32_t> prompt, uint32_t count);
+  /// The same after a prefill(), or decodes, whose last token's logits are given.
+  std::vector<ReferenceStep> greedy_after(std::span<const float> logits, uint32_t count);
   bool is_turn_end(int32_t token) const;
   uint32_t vocab_size() const;
 
