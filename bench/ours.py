@@ -55,9 +55,10 @@ def words(count: int) -> str:
     return " ".join(random.choice(WORDS) for _ in range(count))
 
 
-def unique_prompt() -> str:
-    """A prompt of about 64 tokens that no earlier repetition has used."""
-    return f"Write a very long story, without ever stopping, about these words: {words(24)}."
+def unique_arguments() -> list[str]:
+    """A prompt of about 64 tokens in all, not one page of which any other repetition has."""
+    text = f"Write a very long story, without ever stopping, about these words: {words(18)}."
+    return ["--system", words(6), "--prompt", text]
 
 
 async def one_completion(

@@ -1,8 +1,7 @@
 """The peer: llama.cpp's own tools, built by its own CMake defaults from the pinned source.
 
 Every figure is the best over its settings: flash attention on and off, and each thread count up to
-the number of cores that the run may use. A setting that is more than a tenth slower in its first run
-than the best one is not repeated.
+the number of cores that the run may use. Every setting is tried once, the best of them repeated.
 """
 
 from __future__ import annotations
@@ -106,27 +105,16 @@ def best_batched(
 ) -> tuple[float, Setting]:
     """The median of `wanted` with the best setting, and that setting.
 
-    Each setting has a run of its own; those within a tenth of the best one get all repetitions.
+    Each setting has a run of its own; the best one gets the other repetitions.
     """  # fmt: skip
-
-    def is_better(a: float, b: float) -> bool:
-        return a > b if wanted == "decode" else a < b
 
     def run(setting: Setting) -> float:
         return batched(model, cores, prompt_tokens, new_tokens, sequences, setting, shared)[wanted]
 
-    figures = {setting: [run(setting)] for setting in settings(cores)}
-    first = [one[0] for one in figures.values()]
-    bound = 0.9 * max(first) if wanted == "decode" else 1.1 * min(first)
-    for setting, runs in figures.items():
-        while is_better(runs[0], bound) and len(runs) < repetitions:
-            runs.append(run(setting))
-    medians = {s: statistics.median(runs) for s, runs in figures.items() if is_better(runs[0], bound)}
-    best = next(iter(medians))
-    for setting, median in medians.items():
-        if is_better(median, medians[best]):
-            best = setting
-    return medians[best], best
+    first = {setting: run(setting) for setting in settings(cores)}
+    best = max(first, key=lambda setting: first[setting] * (1 if wanted == "decode" else -1))
+    runs = [first[best], *(run(best) for _ in range(repetitions - 1))]
+    return statistics.median(runs), best
 
 
 @contextlib.contextmanager
