@@ -127,7 +127,10 @@ class Link:
             "max_size": None, "ping_interval": None, "compression": None,
             "open_timeout": DEADLINE_S, "close_timeout": 10, "proxy": None,
         } | options  # fmt: skip
-        link = cls(await websockets.connect(url, **settings), user or "")
+        try:
+            link = cls(await websockets.connect(url, **settings), user or "")
+        except websockets.InvalidMessage as broken:  # the server was killed during the handshake
+            raise ConnectionError(str(broken)) from None
         if user is not None:
             answer = await link.call("identification", username=user)
             assert answer["successful"], answer
