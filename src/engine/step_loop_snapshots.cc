@@ -14,6 +14,10 @@ uint64_t now_s() {
                                    .count());
 }
 
+Error lost_page_error() {
+  return {ErrorCode::kCorrupt, "[snapshot] got a KV page that the disk has lost"};
+}
+
 }  // namespace
 
 void StepLoop::handle(SaveSnapshot& message) {
@@ -36,6 +40,7 @@ void StepLoop::save(SaveSnapshot message) {
   header.last_page_len = message.request.last_page_len;
   header.tokens = std::move(message.request.tokens);
   header.page_bytes = executor_->page_bytes();
+  std::vector<kv::FrameId> bound;
   std::vector<kv::FrameId> used;
   for (const kv::SlotId slot : message.slots) {
     PageSource& source = work->pages.emplace_back();
@@ -44,6 +49,7 @@ void StepLoop::save(SaveSnapshot message) {
     if (!frame) continue;
     source.page = pages_.frame_table()[*frame].page;
     source.disk = pages_.frame_table()[*frame].disk;
+    bound.push_back(*frame);
     if (source.page) used.push_back(*frame);
   }
   pages_.use(used);
@@ -52,7 +58,7 @@ void StepLoop::save(SaveSnapshot message) {
                     done = std::move(message.done)](Result<void> result) {
     if (result.ok() && pages_.any_lost(used)) {
       static_cast<void>(snapshots_->remove(work->header.user, work->header.name));
-      result = Error{ErrorCode::kCorrupt, "[snapshot] got a KV page that the disk has lost"};
+      result = lost_page_error();
     }
     pages_.unuse(used);
     for (const kv::SlotId slot : slots) pages_.release(slot);
@@ -60,6 +66,7 @@ void StepLoop::save(SaveSnapshot message) {
     settle();
     done(std::move(result));
   };
+  if (pages_.any_lost(bound)) return end(lost_page_error());
   Result<void> admitted = snapshots_->admit(header.user, header.name, header.bytes());
   if (!admitted.ok()) return end(std::move(admitted));
   work->path = snapshots_->path(header.user, header.name);

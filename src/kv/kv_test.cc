@@ -294,5 +294,27 @@ TEST(Swap, a_failed_store_keeps_the_page_and_a_failed_load_loses_it) {
   p.map.check_invariants();
 }
 
+TEST(Swap, what_is_lost_stays_lost_on_its_next_way_to_disk_and_for_whoever_copies_it) {
+  Pages p(2, 2);
+  const std::vector<SlotId> mine{SlotId{0}};
+  ASSERT_TRUE(p.bind(kA, mine, 0));
+  bool freed = false;
+  const FrameId frame = p.frames(mine)[0];
+  ASSERT_TRUE(p.map.store(frame, freed));
+  p.map.stored(frame, true);
+  ASSERT_TRUE(p.bind(kA, mine));
+  p.map.loaded(frame, false);
+  ASSERT_TRUE(p.map.store(frame, freed));
+  p.map.stored(frame, true);
+  const std::vector<SlotId> forked{SlotId{1}};
+  p.map.share(SlotId{0}, kB, SlotId{1});
+  ASSERT_TRUE(p.bind(kB, forked, 2));
+  ASSERT_EQ(p.out.loads.size(), 1u);
+  p.map.loaded(p.frames(forked)[0], true);
+  EXPECT_NE(p.frames(forked)[0], frame);
+  EXPECT_TRUE(p.map.any_lost(p.frames(forked)));
+  p.map.check_invariants();
+}
+
 }  // namespace
 }  // namespace pie::kv

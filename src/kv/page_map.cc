@@ -124,10 +124,10 @@ void PageMap::copy_for_write(SlotId slot, InstanceId owner, Bindings& out) {
   const Frame& source = frames_[from];
   if (source.page && source.io != Frame::Io::kLoading) {
     out.pages.push_back({*source.page, *frames_[to].page});
-    frames_.at(to).lost = source.lost;
   } else {
     out.loads.push_back(frames_.load_into(to, *source.disk));
   }
+  frames_.at(to).lost = frames_[from].lost;  // also what was stored again after it was lost
   detach(slot);
   attach(slot, owner, to);
 }
