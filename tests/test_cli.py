@@ -47,6 +47,20 @@ def test_run_streams_the_answer_from_a_fresh_home(tmp_path: Path) -> None:
     assert "\x1b[" not in done.stdout + done.stderr  # colours only on a terminal
 
 
+def test_the_format_of_kv_pages_is_chosen_and_what_is_not_served_says_so(tmp_path: Path) -> None:
+    question = ("--", "--prompt", "What is the capital of France?", "--temperature", "0", "--max-tokens", "8")
+    for kv_format in ("bf16", "q8"):
+        done = pie("run", "text-completion", "--kv-format", kv_format, *question, home=tmp_path)
+        assert (done.returncode, "Paris" in done.stdout) == (0, True), (kv_format, done)
+    wrong = pie("run", "text-completion", "--kv-format", "q4", *question, home=tmp_path)
+    assert wrong.returncode == 1
+    assert "[kv_format] got 'q4', expected f16, bf16 or q8" in wrong.stderr
+    (tmp_path / "config.toml").write_text('executor = "ggml"\nkv_format = "q8"\n')
+    other = pie("run", "text-completion", *question, home=tmp_path)
+    assert other.returncode == 1
+    assert "got K/V pages of q8, expected f16: leave kv_format at f16" in other.stderr
+
+
 def test_run_of_a_failing_program_exits_non_zero(tmp_path: Path, programs: Path) -> None:
     done = pie("run", str(programs / "trap.wasm"), home=tmp_path / "fresh")
     assert done.returncode != 0 and "unreachable" in done.stderr
