@@ -4,6 +4,7 @@
 //   [--json]
 //
 // decode_1          one sequence behind 200 tokens, one token a step
+// decode_1_long     the same behind 8,000 tokens
 // decode_32         32 sequences behind 200 tokens of their own
 // prefill_512       512 tokens of one sequence in one step
 // shared_prefix_32  32 sequences behind 64 tokens of their own and 1,024 that they share
@@ -149,6 +150,7 @@ std::vector<Timing> run(const Options& options) {
     timings.push_back(measure(load, name, sequences, count, options));
   };
   add("decode_1", 1, 0, 200, 1);
+  add("decode_1_long", 1, 0, 8000, 1);
   add("decode_32", 32, 0, 200, 1);
   add("prefill_512", 1, 0, 0, 512);
   add("shared_prefix_32", 32, 1024, 1088, 1);

@@ -215,6 +215,47 @@ TEST(NativeExecutorTest, programs_of_the_default_model_get_the_same_bits_alone_a
   check_fleet(default_model(), Fleet(40000, 9, 40));
 }
 
+/// One long sequence, or two behind one prefix, have fewer heads than there are threads: their
+/// attention is cut at chunks.
+TEST(NativeExecutorTest, long_sequences_get_the_same_bits_however_many_threads_share_them) {
+  constexpr uint32_t kLength = 1300;
+  for (const bool is_windowed : {false, true}) {
+    const auto model =
+        is_windowed ? tiny_model({.family = "gemma3", .heads = 4, .kv_heads = 2, .window = 700})
+                    : tiny_model({.heads = 4, .kv_heads = 2});
+    const uint32_t vocab = model->info().vocab_size;
+    std::vector<std::vector<KvPageId>> tables(2);
+    for (uint32_t p = 0; p < kLength / kPage + 4; ++p) {
+      tables[0].emplace_back(p);
+      tables[1].emplace_back(p < 60 ? p : p + 100);
+    }
+    std::vector<std::vector<Logits>> of_threads;
+    for (const uint32_t threads : {1U, 2U, 5U}) {
+      const auto executor =
+          make_native_executor(
+              model, {.page_count = 256, .step_tokens_max = kLength, .thread_count = threads})
+              .value();
+      const auto prompt = tokens_at(some_ids(kLength, 3, vocab), 0);
+      for (const auto& table : tables) run(*executor, prompt, table, 0, {});
+      const std::vector<MaskRuns> mask(3, MaskRuns{5, 300, 500, 1, 20, 200, 1000});
+      std::vector<Logits> found;
+      for (const uint32_t count : {1U, 3U, 20U}) {
+        const auto tokens = tokens_at(some_ids(count, 4, vocab), kLength);
+        found.push_back(run(*executor, tokens, tables[0], kLength, all_rows(count)));
+        if (count == 3)
+          found.push_back(run(*executor, tokens, tables[0], kLength, all_rows(3), mask));
+        StepBatch both;
+        for (const auto& table : tables)
+          both.slices.push_back({tokens, table, kLength, {}, {count - 1}, {}});
+        const StepOutput output = executor->execute(both).value();
+        found.emplace_back(output.logits.begin(), output.logits.end());
+      }
+      of_threads.push_back(std::move(found));
+    }
+    for (size_t i = 1; i < of_threads.size(); ++i) expect_equal_bits(of_threads[i], of_threads[0]);
+  }
+}
+
 TEST(NativeExecutorTest, no_cache_gives_the_bits_of_a_cache) {
   const auto executor =
       make_native_executor(default_model(), {.page_count = 64, .thread_count = 2}).value();

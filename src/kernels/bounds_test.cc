@@ -82,7 +82,8 @@ TEST_P(BoundsTest, gated_products) {
   const uint32_t k = lengths().back();
   const RandomMatrix gate = random_matrix(GetParam(), kRows, k, 1);
   const RandomMatrix up = random_matrix(GetParam(), kRows, k, 2);
-  const PackedMatrix weights = PackedMatrix::interleave(gate.file_rows(), up.file_rows());
+  PanelArena arena;
+  const PackedMatrix weights = PackedMatrix::interleave(gate.file_rows(), up.file_rows(), arena);
   const GuardedMemory panels(weights.size_bytes());
   std::memcpy(panels.data(), weights.panel(0), weights.size_bytes());
   for (const uint32_t tokens : {1U, 5U, 6U}) {

@@ -204,7 +204,8 @@ TEST_P(MatmulTest, gated_products_are_activation_times_up) {
   const uint32_t k = lengths().front();
   const RandomMatrix gate = random_matrix(GetParam(), 21, k, 15);
   const RandomMatrix up = random_matrix(GetParam(), 21, k, 16);
-  const PackedMatrix both = PackedMatrix::interleave(gate.file_rows(), up.file_rows());
+  PanelArena arena;
+  const PackedMatrix both = PackedMatrix::interleave(gate.file_rows(), up.file_rows(), arena);
   const auto x = pack(kScalarKernels, kind(), random_floats(size_t{8} * k, 1), 8, k);
   const auto g = product(kScalarKernels, PackedMatrix::pack(gate.file_rows()), x.view);
   const auto u = product(kScalarKernels, PackedMatrix::pack(up.file_rows()), x.view);

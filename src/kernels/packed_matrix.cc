@@ -1,9 +1,6 @@
 #include "kernels/packed_matrix.h"
 
-#include <sys/mman.h>
-
-#include <cstdlib>
-#include <cstring>
+#include <algorithm>
 
 #include "base/check.h"
 #include "kernels/pack_rows.h"
@@ -11,39 +8,38 @@
 namespace pie::kernels {
 
 namespace {
-constexpr size_t kHugePage = 2 << 20;
-
-/// Zeroed; large matrices on huge pages, where the system gives them.
-std::byte* allocate(size_t bytes) {
-  const bool large = bytes >= kHugePage;
-  const size_t alignment = large ? kHugePage : 64;
-  const size_t rounded = (bytes + alignment - 1) / alignment * alignment;
-  void* memory = std::aligned_alloc(alignment, rounded);
-  PIE_CHECK(memory != nullptr);
-  if (large) madvise(memory, rounded, MADV_HUGEPAGE);
-  std::memset(memory, 0, rounded);
-  return static_cast<std::byte*>(memory);
-}
+/// Behind each matrix: a product asks ahead for what follows.
+constexpr size_t kBehind = 64;
 
 const std::byte* file_row(const FileRows& rows, uint32_t row) {
   return static_cast<const std::byte*>(rows.data) + file_bytes(rows.format, row, rows.k);
 }
 }  // namespace
 
-void PackedMatrix::FreeMemory::operator()(std::byte* memory) const { std::free(memory); }
+std::shared_ptr<std::byte> PanelArena::take(size_t bytes) {
+  const size_t rounded = (bytes + 63) / 64 * 64;
+  if (block_ == nullptr || block_->size() - used_ < rounded) {
+    block_ = std::make_shared<Mapping>(std::max(rounded, block_bytes_));
+    PIE_CHECK(block_->get() != nullptr);
+    used_ = 0;
+  }
+  std::byte* const begin = block_->get() + used_;
+  used_ += rounded;
+  return {block_, begin};
+}
 
-PackedMatrix::PackedMatrix(Format format, uint32_t rows, uint32_t k, bool gated)
+PackedMatrix::PackedMatrix(Format format, uint32_t rows, uint32_t k, bool gated, PanelArena& arena)
     : format_(format),
       gated_(gated),
       rows_(rows),
       k_(k),
       panel_count_((rows + rows_per_panel() - 1) / rows_per_panel()),
       panel_bytes_(pie::kernels::panel_bytes(format, k)),
-      memory_(allocate(size_bytes() + 64)) {
+      memory_(arena.take(size_bytes() + kBehind)) {
   PIE_CHECK(k % format_traits(format).block_values == 0);
 }
 
-PackedMatrix PackedMatrix::concatenate(std::span<const FileRows> parts) {
+PackedMatrix PackedMatrix::concatenate(std::span<const FileRows> parts, PanelArena& arena) {
   PIE_CHECK(!parts.empty());
   uint32_t rows = 0;
   for (const FileRows& part : parts) {
@@ -51,7 +47,7 @@ PackedMatrix PackedMatrix::concatenate(std::span<const FileRows> parts) {
     PIE_CHECK(part.k == parts[0].k);
     rows += part.rows;
   }
-  PackedMatrix matrix(parts[0].format, rows, parts[0].k, false);
+  PackedMatrix matrix(parts[0].format, rows, parts[0].k, false, arena);
   uint32_t to = 0;
   for (const FileRows& part : parts) {
     for (uint32_t row = 0; row < part.rows; ++row, ++to) {
@@ -62,12 +58,17 @@ PackedMatrix PackedMatrix::concatenate(std::span<const FileRows> parts) {
   return matrix;
 }
 
-PackedMatrix PackedMatrix::interleave(const FileRows& gate, const FileRows& up) {
+PackedMatrix PackedMatrix::pack(const FileRows& rows) {
+  PanelArena arena;
+  return concatenate({&rows, 1}, arena);
+}
+
+PackedMatrix PackedMatrix::interleave(const FileRows& gate, const FileRows& up, PanelArena& arena) {
   PIE_CHECK(gate.format == up.format);
   PIE_CHECK(gate.k == up.k);
   PIE_CHECK(gate.rows == up.rows);
   constexpr uint32_t kHalf = kPanelRows / 2;
-  PackedMatrix matrix(gate.format, gate.rows, gate.k, true);
+  PackedMatrix matrix(gate.format, gate.rows, gate.k, true, arena);
   for (uint32_t row = 0; row < gate.rows; ++row) {
     std::byte* panel = matrix.writable_panel(row / kHalf);
     put_row(gate.format, panel, row % kHalf, file_row(gate, row), gate.k);

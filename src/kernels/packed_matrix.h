@@ -4,9 +4,25 @@
 #include <memory>
 #include <span>
 
+#include "base/mapping.h"
 #include "kernels/format.h"
 
 namespace pie::kernels {
+
+/// Memory of many matrices that are read one after the other: blocks (on huge pages, where they are
+/// that large) of which each matrix takes a part and keeps its block alive.
+class PanelArena {
+ public:
+  /// Blocks of `block_bytes`, or as large as a matrix that needs more.
+  explicit PanelArena(size_t block_bytes = 0) : block_bytes_(block_bytes) {}
+  /// Zeroed, 64-byte aligned.
+  std::shared_ptr<std::byte> take(size_t bytes);
+
+ private:
+  size_t block_bytes_;
+  std::shared_ptr<Mapping> block_;
+  size_t used_ = 0;  ///< of block_
+};
 
 /// Rows of a panel: what one step of a product computes for a few tokens at a time.
 constexpr uint32_t kPanelRows = 32;
@@ -28,13 +44,14 @@ class PackedMatrix {
 
   /// The rows of all parts, one part after the other (query, key and value, say). All parts have
   /// the format and k of the first one.
-  static PackedMatrix concatenate(std::span<const FileRows> parts);
-  static PackedMatrix pack(const FileRows& rows) { return concatenate({&rows, 1}); }
+  static PackedMatrix concatenate(std::span<const FileRows> parts, PanelArena& arena);
+  /// One matrix in memory of its own.
+  static PackedMatrix pack(const FileRows& rows);
 
   /// For gated feed-forward layers: each panel holds 16 rows of `gate` and the same 16 rows of
   /// `up`, so that a product can multiply them as it ends. Same format and shape. rows() counts
   /// those of `gate`.
-  static PackedMatrix interleave(const FileRows& gate, const FileRows& up);
+  static PackedMatrix interleave(const FileRows& gate, const FileRows& up, PanelArena& arena);
 
   Format format() const { return format_; }
   uint32_t rows() const { return rows_; }
@@ -53,11 +70,7 @@ class PackedMatrix {
   void dequantize_row(uint32_t row, float* out) const;
 
  private:
-  struct FreeMemory {
-    void operator()(std::byte* memory) const;
-  };
-
-  PackedMatrix(Format format, uint32_t rows, uint32_t k, bool gated);
+  PackedMatrix(Format format, uint32_t rows, uint32_t k, bool gated, PanelArena& arena);
   std::byte* writable_panel(uint32_t index) { return memory_.get() + index * panel_bytes_; }
 
   Format format_ = Format::kF32;
@@ -66,7 +79,7 @@ class PackedMatrix {
   uint32_t k_ = 0;
   uint32_t panel_count_ = 0;
   size_t panel_bytes_ = 0;
-  std::unique_ptr<std::byte[], FreeMemory> memory_;
+  std::shared_ptr<std::byte> memory_;
 };
 
 }  // namespace pie::kernels

@@ -42,7 +42,8 @@ TEST_P(PackedMatrixTest, parts_follow_each_other) {
   const RandomMatrix a = random_matrix(GetParam(), 33, k(), 2);
   const RandomMatrix b = random_matrix(GetParam(), 7, k(), 3);
   const FileRows parts[] = {a.file_rows(), b.file_rows()};
-  const PackedMatrix matrix = PackedMatrix::concatenate(parts);
+  PanelArena arena;
+  const PackedMatrix matrix = PackedMatrix::concatenate(parts, arena);
   EXPECT_EQ(matrix.rows(), 40U);
   expect_row(matrix, 32, decode_row(a, 32));
   for (uint32_t row = 0; row < b.rows; ++row) expect_row(matrix, 33 + row, decode_row(b, row));
@@ -51,7 +52,8 @@ TEST_P(PackedMatrixTest, parts_follow_each_other) {
 TEST_P(PackedMatrixTest, gate_and_up_share_panels) {
   const RandomMatrix gate = random_matrix(GetParam(), 19, k(), 4);
   const RandomMatrix up = random_matrix(GetParam(), 19, k(), 5);
-  const PackedMatrix matrix = PackedMatrix::interleave(gate.file_rows(), up.file_rows());
+  PanelArena arena;
+  const PackedMatrix matrix = PackedMatrix::interleave(gate.file_rows(), up.file_rows(), arena);
   EXPECT_EQ(matrix.rows(), 19U);
   EXPECT_EQ(matrix.panel_count(), 2U);
   std::vector<float> decoded(k());
@@ -62,6 +64,22 @@ TEST_P(PackedMatrixTest, gate_and_up_share_panels) {
       for (uint32_t i = 0; i < k(); ++i) ASSERT_EQ(decoded[i], static_cast<float>(expected[i]));
     }
   }
+}
+
+TEST_P(PackedMatrixTest, matrices_of_one_arena_share_blocks_and_outlive_it) {
+  const RandomMatrix a = random_matrix(GetParam(), 33, k(), 7);
+  const RandomMatrix b = random_matrix(GetParam(), 5, k(), 8);
+  const FileRows parts[] = {a.file_rows(), b.file_rows()};
+  std::vector<PackedMatrix> matrices;
+  {
+    PanelArena arena(1 << 20);
+    for (const FileRows& part : parts)
+      matrices.push_back(PackedMatrix::concatenate({&part, 1}, arena));
+  }
+  EXPECT_EQ(matrices[1].panel(0), matrices[0].panel(0) + matrices[0].size_bytes() + 64);
+  for (uint32_t row = 0; row < a.rows; ++row) expect_row(matrices[0], row, decode_row(a, row));
+  matrices.erase(matrices.begin());
+  for (uint32_t row = 0; row < b.rows; ++row) expect_row(matrices[0], row, decode_row(b, row));
 }
 
 TEST_P(PackedMatrixTest, missing_rows_are_zero_bytes) {

@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/mapping.h"
 #include "base/thread_pool.h"
-#include "exec/native/mapping.h"
 #include "exec/native/native_weights.h"
 #include "kernels/isa.h"
 #include "kernels/quantize.h"

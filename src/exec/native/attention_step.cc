@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 
 namespace pie::exec {
 
@@ -11,8 +12,16 @@ using kernels::kPageTokens;
 using kernels::kTileQueries;
 
 namespace {
+
 constexpr uint32_t kItemQueries = 48;
-}
+/// Fewer tasks than this for each thread are cut, into parts of at least so many chunks: a part's
+/// partial results cost about a twentieth of computing them.
+constexpr uint32_t kTasksPerThread = 4;
+constexpr uint32_t kChunksPerPart = 2;
+/// Partial results that a phase may store; what does not fit is not cut.
+constexpr size_t kStoredMax = 16384;
+
+}  // namespace
 
 uint32_t AttentionStep::item_rows_max(const model::Architecture& a) {
   return std::max(1U, kItemQueries / (a.head_count / a.kv_head_count));
@@ -27,6 +36,7 @@ AttentionStep::AttentionStep(const model::Architecture& a, const KvPages& pages,
       kv_head_count_(a.kv_head_count),
       group_(a.head_count / a.kv_head_count),
       kept_sums_(size_t{rows_max} * a.head_count * shape_.partial_size() * sizeof(float)),
+      stored_(thread_count > 1 ? kStoredMax * shape_.partial_size() * sizeof(float) : 0),
       scratch_(thread_count) {
   const uint32_t rows = item_rows_max(a);
   const size_t queries = size_t{rows} * group_;
@@ -45,81 +55,184 @@ AttentionStep::AttentionStep(const model::Architecture& a, const KvPages& pages,
 
 void AttentionStep::run(Team& team, const StepPlan& plan, const AttentionPlan& attention,
                         uint32_t layer, uint32_t window, const AttentionBuffers& buffers) {
+  const Layer of{plan, attention, layer, window, buffers};
+  Scratch& scratch = scratch_[team.index()];
   uint32_t begin = 0;
   for (const uint32_t end : attention.phase_ends) {
     if (begin > 0) team.meet();
-    const uint32_t tasks = (end - begin) * kv_head_count_;
+    const auto items = std::span(attention.items).subspan(begin, end - begin);
+    const uint32_t tasks = cut_items(team, of, items, scratch.cuts);
     for (;;) {
       const auto [at, stop] = team.take(tasks, 1);
       if (at == stop) break;
-      compute({plan, attention, attention.items[begin + at / kv_head_count_], layer, window,
-               at % kv_head_count_, buffers, scratch_[team.index()]});
+      compute(part_of(of, items, scratch, at));
+    }
+    const auto count = static_cast<uint32_t>(items.size()) * kv_head_count_;
+    if (tasks > count) {
+      team.meet();
+      for (;;) {
+        const auto [at, stop] = team.take(count, 1);
+        if (at == stop) break;
+        const AttentionItem& item = items[at / kv_head_count_];
+        const Cut& cut = scratch.cuts[at / kv_head_count_];
+        const uint32_t head = at % kv_head_count_;
+        if (cut.parts > 1) {
+          merge_stored({of, item, head, scratch, cut.chunk_begin, cut.chunk_end,
+                        stored_of(cut, item, head)});
+        }
+      }
     }
     begin = end;
   }
 }
 
+/// Fills `cuts`, the same for every thread; returns the tasks of all items and heads.
+uint32_t AttentionStep::cut_items(const Team& team, const Layer& layer,
+                                  std::span<const AttentionItem> items,
+                                  std::vector<Cut>& cuts) const {
+  cuts.clear();
+  const auto whole = static_cast<uint32_t>(items.size()) * kv_head_count_;
+  const uint32_t wanted = team.count() == 1 ? 1 : (kTasksPerThread * team.count() - 1) / whole + 1;
+  uint32_t tasks = 0;
+  size_t stored = 0;
+  for (const AttentionItem& item : items) {
+    uint32_t first = UINT32_MAX;
+    for (uint32_t i = 0; i < item.row_count; ++i) {
+      const PlanRow& row = layer.plan.rows()[layer.attention.rows[item.first_row + i]];
+      first = std::min(first, StepPlan::first_chunk(row, layer.window));
+    }
+    Cut cut{tasks, 1, std::max(item.chunk_begin, first), item.chunk_end, stored};
+    const uint32_t chunks = cut.chunk_end - std::min(cut.chunk_begin, cut.chunk_end);
+    const size_t partials = size_t{chunks} * item.row_count * head_count_;
+    if (wanted > 1 && chunks >= 2 * kChunksPerPart && stored + partials <= kStoredMax) {
+      cut.parts = std::min(wanted, chunks / kChunksPerPart);
+      stored += partials;
+    }
+    tasks += cut.parts * kv_head_count_;
+    cuts.push_back(cut);
+  }
+  return tasks;
+}
+
+float* AttentionStep::stored_of(const Cut& cut, const AttentionItem& item, uint32_t kv_head) {
+  const size_t of_head = size_t{cut.chunk_end - cut.chunk_begin} * item.row_count * group_;
+  return stored_.as<float>() + (cut.first_partial + kv_head * of_head) * shape_.partial_size();
+}
+
+AttentionStep::Task AttentionStep::part_of(const Layer& layer, std::span<const AttentionItem> items,
+                                           Scratch& scratch, uint32_t number) {
+  const auto next =
+      std::upper_bound(scratch.cuts.begin(), scratch.cuts.end(), number,
+                       [](uint32_t task, const Cut& cut) { return task < cut.first_task; });
+  const Cut& cut = *std::prev(next);
+  const AttentionItem& item = items[static_cast<size_t>(&cut - scratch.cuts.data())];
+  const uint32_t within = number - cut.first_task;
+  const uint32_t head = within % kv_head_count_;
+  if (cut.parts == 1) return {layer, item, head, scratch, cut.chunk_begin, cut.chunk_end, nullptr};
+  const uint32_t part = within / kv_head_count_;
+  const uint32_t chunks = cut.chunk_end - cut.chunk_begin;
+  const uint32_t from = chunks * part / cut.parts;
+  const uint32_t to = chunks * (part + 1) / cut.parts;
+  float* stored =
+      stored_of(cut, item, head) + size_t{from} * item.row_count * group_ * shape_.partial_size();
+  return {layer, item, head, scratch, cut.chunk_begin + from, cut.chunk_begin + to, stored};
+}
+
 void AttentionStep::compute(const Task& task) {
-  const AttentionItem& item = task.item;
-  Scratch& scratch = task.scratch;
-  const size_t sum_size = shape_.partial_size();
-  const uint32_t count = item.row_count * group_;
-  const auto row_of = [&](uint32_t query) {
-    return task.attention.rows[item.first_row + query / group_];
-  };
-  const auto head_of = [&](uint32_t query) { return task.kv_head * group_ + query % group_; };
-  uint32_t first_chunk = UINT32_MAX;
+  const size_t chunk_size = size_t{task.item.row_count} * group_ * shape_.partial_size();
+  pack_queries(task);
+  if (task.stored == nullptr) begin_sums(task);
+  float* stored = task.stored;
+  for (uint32_t c = task.chunk_begin; c < task.chunk_end; ++c) {
+    const bool is_visible = find_visible(task, c);
+    if (stored != nullptr) {
+      for (size_t i = 0; i < chunk_size; i += shape_.partial_size())
+        kernels::clear_partial(stored + i);
+    }
+    if (is_visible) add_chunk(task, c, stored);
+    if (stored != nullptr) stored += chunk_size;
+  }
+  if (task.stored == nullptr) end_sums(task);
+}
+
+void AttentionStep::pack_queries(const Task& task) {
+  const uint32_t count = task.item.row_count * group_;
+  const AttentionBuffers& buffers = task.of.buffers;
   for (uint32_t i = 0; i < count; ++i) {
-    scratch.queries[i] = task.buffers.queries + row_of(i) * task.buffers.query_stride +
-                         size_t{head_of(i)} * shape_.key_size;
-    float* sum = scratch.sums + i * sum_size;
-    if (item.continues) {
-      std::memcpy(sum, kept_sum(row_of(i), head_of(i)), sum_size * sizeof(float));
+    task.scratch.queries[i] = buffers.queries + task.row(i / group_) * buffers.query_stride +
+                              size_t{task.kv_head * group_ + i % group_} * shape_.key_size;
+  }
+  kernels_.pack_queries(shape_, task.scratch.queries.data(), count, task.scratch.packed);
+}
+
+/// The sums over chunks before the item's.
+void AttentionStep::begin_sums(const Task& task) {
+  const size_t size = shape_.partial_size();
+  for (uint32_t i = 0; i < task.item.row_count * group_; ++i) {
+    float* sum = task.scratch.sums + i * size;
+    if (task.item.continues) {
+      std::memcpy(sum, kept_sum(task.row(i / group_), task.kv_head * group_ + i % group_),
+                  size * sizeof(float));
     } else {
       kernels::clear_partial(sum);
     }
-    first_chunk =
-        std::min(first_chunk, StepPlan::first_chunk(task.plan.rows()[row_of(i)], task.window));
   }
-  kernels_.pack_queries(shape_, scratch.queries.data(), count, scratch.packed);
-  for (uint32_t c = std::max(item.chunk_begin, first_chunk); c < item.chunk_end; ++c) {
-    if (find_visible(task, c)) add_chunk(task, c);
-  }
-  for (uint32_t i = 0; i < count; ++i) {
-    const float* sum = scratch.sums + i * sum_size;
-    if (item.finishes) {
-      kernels_.finish(shape_, sum,
-                      task.buffers.results +
-                          (size_t{row_of(i)} * head_count_ + head_of(i)) * shape_.value_size);
+}
+
+/// Results, or sums for the chunks that follow.
+void AttentionStep::end_sums(const Task& task) {
+  const size_t size = shape_.partial_size();
+  for (uint32_t i = 0; i < task.item.row_count * group_; ++i) {
+    const float* sum = task.scratch.sums + i * size;
+    const uint32_t row = task.row(i / group_);
+    const uint32_t head = task.kv_head * group_ + i % group_;
+    if (task.item.finishes) {
+      kernels_.finish(
+          shape_, sum,
+          task.of.buffers.results + (size_t{row} * head_count_ + head) * shape_.value_size);
     } else {
-      std::memcpy(kept_sum(row_of(i), head_of(i)), sum, sum_size * sizeof(float));
+      std::memcpy(kept_sum(row, head), sum, size * sizeof(float));
     }
   }
+}
+
+void AttentionStep::merge_stored(const Task& task) {
+  const size_t size = shape_.partial_size();
+  const uint32_t count = task.item.row_count * group_;
+  const float* stored = task.stored;
+  begin_sums(task);
+  for (uint32_t c = task.chunk_begin; c < task.chunk_end; ++c) {
+    for (uint32_t i = 0; i < count; ++i, stored += size)
+      kernels_.merge(shape_, task.scratch.sums + i * size, stored);
+  }
+  end_sums(task);
 }
 
 /// What the item's rows see of a chunk; false when none sees anything.
 bool AttentionStep::find_visible(const Task& task, uint32_t chunk) {
   bool any = false;
   for (uint32_t i = 0; i < task.item.row_count; ++i) {
-    const PlanRow& row = task.plan.rows()[task.attention.rows[task.item.first_row + i]];
-    const bool sees = task.plan.visible(row, chunk, task.window,
-                                        task.scratch.visible.data() + size_t{i} * kChunkPages);
+    const PlanRow& row = task.of.plan.rows()[task.row(i)];
+    const bool sees = task.of.plan.visible(row, chunk, task.of.window,
+                                           task.scratch.visible.data() + size_t{i} * kChunkPages);
     task.scratch.sees[i] = sees ? 1 : 0;
     any = any || sees;
   }
   return any;
 }
 
-void AttentionStep::add_chunk(const Task& task, uint32_t chunk) {
+/// A chunk's partial results, to `stored` or (null) merged into the sums.
+void AttentionStep::add_chunk(const Task& task, uint32_t chunk, float* stored) {
   Scratch& scratch = task.scratch;
   const std::byte* pages[kChunkPages];
   const size_t first = size_t{chunk} * kChunkPages;
   const auto page_count =
       static_cast<uint32_t>(std::min<size_t>(kChunkPages, task.item.pages.size() - first));
   for (uint32_t p = 0; p < page_count; ++p) {
-    pages[p] = pages_.head(task.item.pages[first + p], task.layer, task.kv_head);
+    pages[p] = pages_.head(task.item.pages[first + p], task.of.layer, task.kv_head);
   }
   const uint32_t count = task.item.row_count * group_;
+  const size_t size = shape_.partial_size();
   uint32_t at = 0;
   for (uint32_t tile; (tile = kernels::next_tile(count - at)) > 0; at += tile) {
     const uint16_t* visible[kTileQueries];
@@ -128,15 +241,14 @@ void AttentionStep::add_chunk(const Task& task, uint32_t chunk) {
     for (uint32_t t = 0; t < tile; ++t) {
       const uint32_t row = (at + t) / group_;
       visible[t] = scratch.visible.data() + size_t{row} * kChunkPages;
-      partials[t] = scratch.partials + t * shape_.partial_size();
+      partials[t] = (stored == nullptr ? scratch.partials : stored + at * size) + t * size;
       any = any || scratch.sees[row] != 0;
     }
     if (!any) continue;
     kernels_.attend(shape_, {pages, page_count, tile, scratch.packed + size_t{at} * shape_.key_size,
                              visible, partials});
-    for (uint32_t t = 0; t < tile; ++t) {
-      kernels_.merge(shape_, scratch.sums + size_t{at + t} * shape_.partial_size(), partials[t]);
-    }
+    for (uint32_t t = 0; stored == nullptr && t < tile; ++t)
+      kernels_.merge(shape_, scratch.sums + (at + t) * size, partials[t]);
   }
 }
 

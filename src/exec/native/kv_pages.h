@@ -2,8 +2,8 @@
 #include <cstdint>
 #include <span>
 
+#include "base/mapping.h"
 #include "exec/executor.h"
-#include "exec/native/mapping.h"
 #include "kernels/attention.h"
 #include "model/architecture.h"
 

@@ -15,10 +15,14 @@ namespace pie::exec {
 using kernels::FileRows;
 using kernels::Format;
 using kernels::PackedMatrix;
+using kernels::PanelArena;
 using model::Tensor;
 using model::TensorRole;
 
 namespace {
+
+/// A model's matrices follow each other in blocks of this size.
+constexpr size_t kArenaBlockBytes = size_t{64} << 20;
 
 std::optional<Format> format_of(uint32_t type) {
   switch (static_cast<ggml_type>(type)) {
@@ -45,7 +49,8 @@ FileRows rows_of(const Tensor& tensor) {
 /// One layer (or the whole model) of a Weights.
 class Packer {
  public:
-  Packer(const model::Weights& weights, uint32_t layer) : weights_(weights), layer_(layer) {}
+  Packer(const model::Weights& weights, uint32_t layer, PanelArena& arena)
+      : weights_(weights), layer_(layer), arena_(arena) {}
 
   const float* vector(TensorRole role) const {
     const Tensor* tensor = weights_.find(role, layer_);
@@ -60,7 +65,8 @@ class Packer {
       if (parts.empty()) return;
       uint32_t rows = 0;
       for (const FileRows& part : parts) rows += part.rows;
-      projection.matrices.push_back({PackedMatrix::concatenate(parts), projection.row_count});
+      projection.matrices.push_back(
+          {PackedMatrix::concatenate(parts, arena_), projection.row_count});
       projection.row_count += rows;
       parts.clear();
     };
@@ -78,7 +84,7 @@ class Packer {
     const FileRows up = rows_of(weights_.get(TensorRole::kFfnUp, layer_));
     if (gate.format != up.format) return join(std::array{TensorRole::kFfnGate, TensorRole::kFfnUp});
     NativeProjection projection;
-    projection.matrices.push_back({PackedMatrix::interleave(gate, up), 0});
+    projection.matrices.push_back({PackedMatrix::interleave(gate, up, arena_), 0});
     projection.row_count = gate.rows;
     return projection;
   }
@@ -100,11 +106,12 @@ class Packer {
  private:
   const model::Weights& weights_;
   const uint32_t layer_;
+  PanelArena& arena_;
 };
 
-NativeLayer pack_layer(const model::Weights& weights, uint32_t index) {
+NativeLayer pack_layer(const model::Weights& weights, uint32_t index, PanelArena& arena) {
   using enum TensorRole;
-  const Packer packer(weights, index);
+  const Packer packer(weights, index, arena);
   NativeLayer layer;
   constexpr std::array kQkv = {kQuery, kKey, kValue};
   constexpr std::array kQkvBias = {kQueryBias, kKeyBias, kValueBias};
@@ -142,10 +149,11 @@ Result<NativeWeights> NativeWeights::pack(const model::Model& model) {
   PIE_TRY(check(model));
   const model::Weights& weights = model.weights();
   NativeWeights packed;
+  PanelArena arena(kArenaBlockBytes);
   for (uint32_t layer = 0; layer < model.architecture().layer_count; ++layer) {
-    packed.layers.push_back(pack_layer(weights, layer));
+    packed.layers.push_back(pack_layer(weights, layer, arena));
   }
-  const Packer packer(weights, 0);
+  const Packer packer(weights, 0, arena);
   packed.output_norm = packer.vector(TensorRole::kOutputNorm);
   packed.rope_factors = packer.vector(TensorRole::kRopeFactors);
   packed.output = packer.join(std::array{TensorRole::kOutput});

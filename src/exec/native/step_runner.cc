@@ -166,12 +166,14 @@ void StepRunner::attention_inputs(Team& team, const StepPlan& plan, uint32_t lay
   multiply(team, weights.query_key_value, packed, Epilogue::Op::kStore, qkv_.as<float>(),
            qkv_width());
   team.meet();
-  const auto [begin, end] = team.share(plan.row_count());
-  for (uint32_t r = begin; r < end; ++r) prepare_heads(plan, layer, r);
+  const auto [begin, end] = team.share(plan.row_count() * arch_.kv_head_count);
+  for (uint32_t i = begin; i < end; ++i)
+    prepare_heads(plan, layer, i / arch_.kv_head_count, i % arch_.kv_head_count);
 }
 
-/// Norms and turns the heads of one row, and appends its K and V.
-void StepRunner::prepare_heads(const StepPlan& plan, uint32_t layer, uint32_t row) {
+/// Norms and turns a row's K/V head and the query heads of it, and appends K and V.
+void StepRunner::prepare_heads(const StepPlan& plan, uint32_t layer, uint32_t row,
+                               uint32_t kv_head) {
   const NativeLayer& weights = weights_.layers[layer];
   const model::Rope& rope = arch_.rope_of(layer);
   const Turns& turns = turns_[arch_.window_of(layer) != 0 ? 1 : 0];
@@ -188,17 +190,15 @@ void StepRunner::prepare_heads(const StepPlan& plan, uint32_t layer, uint32_t ro
                   turns.cosines.as<float>() + first_turn, turns.sines.as<float>() + first_turn,
                   heads);
   };
-  float* queries = qkv_.as<float>() + size_t{row} * qkv_width();
-  float* keys = queries + query_width_;
-  const float* values = keys + key_width_;
-  prepare(queries, arch_.head_count, weights.query_norm);
-  prepare(keys, arch_.kv_head_count, weights.key_norm);
+  const uint32_t group = arch_.head_count / arch_.kv_head_count;
+  float* heads = qkv_.as<float>() + size_t{row} * qkv_width();
+  float* key = heads + query_width_ + size_t{kv_head} * arch_.key_size;
+  const float* value = heads + query_width_ + key_width_ + size_t{kv_head} * arch_.value_size;
+  prepare(heads + size_t{kv_head} * group * arch_.key_size, group, weights.query_norm);
+  prepare(key, 1, weights.key_norm);
   const PlanRow& target = plan.rows()[row];
-  for (uint32_t h = 0; h < arch_.kv_head_count; ++h) {
-    attention_kernels_.append(shape_, pages_.head(target.page, layer, h), target.page_slot,
-                              keys + size_t{h} * arch_.key_size,
-                              values + size_t{h} * arch_.value_size);
-  }
+  attention_kernels_.append(shape_, pages_.head(target.page, layer, kv_head), target.page_slot, key,
+                            value);
 }
 
 /// From the last attention on rows are independent: only those that are asked for go on.

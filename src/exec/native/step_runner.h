@@ -43,7 +43,7 @@ class StepRunner {
   void embed(Team& team, const StepPlan& plan);
   void turn_positions(const StepPlan& plan, uint32_t begin, uint32_t end);
   void attention_inputs(Team& team, const StepPlan& plan, uint32_t layer);
-  void prepare_heads(const StepPlan& plan, uint32_t layer, uint32_t row);
+  void prepare_heads(const StepPlan& plan, uint32_t layer, uint32_t row, uint32_t kv_head);
   void gather_outputs(Team& team, const StepPlan& plan);
   void finish_attention(Team& team, uint32_t layer, const float* attended, Rows rows);
   void ffn(Team& team, uint32_t layer, Rows rows);

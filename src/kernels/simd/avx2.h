@@ -30,6 +30,7 @@ struct Avx2 {
   PIE_INLINE static F zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
   PIE_INLINE static F load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
   PIE_INLINE static F load_n(const float* p, int n) {
+    if (n >= 16) return load(p);
     const I mask = first_lanes(n);
     return {_mm256_maskload_ps(p, mask.a), _mm256_maskload_ps(p + 8, mask.b)};
   }
@@ -134,6 +135,12 @@ struct Avx2 {
     const __m128i bytes =
         _mm_packs_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);
+  }
+  /// Of 16: with their signs flipped they are unsigned, 128 more each.
+  PIE_INLINE static int32_t sum_i8(const int8_t* p) {
+    const __m128i more = _mm_xor_si128(load_128(p), _mm_set1_epi8(-128));
+    const __m128i sums = _mm_sad_epu8(more, _mm_setzero_si128());
+    return _mm_cvtsi128_si32(_mm_add_epi32(sums, _mm_unpackhi_epi64(sums, sums))) - 16 * 128;
   }
   PIE_INLINE static I magnitude_bits(F x) {
     const F positive = abs(x);

@@ -103,6 +103,12 @@ struct Avx512 {
   PIE_INLINE static void store_i8(int8_t* p, F x) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(x.v)));
   }
+  /// Of 16: with their signs flipped they are unsigned, 128 more each.
+  PIE_INLINE static int32_t sum_i8(const int8_t* p) {
+    const __m128i more = _mm_xor_si128(load_128(p), _mm_set1_epi8(-128));
+    const __m128i sums = _mm_sad_epu8(more, _mm_setzero_si128());
+    return _mm_cvtsi128_si32(_mm_add_epi32(sums, _mm_unpackhi_epi64(sums, sums))) - 16 * 128;
+  }
   PIE_INLINE static I magnitude_bits(F x) { return {_mm512_and_si512(bits(x), magnitude_mask())}; }
   PIE_INLINE static I max(I x, I y) { return {_mm512_max_epi32(x.v, y.v)}; }
   PIE_INLINE static int32_t reduce_max(I x) {

@@ -140,6 +140,11 @@ struct Scalar {
       p[i] = static_cast<int8_t>(x < -128 ? -128 : x > 127 ? 127 : x);
     }
   }
+  PIE_INLINE static int32_t sum_i8(const int8_t* p) {
+    int32_t sum = 0;
+    for (int i = 0; i < 16; ++i) sum += p[i];
+    return sum;
+  }
   PIE_INLINE static I magnitude_bits(F a) {
     return each<I>(
         [&](int i) { return static_cast<int32_t>(std::bit_cast<uint32_t>(a.v[i]) & 0x7FFFFFFFU); });

@@ -25,12 +25,6 @@ PIE_INLINE TokenSlot token_slot(std::byte* data, uint32_t token_count, uint32_t 
           tokens * kActivationGroupBytes};
 }
 
-PIE_INLINE int32_t sum_of_16(const int8_t* q) {
-  int32_t sum = 0;
-  for (int i = 0; i < 16; ++i) sum += q[i];
-  return sum;
-}
-
 /// One group: see pack_activations in quantize.h. 127 / largest is finite from 2^-120 on; the
 /// largest is compared as bits, so that a NaN is larger than everything.
 template <class S>
@@ -44,7 +38,7 @@ PIE_INLINE void quantize_group(typename S::F low, typename S::F high, const Toke
   alignas(32) int8_t q[kGroupValues];
   S::store_i8(q, S::mul(low, inverse));
   S::store_i8(q + 16, S::mul(high, inverse));
-  const int32_t sums[2] = {sum_of_16(q), sum_of_16(q + 16)};
+  const int32_t sums[2] = {S::sum_i8(q), S::sum_i8(q + 16)};
   const int32_t sum = sums[0] + sums[1];
   __builtin_memcpy(slot.q, q, sizeof q);
   const float d_sum = d * static_cast<float>(sum);

@@ -2,13 +2,18 @@
 #include <cstddef>
 #include <utility>
 
-namespace pie::exec {
+namespace pie {
 
-/// Anonymous memory, zero, committed page by page as it is written.
+/// Anonymous memory, zero, committed as it is written: by pages of 4 KiB, or where the system has
+/// huge pages and the memory is at least one of them, by pages of 2 MiB. What is read from end to
+/// end at each step (weights, KV pages) lacks most of its address translations otherwise.
 class Mapping {
  public:
+  static constexpr size_t kHugePage = size_t{2} << 20;
+
   Mapping() = default;
-  /// Null (get() == nullptr) when the machine refuses.
+  /// Aligned to kHugePage from that size on, else to 4 KiB. Null (get() == nullptr) when the
+  /// machine refuses.
   explicit Mapping(size_t size);
   Mapping(Mapping&& other) noexcept
       : address_(std::exchange(other.address_, nullptr)), size_(std::exchange(other.size_, 0)) {}
@@ -31,4 +36,4 @@ class Mapping {
   size_t size_ = 0;
 };
 
-}  // namespace pie::exec
+}  // namespace pie
