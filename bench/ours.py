@@ -11,6 +11,7 @@ import statistics
 import subprocess
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from pie import Event, Instance, PieClient
 
@@ -100,11 +101,27 @@ def steady_rate(runs: list[list[float]]) -> float:
     return tokens / (closed - opened)
 
 
-async def cached_tokens(url: str) -> int:
-    """Prompt tokens that the prefix cache has spared this server so far."""
+async def model_status(url: str) -> dict[str, str]:
+    """What the server says of its models."""
     async with PieClient(url) as client:
         await client.authenticate("bench")
-        status = json.loads(await client.query("model_status", ""))
+        status: dict[str, str] = json.loads(await client.query("model_status", ""))
+    return status
+
+
+async def steps(url: str) -> tuple[int, float]:
+    """(steps that the engine has made, seconds of them all, each from its plan to its last sample)."""
+    status = await model_status(url)
+    count, seconds = (
+        next(value for key, value in status.items() if key.endswith(name))
+        for name in ("model.steps.count", "model.steps.seconds")
+    )
+    return int(count), float(seconds)
+
+
+async def cached_tokens(url: str) -> int:
+    """Prompt tokens that the prefix cache has spared this server so far."""
+    status = await model_status(url)
     return sum(int(value) for key, value in status.items() if key.endswith("prefix_cache.tokens_saved"))
 
 
@@ -136,10 +153,16 @@ async def prefill_seconds(url: str, tokens: int, rounds: int) -> list[float]:
     return [int(line) / 1e9 for line in out.split()][1:]
 
 
-async def decode_seconds(
-    url: str, programs: int, sequences: int, prefix: int, tokens: int
-) -> tuple[float, int]:
-    """(seconds of a step, pages held) of programs that decode together, measured by themselves."""
+class Decoded(NamedTuple):
+    """What programs that decode together measured, and what the engine did meanwhile."""
+
+    step_s: float  # from a program's token to its next one
+    pages: int  # that they held
+    engine_step_s: float  # from a step's plan to its last sample
+
+
+async def decode(url: str, programs: int, sequences: int, prefix: int, tokens: int) -> Decoded:
+    """Programs that decode together, measured by themselves."""
     async with PieClient(url) as client:
         await client.authenticate("bench")
         program = await upload(client, "bench-decode")
@@ -149,12 +172,15 @@ async def decode_seconds(
             event, data = await instance.recv()
             if event != Event.Message:
                 raise RuntimeError(f"bench-decode said {event.name}: {data}, expected ready")
+        before = await steps(url)
         for instance in instances:
             await instance.send("go")
         results = await asyncio.gather(*(finish(instance) for instance in instances))
+    after = await steps(url)
     figures = [result.split() for _, result in results]
     step = statistics.median(int(took) / tokens / 1e9 for took, _ in figures)
-    return step, sum(int(pages) for _, pages in figures)
+    engine_step_s = (after[1] - before[1]) / (after[0] - before[0])
+    return Decoded(step, sum(int(pages) for _, pages in figures), engine_step_s)
 
 
 async def agents(url: str, count: int, turns: int, pause_ms: tuple[int, int]) -> tuple[float, int]:

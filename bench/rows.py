@@ -191,9 +191,9 @@ def shared_prefix(run: Run) -> Iterator[tuple[str, Row]]:
     pages: list[int] = []
 
     async def measure() -> float:
-        seconds, held = await ours.decode_seconds(server.url, 1, 32, PREFIX_TOKENS, NEW_TOKENS)
-        pages.append(held)
-        return 1000 * seconds
+        decoded = await ours.decode(server.url, 1, 32, PREFIX_TOKENS, NEW_TOKENS)
+        pages.append(decoded.pages)
+        return 1000 * decoded.step_s
 
     step_ms = run.median(measure)
     server.stop()
@@ -253,29 +253,34 @@ def serving(run: Run) -> Iterator[tuple[str, Row]]:
 
 
 def program_tax(run: Run) -> Iterator[tuple[str, Row]]:
-    """What a token costs more through a program than in the engine alone."""
+    """What a token costs more through a program than in the engine alone.
+
+    The two are measured in turns, and the differences of neighbours taken: a machine that gets
+    slower for a while does so for both. `gap_us` is the same from within one run: what the interval
+    between a program's tokens has beyond the engine's step (one program only; of 64 some may wait
+    for the step of others)."""
     for n in (1, 64):
         if not run.wants(f"program_tax_{n}"):
             continue
         server = run.server()
-
-        async def measure(url: str = server.url, programs: int = n) -> float:
-            return (await ours.decode_seconds(url, programs, 1, PROMPT_TOKENS, NEW_TOKENS))[0]
-
-        asyncio.run(measure())
-        through = run.median(measure)
-        server.stop()
         command = ["taskset", "-c", run.cores, str(ours.BUILD / "cmake/release/bench/engine_alone"),
                    "--share", str(ours.BUILD / "share/pie"), "--sequences", str(n),
                    "--prefix", str(PROMPT_TOKENS), "--tokens", str(NEW_TOKENS)]  # fmt: skip
-        alone = statistics.median(
-            float(json.loads(subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE,
-                                            stderr=subprocess.DEVNULL).stdout)["seconds_per_step"])
-            for _ in range(run.repetitions)
-        )  # fmt: skip
-        yield f"program_tax_{n}", row(1e6 * (through - alone), None, "us a step",
-                                      step_us=round(1e6 * alone, 1),
-                                      fraction_of_step=round((through - alone) / alone, 4))  # fmt: skip
+        asyncio.run(ours.decode(server.url, n, 1, PROMPT_TOKENS, NEW_TOKENS))  # warm-up
+        through, alone, gaps = [], [], []
+        for _ in range(run.repetitions):
+            decoded = asyncio.run(ours.decode(server.url, n, 1, PROMPT_TOKENS, NEW_TOKENS))
+            through.append(decoded.step_s)
+            gaps.append(decoded.step_s - decoded.engine_step_s)
+            done = subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE,
+                                  stderr=subprocess.DEVNULL)  # fmt: skip
+            alone.append(float(json.loads(done.stdout)["seconds_per_step"]))
+        server.stop()
+        tax = statistics.median(a - b for a, b in zip(through, alone, strict=True))
+        step = statistics.median(alone)
+        more = {"gap_us": round(1e6 * statistics.median(gaps), 1)} if n == 1 else {}
+        yield f"program_tax_{n}", row(1e6 * tax, None, "us a step", step_us=round(1e6 * step, 1),
+                                      fraction_of_step=round(tax / step, 4), **more)  # fmt: skip
 
 
 def oversubscribed(run: Run) -> Iterator[tuple[str, Row]]:
@@ -304,8 +309,8 @@ def gemma(run: Run) -> Iterator[tuple[str, Row]]:
     for n in sizes:
 
         async def measure(programs: int = n) -> float:
-            seconds, _ = await ours.decode_seconds(server.url, programs, 1, PROMPT_TOKENS, NEW_TOKENS)
-            return programs / seconds
+            decoded = await ours.decode(server.url, programs, 1, PROMPT_TOKENS, NEW_TOKENS)
+            return programs / decoded.step_s
 
         asyncio.run(measure())
         rate = run.median(measure)

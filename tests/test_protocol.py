@@ -477,7 +477,8 @@ def test_model_status_is_json_of_text_to_text_with_the_named_keys(server: Server
         assert "kv_page" in kinds
         named = {"model.name", f"instance.{instance}.kv_pages", "instances.active_count",
                  "model.throughput.tokens_per_second", "model.latency.avg_ms", "prefix_cache.hits",
-                 "prefix_cache.tokens_saved"}  # fmt: skip
+                 "prefix_cache.tokens_saved", "model.steps.count", "model.steps.seconds",
+                 "model.steps.tokens"}  # fmt: skip
         for kind in kinds:
             named |= {f"resource.g0.{kind}.{what}" for what in ("capacity", "available", "used")}
             named |= {f"resource.{kind}.exported_count"}

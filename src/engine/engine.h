@@ -58,6 +58,7 @@ struct EngineStats {
   uint64_t swap_pages_stored = 0, swap_pages_loaded = 0;  ///< so far
   uint64_t prefix_hits = 0, prefix_tokens_saved = 0;      ///< passes that found something
   uint64_t steps = 0, tokens_computed = 0, tokens_generated = 0;
+  uint64_t step_ns = 0;          ///< of all steps, each from its plan to its last sample
   double tokens_per_second = 0;  ///< generated, over the last seconds of work
   double step_ms_mean = 0;
 };

@@ -1,7 +1,10 @@
 // Contexts on disk: over an executor that remembers tokens, through real files.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
+#include <numeric>
 #include <set>
 
 #include "base/file.h"
@@ -28,6 +31,20 @@ TokenId next_after(const std::vector<TokenId>& tokens) {
   std::vector<std::pair<uint32_t, TokenId>> attended;
   for (const TokenId token : tokens) attended.emplace_back(attended.size(), token);
   return RecallExecutor::next_token(attended);
+}
+
+/// Overwrites all that this process has in a swap file; returns whether there was something.
+bool damage_swap() {
+  bool done = false;
+  for (const auto& entry : fs::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;
+    if (fs::read_symlink(entry.path(), gone).string().find("/swap-") == std::string::npos) continue;
+    const std::string nonsense(fs::file_size(entry.path()), '\xAB');
+    std::ofstream file(entry.path(), std::ios::binary | std::ios::in | std::ios::out);
+    file << nonsense << std::flush;
+    done = file.good() && !nonsense.empty();
+  }
+  return done;
 }
 
 /// An engine with snapshots in a folder of the test's.
@@ -174,6 +191,33 @@ TEST_F(SnapshotTest, damage_and_other_layouts_are_named) {
   const Result<LoadedSnapshot> other = load(open(5), "mine");
   EXPECT_EQ(other.error().code, ErrorCode::kFailedPrecondition);
   EXPECT_NE(other.error().message.find("another model"), std::string::npos);
+}
+
+TEST_F(SnapshotTest, pages_that_the_disk_has_lost_are_not_saved_wherever_they_are_by_then) {
+  const std::vector<TokenId> hundred = numbers(100, 0);  // 25 of the 32 pages
+  std::vector<uint32_t> all(25);
+  std::iota(all.begin(), all.end(), 0U);
+  const QueueId queue = open(1);
+  Sequence first(*engine, queue);
+  ASSERT_TRUE(first.run(hundred).ok());
+  engine->instance_blocked(InstanceId{1});
+  Sequence second(*engine, open(2));
+  ASSERT_TRUE(second.run(hundred).ok());
+  ASSERT_TRUE(damage_swap());
+  engine->instance_blocked(InstanceId{2});
+  const Result<ForwardOutput> lost = first.run({5});
+  ASSERT_FALSE(lost.ok());
+  EXPECT_THAT(lost.error().message, testing::HasSubstr("the disk did not give back"));
+  EXPECT_EQ(save(queue, "in the pool", all, 4, hundred).error().code, ErrorCode::kCorrupt);
+  // Stored once more, what stands in them has a right checksum.
+  const uint64_t stored = engine->stats().swap_pages_stored;
+  engine->instance_blocked(InstanceId{1});
+  close(*engine, InstanceId{2});
+  Sequence third(*engine, open(3));
+  ASSERT_TRUE(third.run(hundred).ok());
+  EXPECT_GT(engine->stats().swap_pages_stored, stored);
+  EXPECT_EQ(save(queue, "on disk", all, 4, hundred).error().code, ErrorCode::kCorrupt);
+  EXPECT_TRUE(engine->list_snapshots(queue)->empty());
 }
 
 TEST_F(SnapshotTest, room_is_made_by_the_oldest_that_are_not_pinned) {

@@ -284,6 +284,7 @@ void StepLoop::execute(const sched::Plan& plan, uint64_t started_ns) {
   stats_.tokens_computed += tokens;
   stats_.tokens_generated += generated_;
   const uint64_t step_ns = clock_.now_ns() - started_ns;
+  stats_.step_ns += step_ns;
   publish(parts, output);
   front_.gather(
       nanoseconds(static_cast<int64_t>(static_cast<double>(step_ns) * config_.gather_fraction)));

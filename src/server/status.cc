@@ -39,6 +39,9 @@ StatusReport::Lines StatusReport::lines(const std::string& user) const {
     }
     add("model.throughput.tokens_per_second", fmt::format("{:.2f}", stats.tokens_per_second));
     add("model.latency.avg_ms", fmt::format("{:.3f}", stats.step_ms_mean));
+    add("model.steps.count", std::to_string(stats.steps));
+    add("model.steps.seconds", fmt::format("{:.6f}", static_cast<double>(stats.step_ns) * 1e-9));
+    add("model.steps.tokens", std::to_string(stats.tokens_computed));
     add("prefix_cache.hits", std::to_string(stats.prefix_hits));
     add("prefix_cache.tokens_saved", std::to_string(stats.prefix_tokens_saved));
     add("prefix_cache.kv_pages", std::to_string(stats.kv_pages_cached));
