@@ -10,6 +10,9 @@ each repetition; `cached_tokens` says what the prefix cache spared all the same.
     bench/run.py --quick              one repetition instead of five
     bench/run.py --only decode_32     keys that begin so
     bench/run.py --threads 2          one set of cores
+
+The file is written after each row, and keeps rows of the same commit and model that this run did not
+measure: what was cut off, or asked for key by key, adds up.
 """
 
 from __future__ import annotations
@@ -61,6 +64,34 @@ def show(key: str, row: dict[str, Any]) -> None:
     print(f"{key:30} {row['ours']:12.2f} {theirs:>12} {ratio:>7}  {row['unit']:10} {more}", flush=True)
 
 
+def commit() -> str:
+    """What is measured."""
+    return subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, text=True,
+                          check=False, stdout=subprocess.PIPE).stdout.strip()  # fmt: skip
+
+
+class Report:
+    """build/bench.json, as it grows."""
+
+    def __init__(self, model: Path, repetitions: int) -> None:
+        self.path = BUILD / "bench.json"
+        self.values: dict[str, Any] = {
+            "commit": commit(), "machine": machine(), "model": model.name, "flags": "release preset, -O3",
+            "results": {},
+        }  # fmt: skip
+        self.repetitions = repetitions
+        before = json.loads(self.path.read_text()) if self.path.exists() else {}
+        if all(before.get(key) == self.values[key] for key in ("commit", "model")):
+            self.values["results"] = before["results"]
+            self.values["machine"] = before["machine"] | self.values["machine"]
+
+    def add(self, key: str, row: dict[str, Any]) -> None:
+        """Prints and writes a row."""
+        show(key, row)
+        self.values["results"][key] = row | {"repetitions": self.repetitions}
+        self.path.write_text(json.dumps(self.values, indent=1) + "\n")
+
+
 def main() -> int:
     """Measures, prints, writes build/bench.json."""
     parser = argparse.ArgumentParser(
@@ -75,8 +106,7 @@ def main() -> int:
     cores = sorted(os.sched_getaffinity(0))
     for name in peer.PROGRAMS:
         peer.program(name)
-    results: dict[str, dict[str, Any]] = {}
-    machines: dict[str, dict[str, float]] = {}
+    report = Report(model, repetitions)
     print(f"{'key':30} {'ours':>12} {'peer':>12} {'ratio':>7}  unit", flush=True)
     with tempfile.TemporaryDirectory(prefix="pie-bench-") as folder:
         for count in (options.threads,) if options.threads else (1, 2):
@@ -87,20 +117,14 @@ def main() -> int:
             wanted = "gemma3".startswith(options.only) or options.only.startswith("gemma3")
             second = gemma() if wanted else None
             limits = rows.Limits.measured(pinned)
-            machines[f"t{count}"] = dataclasses.asdict(limits)
+            report.values["machine"][f"t{count}"] = dataclasses.asdict(limits)
             print(f"{count} core(s): int8 peak {limits.int8_peak_gops:.0f} GOP/s, reads "
                   f"{limits.read_gbps:.1f} GB/s; of_... are the shares of them that a row reaches",
                   flush=True)  # fmt: skip
             run = rows.Run(pinned, repetitions, model, second, Path(folder), options.only, limits)
             for group in rows.GROUPS:
                 for key, row in group(run):
-                    results[f"{key}_t{count}"] = row
-                    show(f"{key}_t{count}", row)
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, text=True,
-                            check=False, stdout=subprocess.PIPE).stdout.strip()  # fmt: skip
-    report = {"commit": commit, "machine": machine() | machines, "model": model.name,
-              "repetitions": repetitions, "flags": "release preset, -O3", "results": results}  # fmt: skip
-    (BUILD / "bench.json").write_text(json.dumps(report, indent=1) + "\n")
+                    report.add(f"{key}_t{count}", row)
     return 0
 
 

@@ -144,6 +144,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     assert one.stop() == 0, one.log.read_text()[-4000:]
 
 
+@pytest.fixture(scope="module")
+def limited(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with the test module's LIMITS as its configuration, which none of its tests brings down."""
+    home = tmp_path_factory.mktemp("limited") / "home"
+    home.mkdir()
+    (home / "config.toml").write_text(request.module.LIMITS)
+    one = Server(home).start()
+    yield one
+    assert one.stop() == 0, one.log.read_text()[-4000:]
+
+
 @pytest.fixture
 def own_server(tmp_path: Path) -> Iterator[Server]:
     """A server for one test, which may kill it."""

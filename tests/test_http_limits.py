@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.conftest import Server
 from tests.http_handler import DEADLINE_S, Handler, with_handler
@@ -19,17 +16,6 @@ http_body_bytes_max = 1000000
 http_header_s_max = 1
 http_request_s_max = 2
 """
-
-
-@pytest.fixture(scope="module")
-def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with small limits for requests."""
-    home = tmp_path_factory.mktemp("limited") / "home"
-    home.mkdir()
-    (home / "config.toml").write_text(LIMITS)
-    one = Server(home).start()
-    yield one
-    assert one.stop() == 0, one.log.read_text()[-4000:]
 
 
 def test_requests_beyond_the_limits_are_refused(limited: Server, programs: Path) -> None:

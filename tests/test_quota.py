@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,17 +21,6 @@ user_kv_pages_max = 100
 user_output_bytes_per_hour_max = 20000000
 user_log_bytes_max = 2000000
 """
-
-
-@pytest.fixture(scope="module")
-def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with small quotas, which none of these tests brings down."""
-    home = tmp_path_factory.mktemp("limited") / "home"
-    home.mkdir()
-    (home / "config.toml").write_text(LIMITS)
-    one = Server(home).start()
-    yield one
-    assert one.stop() == 0, one.log.read_text()[-4000:]
 
 
 def test_kv_pages_are_counted_over_all_instances_and_come_back(limited: Server) -> None:

@@ -275,6 +275,18 @@ TEST(Swap, a_page_goes_to_disk_and_comes_back_and_its_copy_stays_true_until_it_i
   p.map.check_invariants();
 }
 
+/// Stores the page of the slots' only frame, asks for it again, and fails to read it.
+void lose(Pages& p, const std::vector<SlotId>& slots) {
+  bool freed = false;
+  const FrameId frame = p.frames(slots)[0];
+  ASSERT_TRUE(p.map.store(frame, freed));
+  p.map.stored(frame, true);
+  ASSERT_TRUE(p.bind(kA, slots));
+  EXPECT_FALSE(p.map.any_lost(p.frames(slots)));
+  p.map.loaded(frame, false);
+  EXPECT_TRUE(p.map.any_lost(p.frames(slots)));
+}
+
 TEST(Swap, a_failed_store_keeps_the_page_and_a_failed_load_loses_it) {
   Pages p(1, 1);
   const std::vector<SlotId> mine{SlotId{0}};
@@ -285,12 +297,7 @@ TEST(Swap, a_failed_store_keeps_the_page_and_a_failed_load_loses_it) {
   p.map.stored(frame, false);
   EXPECT_TRUE(p.map.ready(p.frames(mine)));
   EXPECT_EQ(p.map.frame_table().swap_used(), 0u);
-  ASSERT_TRUE(p.map.store(frame, freed));
-  p.map.stored(frame, true);
-  ASSERT_TRUE(p.bind(kA, mine));
-  EXPECT_FALSE(p.map.any_lost(p.frames(mine)));
-  p.map.loaded(frame, false);
-  EXPECT_TRUE(p.map.any_lost(p.frames(mine)));
+  lose(p, mine);
   p.map.check_invariants();
 }
 
@@ -298,12 +305,9 @@ TEST(Swap, what_is_lost_stays_lost_on_its_next_way_to_disk_and_for_whoever_copie
   Pages p(2, 2);
   const std::vector<SlotId> mine{SlotId{0}};
   ASSERT_TRUE(p.bind(kA, mine, 0));
+  lose(p, mine);
   bool freed = false;
   const FrameId frame = p.frames(mine)[0];
-  ASSERT_TRUE(p.map.store(frame, freed));
-  p.map.stored(frame, true);
-  ASSERT_TRUE(p.bind(kA, mine));
-  p.map.loaded(frame, false);
   ASSERT_TRUE(p.map.store(frame, freed));
   p.map.stored(frame, true);
   const std::vector<SlotId> forked{SlotId{1}};

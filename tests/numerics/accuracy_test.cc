@@ -37,6 +37,27 @@ TEST_P(AccuracyTest, perplexity_is_the_references) {
   EXPECT_NEAR(ratio, 1.0, 0.003);
 }
 
+/// What pages of fewer bits than F16's cost: the perplexity of every fourth prompt beside that over
+/// F16 pages.
+TEST(AccuracyOfPagesTest, perplexity_over_bf16_and_q8_is_that_over_f16) {
+  const ExecutorKind& native = executor_kinds().back();
+  ASSERT_STREQ(native.name, "native");
+  for (const exec::KvFormat format : {exec::KvFormat::kBf16, exec::KvFormat::kQ8}) {
+    double got = 0.0;
+    double expected = 0.0;
+    size_t tokens = 0;
+    for (size_t i = 1; i < twenty_prompts().size(); i += 4) {
+      got += surprise_over(format, native, i);
+      expected += subject_runs(native)[i].surprise;
+      tokens += ids_of(*default_model(), twenty_prompts()[i].text).size() - 1;
+    }
+    const double ratio = std::exp((got - expected) / static_cast<double>(tokens));
+    std::printf("pages of %s: perplexity %+.3f %% over %zu tokens\n",
+                std::string(exec::kv_format_name(format)).c_str(), 100.0 * (ratio - 1.0), tokens);
+    EXPECT_NEAR(ratio, 1.0, 0.01);
+  }
+}
+
 /// Writes a file's tensors as F32: the same numbers.
 void write_as_f32(const std::filesystem::path& from, const std::filesystem::path& to) {
   ggml_context* read = nullptr;

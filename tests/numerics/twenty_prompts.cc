@@ -54,24 +54,29 @@ const std::shared_future<std::vector<ReferenceRun>>& reference_side() {
   return side;
 }
 
+/// Reads prompt `index`: its surprise, and the token that follows.
+SubjectRun read_prompt(Subject& subject, Subject::Sequence& sequence, size_t index) {
+  SubjectRun run;
+  const std::vector<int32_t> ids = ids_of(*default_model(), twenty_prompts()[index].text);
+  for (size_t at = 0; at < ids.size(); at += kStepTokens) {
+    const size_t rows = std::min<size_t>(kStepTokens, ids.size() - at);
+    const std::vector<float> logits =
+        subject.step({{&sequence, std::span(ids).subspan(at, rows)}}, static_cast<uint32_t>(rows));
+    run.surprise += surprise_of(logits, ids, at, rows);
+    if (at + rows == ids.size())
+      run.tokens.push_back(best_two(std::span(logits).last(logits.size() / rows)).token);
+  }
+  return run;
+}
+
 std::vector<SubjectRun> run_subject(const ExecutorKind& kind) {
   Subject subject(kind, default_model(),
                   {.page_count = 1024, .step_tokens_max = kStepTokens, .thread_count = 1});
   const size_t vocab = default_model()->info().vocab_size;
   const size_t count = twenty_prompts().size();
-  std::vector<SubjectRun> runs(count);
+  std::vector<SubjectRun> runs;
   std::vector<Subject::Sequence> sequences(count);
-  for (size_t i = 0; i < count; ++i) {
-    const std::vector<int32_t> ids = ids_of(*default_model(), twenty_prompts()[i].text);
-    for (size_t at = 0; at < ids.size(); at += kStepTokens) {
-      const size_t rows = std::min<size_t>(kStepTokens, ids.size() - at);
-      const std::vector<float> logits = subject.step(
-          {{&sequences[i], std::span(ids).subspan(at, rows)}}, static_cast<uint32_t>(rows));
-      runs[i].surprise += surprise_of(logits, ids, at, rows);
-      if (at + rows == ids.size())
-        runs[i].tokens.push_back(best_two(std::span(logits).last(vocab)).token);
-    }
-  }
+  for (size_t i = 0; i < count; ++i) runs.push_back(read_prompt(subject, sequences[i], i));
   while (runs[0].tokens.size() < kContinuation) {
     std::vector<Subject::Part> parts;
     for (size_t i = 0; i < count; ++i)
@@ -112,6 +117,14 @@ const std::vector<SubjectRun>& subject_runs(const ExecutorKind& kind) {
   auto found = by_name.find(kind.name);
   if (found == by_name.end()) found = by_name.emplace(kind.name, run_subject(kind)).first;
   return found->second;
+}
+
+double surprise_over(exec::KvFormat format, const ExecutorKind& kind, size_t prompt) {
+  Subject subject(
+      kind, default_model(),
+      {.page_count = 256, .step_tokens_max = kStepTokens, .thread_count = 1, .kv_format = format});
+  Subject::Sequence sequence;
+  return read_prompt(subject, sequence, prompt).surprise;
 }
 
 }  // namespace pie::test

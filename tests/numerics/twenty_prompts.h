@@ -44,4 +44,7 @@ const std::vector<ReferenceRun>& reference_runs();
 /// continuations in one batch. Computed once for each executor, beside the reference's runs.
 const std::vector<SubjectRun>& subject_runs(const ExecutorKind& kind);
 
+/// The surprise of one of the prompts over pages of another format than F16.
+double surprise_over(exec::KvFormat format, const ExecutorKind& kind, size_t prompt);
+
 }  // namespace pie::test
