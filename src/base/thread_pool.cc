@@ -31,11 +31,12 @@ void wait_while(const std::atomic<uint32_t>& value, uint32_t old) {
 }  // namespace
 
 void Team::meet() {
+  const uint32_t meeting = pool_.meeting_.load(std::memory_order_relaxed);
   if (count_ == 1) {
     pool_.taken_.store(0, std::memory_order_relaxed);
+    pool_.meeting_.store(meeting + 1, std::memory_order_relaxed);
     return;
   }
-  const uint32_t meeting = pool_.meeting_.load(std::memory_order_relaxed);
   if (pool_.arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 < count_) {
     wait_while(pool_.meeting_, meeting);
     return;
@@ -59,7 +60,28 @@ std::pair<uint32_t, uint32_t> Team::take(uint32_t total, uint32_t step) {
   return {begin, std::min(total, begin + step)};
 }
 
-ThreadPool::ThreadPool(uint32_t size) : workers_(std::max(size, 1U) - 1) {
+std::pair<uint32_t, uint32_t> Team::take_near(uint32_t total, uint32_t step) {
+  const uint64_t meeting = pool_.meeting_.load(std::memory_order_relaxed);
+  for (uint32_t i = 0; i < count_; ++i) {
+    const uint32_t owner = index_ + i < count_ ? index_ + i : index_ + i - count_;
+    const auto [begin, end] = Team(pool_, owner, count_).share(total);
+    std::atomic<uint64_t>& taken = pool_.parts_[owner].of_meeting;
+    for (uint64_t seen = taken.load(std::memory_order_relaxed);;) {
+      const uint64_t count = seen >> 32 == meeting ? seen & UINT32_MAX : 0;
+      if (count >= end - begin) break;
+      if (!taken.compare_exchange_weak(seen, meeting << 32 | (count + step),
+                                       std::memory_order_relaxed)) {
+        continue;
+      }
+      const auto from = begin + static_cast<uint32_t>(count);
+      return {from, std::min(end, from + step)};
+    }
+  }
+  return {total, total};
+}
+
+ThreadPool::ThreadPool(uint32_t size)
+    : workers_(std::max(size, 1U) - 1), parts_(std::max(size, 1U)) {
   for (uint32_t i = 0; i < workers_.size(); ++i) {
     workers_[i].thread = std::thread([this, i] { work(workers_[i], i + 1); });
   }

@@ -26,6 +26,10 @@ class Team {
   /// The next `step` of [0, total) that no thread has taken since the last meeting; empty when none
   /// are left. For work whose parts take unequal time.
   std::pair<uint32_t, uint32_t> take(uint32_t total, uint32_t step);
+  /// As take(), but first from this thread's own part (share()), in order, and when nothing is left
+  /// of it from those of others. For parts that are streamed from memory and take equal time,
+  /// unless a thread had to wait for its core. Between two meetings always with the same arguments.
+  std::pair<uint32_t, uint32_t> take_near(uint32_t total, uint32_t step);
 
  private:
   ThreadPool& pool_;
@@ -61,14 +65,21 @@ class ThreadPool {
     std::atomic<uint32_t> job_number{0};
     std::thread thread;
   };
+  /// What has been taken of one thread's part: the number of the last meeting before, then how
+  /// much. A count from before an earlier meeting is as good as none, so that nobody has to clear
+  /// it.
+  struct alignas(64) Taken {
+    std::atomic<uint64_t> of_meeting{0};
+  };
   void work(Worker& worker, uint32_t index);
 
   std::vector<Worker> workers_;
+  std::vector<Taken> parts_;  ///< by thread
   const std::function<void(Team&)>* job_ = nullptr;
   uint32_t job_count_ = 0;
   std::atomic<bool> stopping_{false};
   alignas(64) std::atomic<uint32_t> arrived_{0};
-  alignas(64) std::atomic<uint32_t> meeting_{0};
+  alignas(64) std::atomic<uint32_t> meeting_{1};
   alignas(64) std::atomic<uint32_t> taken_{0};
 };
 

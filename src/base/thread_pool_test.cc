@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <numeric>
+#include <thread>
 
 namespace pie {
 namespace {
@@ -26,6 +28,46 @@ TEST(ThreadPoolTest, parts_cover_the_whole_once) {
       EXPECT_EQ(taken, std::vector<uint32_t>(total, 1));
     }
   }
+}
+
+TEST(ThreadPoolTest, near_parts_cover_the_whole_once_however_slow_one_thread_is) {
+  for (const uint32_t size : {1U, 2U, 5U}) {
+    ThreadPool pool(size);
+    std::vector<uint32_t> taken(97);
+    for (uint32_t round = 0; round < 300; ++round) {
+      const uint32_t total = round % 98;
+      pool.run(round % size + 1, [&](Team& team) {
+        if (round % 3 == team.index()) std::this_thread::yield();
+        for (uint32_t pass = 0; pass < 2; ++pass) {
+          for (;;) {
+            const auto [first, last] = team.take_near(total, round % 7 + 1);
+            if (first == last) break;
+            for (uint32_t i = first; i < last; ++i) ++taken[i];
+          }
+          team.meet();
+        }
+      });
+      for (uint32_t i = 0; i < 97; ++i) ASSERT_EQ(taken[i], i < total ? 2U : 0U) << i;
+      std::fill(taken.begin(), taken.end(), 0U);
+    }
+  }
+}
+
+TEST(ThreadPoolTest, who_is_ready_takes_the_parts_of_who_is_not) {
+  ThreadPool pool(2);
+  std::vector<uint32_t> by_thread(2);
+  pool.run(2, [&](Team& team) {
+    // The second one gets there when nothing is left.
+    while (team.index() == 0) {
+      const auto [first, last] = team.take_near(50, 3);
+      if (first == last) break;
+      by_thread[0] += last - first;
+    }
+    team.meet();
+    if (team.index() == 1) by_thread[1] = team.take_near(50, 3).second - 1;
+  });
+  EXPECT_EQ(by_thread[0], 50U);
+  EXPECT_EQ(by_thread[1], 27U) << "a new round begins with one's own part";
 }
 
 /// Each round reads what the others wrote in the round before: wrong sums (and a report of

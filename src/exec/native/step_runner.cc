@@ -13,11 +13,11 @@ using kernels::kTileTokens;
 
 namespace {
 
-/// Up to here weights stream from memory: each thread takes a contiguous part, which the hardware
-/// prefetches; above, parts are taken as threads become free.
-constexpr uint32_t kStreamingRows = 16;
-/// Parts a thread takes of a product with many rows.
-constexpr uint32_t kPartsPerThread = 6;
+/// Parts a thread takes of a product, one after the other in memory; a thread that is ready before
+/// takes some of another's: a client or a program may have had its core. Taken in turns within one
+/// run on two cores beside a small load, a step of one row took 8.08 ms with 16 parts, 8.16 with 4
+/// and 8.26 with halves.
+constexpr uint32_t kPartsPerThread = 16;
 
 Mapping floats(size_t rows, size_t width) { return Mapping(rows * width * sizeof(float)); }
 
@@ -142,15 +142,10 @@ void StepRunner::multiply(Team& team, const NativeProjection& projection,
       first += count;
     }
   };
-  const uint32_t row_count = activations.of(projection.matrices[0]).token_count;
-  if (row_count <= kStreamingRows || team.count() == 1) {
-    const auto [begin, end] = team.share(panels);
-    compute(begin, end);
-    return;
-  }
+  if (team.count() == 1) return compute(0, panels);
   const uint32_t step = std::max(1U, panels / (team.count() * kPartsPerThread));
   for (;;) {
-    const auto [begin, end] = team.take(panels, step);
+    const auto [begin, end] = team.take_near(panels, step);
     if (begin == end) return;
     compute(begin, end);
   }
