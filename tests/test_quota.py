@@ -113,6 +113,21 @@ def test_output_of_an_hour_and_stored_logs_have_bounds(limited: Server, programs
     asyncio.run(main())
 
 
+def test_arguments_are_kept_and_count_as_stored(limited: Server) -> None:
+    async def main() -> None:
+        async with Peer(limited.url, username="arguer") as peer:
+            arguments = ["x" * 600_000]
+            ids = [await peer.launch("hello", arguments, detached=True) for _ in range(3)]
+            answer = await peer.call("launch_instance", inferlet="hello", arguments=arguments, detached=True)
+            assert not answer["successful"] and "stored logs of the user" in answer["message"]
+            async with asyncio.timeout(60):
+                while (await peer.call("terminate_instance", instance_id=ids[0]))["successful"]:
+                    pass  # the first one ends it, or forgets what has ended
+            await peer.launch("hello", arguments, detached=True)
+
+    asyncio.run(main())
+
+
 def test_more_instances_than_allowed_are_refused_with_a_reason(limited: Server) -> None:
     async def main() -> None:
         async with Peer(limited.url, username="many") as peer:

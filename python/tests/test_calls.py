@@ -193,6 +193,20 @@ def test_launches_name_their_program_by_hash_or_by_name(run: Run) -> None:
     run(server, client_side)
 
 
+def test_one_string_is_no_list_of_arguments(run: Run) -> None:
+    async def server(peer: Peer) -> None:
+        assert (await peer.launch())["arguments"] == ["--prompt"]
+
+    async def client_side(client: PieClient) -> None:
+        with pytest.raises(TypeError, match=r"\[args\] got one str, expected a list"):
+            await client.launch_instance("hello", "--prompt")
+        with pytest.raises(TypeError, match="got one bytes"):
+            await client.launch_instance_from_registry("hello", arguments=b"x")
+        await client.launch_instance("hello", ["--prompt"])
+
+    run(server, client_side)
+
+
 def test_every_kind_of_event_comes_through_in_order(run: Run) -> None:
     blob = bytes(range(256)) * 2000
 

@@ -40,7 +40,7 @@ struct UserQuotas {
   Quota cpu;          ///< CPU time in the current hour, nanoseconds
   Quota kv_pages;     ///< of instances that run
   Quota output;       ///< said in the current hour, bytes
-  Quota stored_logs;  ///< said and not yet delivered, bytes
+  Quota stored_logs;  ///< said and not yet delivered, and what is kept of each instance, bytes
 };
 using UserQuotasRef = std::shared_ptr<UserQuotas>;
 

@@ -39,7 +39,7 @@ struct Limits {
   uint64_t user_cpu_s_per_hour_max = 0;
   uint32_t user_kv_pages_max = 0;
   uint64_t user_output_bytes_per_hour_max = 0;
-  uint64_t user_log_bytes_max = 4ULL << 30;      ///< said by all instances and not yet delivered
+  uint64_t user_log_bytes_max = 4ULL << 30;      ///< logs not yet delivered, arguments of instances
   uint64_t user_program_bytes_max = 4ULL << 30;  ///< programs uploaded and their manifests
   // Of the server.
   uint64_t compiled_disk_bytes_max = 4ULL << 30;    ///< compiled programs in the cache folder

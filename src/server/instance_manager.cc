@@ -29,6 +29,8 @@ instance::LifeTimes life_times(const Limits& limits) {
 
 constexpr uint64_t kHourNs = 3'600'000'000'000;
 
+Error stopping_error() { return {ErrorCode::kUnavailable, "[launch] the server is stopping"}; }
+
 Error not_found() { return {ErrorCode::kNotFound, "Instance not found"}; }
 
 }  // namespace
@@ -64,7 +66,8 @@ void InstanceManager::adopt(const store::InstanceRecord& record) {
     if (auto done = store_.finished(record.id, now_ns); !done.ok())
       log::error("instance {}: {}", record.id, done.error().message);
   }
-  auto instance = std::make_shared<ManagedInstance>(record, life, std::move(log).value(), nullptr);
+  auto instance = std::make_shared<ManagedInstance>(record, life, std::move(log).value(), nullptr,
+                                                    quotas_of(record.owner));
   const bool drained = instance->log().undelivered_bytes() == 0;
   {
     const std::lock_guard lock(mutex_);
@@ -104,21 +107,27 @@ void InstanceManager::begin_hour(uint64_t now_ns) {
   }
 }
 
-Result<void> InstanceManager::admit(const std::string& user) const {
-  if (stopping_) return Error{ErrorCode::kUnavailable, "[launch] the server is stopping"};
+Result<void> InstanceManager::admit(const std::string& user) {
   const std::lock_guard lock(mutex_);
-  const auto found = running_per_user_.find(user);
-  if (found != running_per_user_.end() && found->second >= limits_.instances_per_user_max)
+  if (stopping_) return stopping_error();
+  uint32_t& running = running_per_user_[user];
+  if (running >= limits_.instances_per_user_max)
     return Error{ErrorCode::kResourceExhausted,
-                 "[launch] got " + std::to_string(found->second) +
+                 "[launch] got " + std::to_string(running) +
                      " running instances of this user, expected fewer than " +
                      std::to_string(limits_.instances_per_user_max) +
                      "; terminate some, or wait for their ends"};
+  ++running;
   return {};
 }
 
-Result<std::shared_ptr<ManagedInstance>> InstanceManager::launch(Launch launch) {
-  PIE_TRY(admit(launch.user));
+void InstanceManager::leave(const std::string& user) {
+  const std::lock_guard lock(mutex_);
+  const auto found = running_per_user_.find(user);
+  if (--found->second == 0) running_per_user_.erase(found);
+}
+
+Result<std::shared_ptr<ManagedInstance>> InstanceManager::create(const Launch& launch) {
   store::InstanceRecord record{.id = make_instance_id(),
                                .owner = launch.user,
                                .cmd_name = launch.program.display_name,
@@ -127,32 +136,50 @@ Result<std::shared_ptr<ManagedInstance>> InstanceManager::launch(Launch launch) 
                                .detached = launch.mode == instance::LaunchMode::kDetached,
                                .launched_ns = clock_.wall_ns(),
                                .finished_ns = std::nullopt};
+  UserQuotasRef quotas = quotas_of(launch.user);
+  const uint64_t weight = ManagedInstance::weight(record);
+  if (quotas && quotas->stored_logs.would_exceed(weight))
+    return Error{ErrorCode::kResourceExhausted,
+                 "[launch] got an instance with " + std::to_string(weight) +
+                     " bytes to keep, expected room: " + quotas->stored_logs.refusal(weight) +
+                     "; attach to finished instances, or terminate them"};
   PIE_TRY_ASSIGN(auto log, open_durable_log(store_, record.id, log_limits(launch.user)));
   PIE_TRY(store_.add(record));
-  auto instance = std::make_shared<ManagedInstance>(
-      record, instance::LifeCycle(launch.mode, life_times(limits_)), std::move(log),
-      [this](const InstanceRef& one, host::End end) { ended(one, std::move(end)); });
-  {
-    const std::lock_guard lock(mutex_);
-    instances_.emplace(record.id, instance);
-    ++running_per_user_[launch.user];
+  return std::make_shared<ManagedInstance>(
+      std::move(record), instance::LifeCycle(launch.mode, life_times(limits_)), std::move(log),
+      [this](const InstanceRef& one, host::End end) { ended(one, std::move(end)); },
+      std::move(quotas));
+}
+
+Result<std::shared_ptr<ManagedInstance>> InstanceManager::launch(Launch launch) {
+  PIE_TRY(admit(launch.user));
+  Result<InstanceRef> created = create(launch);
+  if (!created.ok()) {
+    leave(launch.user);
+    return created;
   }
+  const InstanceRef instance = *created;
+  const auto drop = [&](Error error) {
+    leave(launch.user);
+    instance->finish({host::EndKind::kServerError, error.message}, clock_.wall_ns());
+    forget(instance);
+    return error;
+  };
+  bool is_known = false;
+  {
+    const std::lock_guard lock(mutex_);  // stop() ends whatever is known by then
+    if (!stopping_) is_known = instances_.emplace(instance->id(), instance).second;
+  }
+  if (!is_known) return drop(stopping_error());
   auto running = start({.id = InstanceId(next_id_++),
-                        .public_id = record.id,
+                        .public_id = instance->id(),
                         .user = launch.user,
                         .arguments = std::move(launch.arguments),
                         .limits = instance_limits(limits_, quotas_of(launch.user)),
                         .program = launch.program.program,
                         .ports = instance},
                        launch.http_port);
-  if (!running.ok()) {
-    {
-      const std::lock_guard lock(mutex_);
-      --running_per_user_[launch.user];
-    }
-    forget(instance);
-    return std::move(running).error();
-  }
+  if (!running.ok()) return drop(std::move(running).error());
   instance->set_running(std::move(running).value());
   return instance;
 }
@@ -182,10 +209,7 @@ Result<std::shared_ptr<host::RunningInstance>> InstanceManager::start(host::Laun
 void InstanceManager::ended(const InstanceRef& instance, host::End end) {
   bookkeeping_.post([this, instance, end = std::move(end)] {
     const uint64_t now_ns = clock_.wall_ns();
-    {
-      const std::lock_guard lock(mutex_);
-      --running_per_user_[instance->record().owner];
-    }
+    leave(instance->record().owner);
     instance->finish(end, now_ns);
     // Once delivered the record may be gone already; then this changes nothing.
     if (auto done = store_.finished(instance->id(), now_ns); !done.ok())
@@ -336,6 +360,7 @@ void InstanceManager::forget(const InstanceRef& instance) {
     const std::lock_guard lock(mutex_);
     instances_.erase(instance->id());
   }
+  instance->forgotten();
   bookkeeping_.post([this, id = instance->id()] {
     if (auto done = store_.remove(id); !done.ok())
       log::error("instance {}: {}", id, done.error().message);

@@ -80,7 +80,12 @@ class InstanceManager {
   instance::EventLog::Limits log_limits(const std::string& user);
   /// At a new hour the hourly quotas begin anew.
   void begin_hour(uint64_t now_ns);
-  Result<void> admit(const std::string& user) const;
+  /// Counts one more that runs, unless the user has too many or the server stops.
+  Result<void> admit(const std::string& user);
+  /// One less that runs.
+  void leave(const std::string& user);
+  /// A new instance with its log and its row in the store; nobody knows it yet.
+  Result<InstanceRef> create(const Launch& launch);
   Result<std::shared_ptr<host::RunningInstance>> start(host::LaunchSpec spec, uint16_t http_port);
   /// The program that takes what is posted to this instance.
   Result<std::shared_ptr<host::RunningInstance>> mailbox_of(const std::string& user,

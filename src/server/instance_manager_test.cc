@@ -52,6 +52,7 @@ class PuppetHost final : public host::ProgramHost {
     return std::shared_ptr<const host::Program>(std::make_shared<NamedProgram>());
   }
   Result<std::shared_ptr<host::RunningInstance>> launch(host::LaunchSpec spec) override {
+    if (on_launch) on_launch(spec.public_id);
     if (refuse) return Error{ErrorCode::kResourceExhausted, "full"};
     shared = spec.limits.shared;
     auto puppet = std::make_shared<Puppet>(spec.ports);
@@ -59,6 +60,7 @@ class PuppetHost final : public host::ProgramHost {
     return std::shared_ptr<host::RunningInstance>(puppet);
   }
   bool refuse = false;
+  std::function<void(const std::string& id)> on_launch;
   UserQuotasRef shared;  ///< of the latest launch
   std::map<std::string, std::shared_ptr<Puppet>> puppets;
 };
@@ -308,6 +310,50 @@ TEST_F(InstanceManagerTest, a_refused_launch_leaves_no_trace) {
   host_.refuse = false;
   restart();
   EXPECT_TRUE(manager_->list("u").empty());
+}
+
+TEST_F(InstanceManagerTest, who_waits_for_the_end_of_a_refused_launch_hears_of_it) {
+  host_.refuse = true;
+  std::future<Result<void>> terminated;
+  host_.on_launch = [&](const std::string& id) {
+    auto promise = std::make_shared<std::promise<Result<void>>>();
+    terminated = promise->get_future();
+    manager_->terminate("u", id, [promise](Result<void> done) { promise->set_value(done); });
+  };
+  EXPECT_FALSE(manager_->launch({"u", {std::make_shared<NamedProgram>(), "p"}, {}, {}}).ok());
+  ASSERT_EQ(terminated.wait_for(std::chrono::seconds(60)), std::future_status::ready);
+  EXPECT_TRUE(terminated.get().ok());
+  // So does a server that stops meanwhile, and nothing is launched after that.
+  std::future<void> stopped;
+  host_.on_launch = [&](const std::string&) {
+    stopped = std::async(std::launch::async, [&] { manager_->stop(); });
+  };
+  EXPECT_FALSE(manager_->launch({"u", {std::make_shared<NamedProgram>(), "p"}, {}, {}}).ok());
+  ASSERT_EQ(stopped.wait_for(std::chrono::seconds(60)), std::future_status::ready);
+  host_.refuse = false;
+  EXPECT_EQ(manager_->launch({"u", {std::make_shared<NamedProgram>(), "p"}, {}, {}}).error().code,
+            ErrorCode::kUnavailable);
+  EXPECT_EQ(manager_->running_count(), 0U);
+}
+
+TEST_F(InstanceManagerTest, what_is_kept_of_instances_counts_as_stored_until_they_are_forgotten) {
+  limits_.user_log_bytes_max = 1 << 20;
+  restart();
+  const auto keep = [&](size_t bytes) {
+    return manager_->launch({"u",
+                             {std::make_shared<NamedProgram>(), "p"},
+                             {std::string(bytes, 'x')},
+                             instance::LaunchMode::kDetached});
+  };
+  const std::string first = (*keep(600'000))->id();
+  const auto refused = keep(600'000);
+  EXPECT_EQ(refused.error().code, ErrorCode::kResourceExhausted);
+  EXPECT_NE(refused.error().message.find("stored logs of the user"), std::string::npos);
+  host_.puppets.clear();
+  restart();  // finished by the restart, and still kept
+  EXPECT_FALSE(keep(600'000).ok());
+  EXPECT_TRUE(terminate("u", first).ok());
+  EXPECT_TRUE(keep(600'000).ok());
 }
 
 TEST_F(InstanceManagerTest, hourly_quotas_begin_anew_at_the_hour_and_the_others_do_not) {

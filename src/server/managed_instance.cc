@@ -16,15 +16,34 @@ instance::EndCode code_of(host::EndKind kind) {
   return instance::EndCode::kServerError;
 }
 
+/// What every instance costs, in memory and in the store together: an upper estimate.
+constexpr uint64_t kRecordBytes = 4096;
+
 }  // namespace
 
+uint64_t ManagedInstance::weight(const store::InstanceRecord& record) {
+  uint64_t bytes = kRecordBytes;
+  for (const std::string& argument : record.arguments) bytes += argument.size();
+  return bytes;
+}
+
 ManagedInstance::ManagedInstance(store::InstanceRecord record, instance::LifeCycle life,
-                                 std::unique_ptr<instance::EventLog> log, Ended ended)
+                                 std::unique_ptr<instance::EventLog> log, Ended ended,
+                                 UserQuotasRef quotas)
     : record_(std::move(record)),
+      quotas_(std::move(quotas)),
       log_(std::move(log)),
       ended_callback_(std::move(ended)),
       life_(life),
-      ended_(life.finished()) {}
+      ended_(life.finished()) {
+  if (quotas_) quotas_->stored_logs.add(weight(record_));
+}
+
+ManagedInstance::~ManagedInstance() { forgotten(); }
+
+void ManagedInstance::forgotten() {
+  if (quotas_ && !is_forgotten_.exchange(true)) quotas_->stored_logs.give_back(weight(record_));
+}
 
 std::shared_ptr<host::RunningInstance> ManagedInstance::running() const {
   const std::lock_guard lock(mutex_);

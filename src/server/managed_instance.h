@@ -37,8 +37,15 @@ class ManagedInstance final : public host::InstancePorts,
   /// `ended` is called once, on the thread of on_end(), and must be quick.
   using Ended = std::function<void(const std::shared_ptr<ManagedInstance>&, host::End)>;
 
+  /// `quotas`: its stored_logs counts the record until forgotten(); may be null.
   ManagedInstance(store::InstanceRecord record, instance::LifeCycle life,
-                  std::unique_ptr<instance::EventLog> log, Ended ended);
+                  std::unique_ptr<instance::EventLog> log, Ended ended, UserQuotasRef quotas);
+  ~ManagedInstance() override;
+
+  /// The record is no longer kept.
+  void forgotten();
+  /// What is kept of an instance beside its log, in bytes: its arguments, and what every one costs.
+  static uint64_t weight(const store::InstanceRecord& record);
 
   const store::InstanceRecord& record() const { return record_; }
   const std::string& id() const { return record_.id; }
@@ -82,6 +89,7 @@ class ManagedInstance final : public host::InstancePorts,
   void said();
 
   const store::InstanceRecord record_;
+  const UserQuotasRef quotas_;
   const std::unique_ptr<instance::EventLog> log_;
   const Ended ended_callback_;
   mutable std::mutex mutex_;
@@ -92,6 +100,7 @@ class ManagedInstance final : public host::InstancePorts,
   std::weak_ptr<EventSink> sink_;
   std::vector<std::function<void()>> end_waiters_;
   std::atomic<bool> end_sent_ = false;
+  std::atomic<bool> is_forgotten_ = false;
 };
 
 }  // namespace pie::server

@@ -238,7 +238,7 @@ std::vector<Setting> settings(Config& c) {
       {kLimits, "user_output_bytes_per_hour_max", &l.user_output_bytes_per_hour_max,
        "output of a user in an hour; 0: unlimited"},
       {kLimits, "user_log_bytes_max", &l.user_log_bytes_max,
-       "undelivered output of a user's instances; 0: unlimited"},
+       "undelivered output of a user's instances, and their arguments; 0: unlimited"},
       {kLimits, "user_program_bytes_max", &l.user_program_bytes_max,
        "programs that a user has uploaded; 0: unlimited"},
       {kLimits, "compiled_disk_bytes_max", &l.compiled_disk_bytes_max,

@@ -32,6 +32,15 @@ class InstanceInfo:
     kv_pages_used: int
 
 
+def _arguments(args: Sequence[str], arguments: Sequence[str] | None) -> list[str]:
+    """A program's arguments by either name; one string alone would be taken for its characters."""
+    given = args if arguments is None else arguments
+    if isinstance(given, str | bytes):
+        kind = type(given).__name__
+        raise TypeError(f"[args] got one {kind}, expected a list of strings: [{given!r}]")
+    return list(given)
+
+
 class PieClient:
     """A connection to a Pie server, for one asyncio event loop.
 
@@ -164,7 +173,7 @@ class PieClient:
         attaches. `arguments` is another name for `args`. When the call is cancelled, the instance
         that was about to start is terminated.
         """
-        given = list(args if arguments is None else arguments)
+        given = _arguments(args, arguments)
         token = self._link.native.launch(program, given, detached)
         return await self._opened(token)
 
@@ -177,7 +186,7 @@ class PieClient:
         arguments: Sequence[str] | None = None,
     ) -> Instance:
         """Launches a program of the server's registry, such as ``"text-completion"``."""
-        given = list(args if arguments is None else arguments)
+        given = _arguments(args, arguments)
         token = self._link.native.launch_from_registry(name, given, detached)
         return await self._opened(token)
 
@@ -196,7 +205,7 @@ class PieClient:
         """
         if not 0 <= port <= 65535:
             raise ValueError(f"[port] got {port}, expected 0 to 65535")
-        given = list(args if arguments is None else arguments)
+        given = _arguments(args, arguments)
         token = self._link.native.launch_server(port, program, given)
         await self._link.call(token, type(None), otherwise=ProgramError)
 

@@ -182,7 +182,9 @@ struct Avx2 {
 
   /// vpmaddubsw adds two products in 16 bits. Weights of at most kMaxWeight leave room for
   /// kRoom of its results (32767 / (2 * 127 * kMaxWeight), x is never -128) before they are
-  /// widened. Bytes up to 255 have no room: their nibbles are multiplied apart.
+  /// widened. Bytes up to 255 have no room: their low nibbles are multiplied in a first pass over
+  /// the quads, the high ones in a second, so that each time as many sums stay in registers as for
+  /// nibbles.
   template <int kMaxWeight>
   struct Dot {
     static constexpr bool kBytes = kMaxWeight > 127;
@@ -191,19 +193,20 @@ struct Avx2 {
                                  : 32767 / (254 * kMaxWeight) >= 4 ? 4
                                                                    : 2;
     /// As many as 16 registers hold, by measurement.
-    static constexpr int kTokensAtOnce = kBytes ? 2 : kRoom == 2 ? 3 : 6;
+    static constexpr int kTokensAtOnce = kRoom == 2 ? 3 : 6;
+    static constexpr int kPasses = kBytes ? 2 : 1;
     static_assert(kBytes || 254 * kMaxWeight * kRoom <= 32767);
     static_assert(254 * 15 * 8 <= 32767);
-    I words;       // of 16 bits
-    I high_words;  // kBytes: of the high nibbles
-    I sums;        // of 32 bits: what was widened
+    I words;  // of 16 bits
+    I sums;   // of 32 bits: what was widened
 
     PIE_INLINE void begin(const int32_t*, int) {}
-    template <int kIndex>
+    template <int kIndex, int kPass>
     PIE_INLINE void add(Quads w, Quad x) {
       if constexpr (kBytes) {
-        accumulate<kIndex>(words, low_nibbles(w), x);
-        accumulate<kIndex>(high_words, high_nibbles(w), x);
+        if constexpr (kPass == 1 && kIndex == 0) flush<true>();
+        accumulate<kIndex>(words, kPass == 0 ? low_nibbles(w) : high_nibbles(w), x);
+        widened = kPass == 1;
       } else {
         if constexpr (kIndex > 0 && kIndex % kRoom == 0) flush<kIndex == kRoom>();
         accumulate<kIndex % kRoom>(words, w, x);
@@ -211,8 +214,7 @@ struct Avx2 {
       }
     }
     PIE_INLINE I sum(const int32_t* start, int shift) const {
-      I total = widen(words, 1);
-      if constexpr (kBytes) total = plus(total, widen(high_words, 16));
+      I total = widen(words, kBytes ? 16 : 1);
       if (widened) total = plus(total, sums);
       if (start == nullptr) return total;
       const __m256i from = _mm256_slli_epi32(_mm256_set1_epi32(*start), shift);

@@ -141,13 +141,14 @@ struct Avx512 {
   template <int kMaxWeight>
   struct Dot {
     static constexpr int kTokensAtOnce = 6;
+    static constexpr int kPasses = 1;
     __m512i sums;
     PIE_INLINE void begin(const int32_t* start, int shift) {
       sums = start == nullptr
                  ? _mm512_setzero_si512()
                  : _mm512_slli_epi32(_mm512_set1_epi32(*start), static_cast<unsigned>(shift));
     }
-    template <int kIndex>
+    template <int kIndex, int kPass>
     PIE_INLINE void add(Quads w, Quad x) {
       sums = _mm512_dpbusd_epi32(sums, w, x);
     }

@@ -20,7 +20,7 @@ uint64_t run_dot_products(uint64_t rounds) {
     each_index<0, kGroupQuads>([&](auto q) PIE_INLINE_LAMBDA {
       each_index<0, S::kPeakDots>([&](auto i) PIE_INLINE_LAMBDA {
         S::assume_changed(x);
-        dots[i].template add<decltype(q)::value>(w, x);
+        dots[i].template add<decltype(q)::value, 0>(w, x);
       });
     });
     each_index<0, S::kPeakDots>([&](auto i)

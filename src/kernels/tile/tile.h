@@ -69,8 +69,11 @@ PIE_INLINE void add_scaled_sums(const Group& group, const BlockScales<S>* scales
                                           : x.minus_sum_16(kScale) + token;
   };
   Here::each([&](auto h, auto t) PIE_INLINE_LAMBDA { dots[h][t].begin(start_of(t), kShift); });
-  each_index<0, kQuads>([&](auto quad) PIE_INLINE_LAMBDA {
-    constexpr int kQuad = kScale * kQuads + decltype(quad)::value;
+  constexpr int kPasses = S::template Dot<Reader::kMaxWeight>::kPasses;
+  each_index<0, kPasses * kQuads>([&](auto i) PIE_INLINE_LAMBDA {
+    constexpr int kIndex = decltype(i)::value % kQuads;
+    constexpr int kPass = decltype(i)::value / kQuads;
+    constexpr int kQuad = kScale * kQuads + kIndex;
     typename S::Quads w[kHalves];
     S::forget_loads();
     each_index<Here::kFirstHalf, Here::kFirstHalf + Here::kHalfCount>(
@@ -79,9 +82,8 @@ PIE_INLINE void add_scaled_sums(const Group& group, const BlockScales<S>* scales
         [&](auto t) PIE_INLINE_LAMBDA {
           const auto of_token = S::broadcast(x.q(t) + 4 * kQuad);
           each_index<Here::kFirstHalf, Here::kFirstHalf + Here::kHalfCount>(
-              [&](auto h) PIE_INLINE_LAMBDA {
-                dots[h][t].template add<decltype(quad)::value>(w[h], of_token);
-              });
+              [&](auto h)
+                  PIE_INLINE_LAMBDA { dots[h][t].template add<kIndex, kPass>(w[h], of_token); });
         });
   });
   F scale[kHalves];
