@@ -98,7 +98,8 @@ def test_output_of_an_hour_and_stored_logs_have_bounds(limited: Server, programs
                 while await status(stored) != "Finished":
                     await asyncio.sleep(0.05)
             # Its end took what was left: nothing more that has to be kept is launched.
-            answer = await peer.call("launch_instance", inferlet=hash, arguments=["x" * 100_000], detached=True)
+            long = ["x" * 100_000]
+            answer = await peer.call("launch_instance", inferlet="hello", arguments=long, detached=True)
             assert not answer["successful"] and "stored logs of the user" in answer["message"]
             # What was stored is whole, and makes room once it is delivered.
             await peer.call("attach_instance", instance_id=stored)
@@ -113,13 +114,13 @@ def test_arguments_are_kept_and_count_as_stored(limited: Server) -> None:
     async def main() -> None:
         async with Peer(limited.url, username="arguer") as peer:
             arguments = ["x" * 600_000]
-            ids = [await peer.launch("hello", arguments, detached=True) for _ in range(3)]
-            answer = await peer.call("launch_instance", inferlet="hello", arguments=arguments, detached=True)
+            ids = [await peer.launch("echo", arguments, detached=True) for _ in range(3)]
+            answer = await peer.call("launch_instance", inferlet="echo", arguments=arguments, detached=True)
             assert not answer["successful"] and "stored logs of the user" in answer["message"]
             async with asyncio.timeout(60):
                 while (await peer.call("terminate_instance", instance_id=ids[0]))["successful"]:
                     pass  # the first one ends it, or forgets what has ended
-            await peer.launch("hello", arguments, detached=True)
+            await peer.launch("echo", arguments, detached=True)
 
     asyncio.run(main())
 
