@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Server
-from tests.probe import Ended, Probe
+from tests.probe import Ended, Probe, hexed
 from tests.wire import Peer
 
 OUT_OF_RESOURCES = 5
@@ -20,6 +20,7 @@ user_cpu_s_per_hour_max = 3
 user_kv_pages_max = 100
 user_output_bytes_per_hour_max = 20000000
 user_log_bytes_max = 2000000
+user_kvs_bytes_max = 50000
 """
 
 
@@ -106,6 +107,23 @@ def test_output_of_an_hour_and_stored_logs_have_bounds(limited: Server, programs
             assert "stored logs" in (await peer.final(stored))["message"]
             assert len(peer.output(stored)) > 1_000_000
             await peer.launch("hello", ["x" * 100_000])
+
+    asyncio.run(main())
+
+
+def test_keys_and_values_of_all_instances_have_a_bound(limited: Server) -> None:
+    async def main() -> None:
+        async with Peer(limited.url, username="keeper") as peer:
+            first, second = await Probe.launch(peer), await Probe.launch(peer)
+            await first.ready()
+            await second.ready()
+            await first(f"kvs-set {hexed('a')} {hexed('x' * 30_000)}")
+            with pytest.raises(Ended) as over:
+                await second(f"kvs-set {hexed('b')} {hexed('x' * 30_000)}")
+            assert over.value.event == OUT_OF_RESOURCES
+            assert "limits.user_kvs_bytes_max" in over.value.message
+            await first(f"kvs-delete {hexed('a')}")
+            await first(f"kvs-set {hexed('b')} {hexed('x' * 30_000)}")
 
     asyncio.run(main())
 

@@ -41,6 +41,7 @@ struct Limits {
   uint64_t user_output_bytes_per_hour_max = 0;
   uint64_t user_log_bytes_max = 4ULL << 30;      ///< logs not yet delivered, arguments of instances
   uint64_t user_program_bytes_max = 4ULL << 30;  ///< programs uploaded and their manifests
+  uint64_t user_kvs_bytes_max = 1ULL << 30;      ///< keys and values that a user's programs keep
   // Of the server.
   uint64_t compiled_disk_bytes_max = 4ULL << 30;    ///< compiled programs in the cache folder
   uint64_t compiled_memory_bytes_max = 1ULL << 30;  ///< programs kept ready, by their wasm's size

@@ -17,13 +17,14 @@ namespace pie::server {
 /// The programs' key-value pairs, kept in the store.
 class StoreKvs final : public host::KvsPort {
  public:
-  explicit StoreKvs(store::Kvs& kvs) : kvs_(kvs) {}
+  /// `user_bytes_max`: keys and values of one user together; 0 = unlimited.
+  StoreKvs(store::Kvs& kvs, uint64_t user_bytes_max) : kvs_(kvs), user_bytes_max_(user_bytes_max) {}
   Result<std::optional<std::string>> get(const std::string& user, const std::string& key) override {
     return kvs_.get(user, key);
   }
   Result<void> set(const std::string& user, const std::string& key,
                    const std::string& value) override {
-    return kvs_.set(user, key, value);
+    return kvs_.set(user, key, value, user_bytes_max_);
   }
   Result<void> remove(const std::string& user, const std::string& key) override {
     return kvs_.remove(user, key);
@@ -37,6 +38,7 @@ class StoreKvs final : public host::KvsPort {
 
  private:
   store::Kvs& kvs_;
+  const uint64_t user_bytes_max_;
 };
 
 /// Topics within this process.

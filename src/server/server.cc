@@ -98,7 +98,7 @@ class PieServer final : public Server {
     }
     spools_.emplace(config_.home / "run" / "spool");
     PIE_TRY_ASSIGN(store_, store::Store::open(config_.home));
-    kvs_port_.emplace(store_->kvs());
+    kvs_port_.emplace(store_->kvs(), config_.limits.user_kvs_bytes_max);
     PIE_TRY_ASSIGN(models_, open_models(config_));
     const host::HostConfig host_config{.worker_count = worker_count(),
                                        .cache_folder = cache_folder(),

@@ -241,6 +241,8 @@ std::vector<Setting> settings(Config& c) {
        "undelivered output of a user's instances, and their arguments; 0: unlimited"},
       {kLimits, "user_program_bytes_max", &l.user_program_bytes_max,
        "programs that a user has uploaded; 0: unlimited"},
+      {kLimits, "user_kvs_bytes_max", &l.user_kvs_bytes_max,
+       "keys and values that a user's programs keep; 0: unlimited"},
       {kLimits, "compiled_disk_bytes_max", &l.compiled_disk_bytes_max,
        "compiled programs in the cache folder; those used longest ago go first"},
       {kLimits, "compiled_memory_bytes_max", &l.compiled_memory_bytes_max,

@@ -1,9 +1,11 @@
+#include <optional>
 #include <set>
 #include <system_error>
 #include <utility>
 
 #include "base/file.h"
 #include "store/database.h"
+#include "store/file_kvs.h"
 #include "store/manifest.h"
 #include "store/store.h"
 
@@ -175,58 +177,6 @@ class FilePrograms final : public Programs {
 
   Database& database_;
   const fs::path folder_;
-};
-
-class FileKvs final : public Kvs {
- public:
-  explicit FileKvs(Database& database) : database_(database) {}
-
-  Result<std::optional<std::string>> get(const std::string& owner,
-                                         const std::string& key) override {
-    std::optional<std::string> value;
-    auto done = database_.read([&](Database& db) -> Result<void> {
-      PIE_TRY_ASSIGN(Statement rows, db.prepare("SELECT value FROM kvs WHERE owner=? AND key=?"));
-      PIE_TRY_ASSIGN(const bool found, rows.text(owner).text(key).step());
-      if (found) value = rows.column_text(0);
-      return {};
-    });
-    PIE_TRY(std::move(done));
-    return value;
-  }
-  Result<void> set(const std::string& owner, const std::string& key,
-                   const std::string& value) override {
-    return database_.write(Durability::kProcess, [&](Database& db) -> Result<void> {
-      PIE_TRY_ASSIGN(Statement row, db.prepare("INSERT OR REPLACE INTO kvs VALUES(?,?,?)"));
-      return row.text(owner).text(key).blob(value).run();
-    });
-  }
-  Result<void> remove(const std::string& owner, const std::string& key) override {
-    return database_.write(Durability::kProcess, [&](Database& db) -> Result<void> {
-      PIE_TRY_ASSIGN(Statement row, db.prepare("DELETE FROM kvs WHERE owner=? AND key=?"));
-      return row.text(owner).text(key).run();
-    });
-  }
-  Result<bool> exists(const std::string& owner, const std::string& key) override {
-    PIE_TRY_ASSIGN(const auto value, get(owner, key));
-    return value.has_value();
-  }
-  Result<std::vector<std::string>> list_keys(const std::string& owner) override {
-    std::vector<std::string> keys;
-    auto done = database_.read([&](Database& db) -> Result<void> {
-      PIE_TRY_ASSIGN(Statement rows, db.prepare("SELECT key FROM kvs WHERE owner=? ORDER BY key"));
-      rows.text(owner);
-      for (;;) {
-        PIE_TRY_ASSIGN(const bool more, rows.step());
-        if (!more) return {};
-        keys.push_back(rows.column_text(0));
-      }
-    });
-    PIE_TRY(std::move(done));
-    return keys;
-  }
-
- private:
-  Database& database_;
 };
 
 /// Arguments as "<length>:<bytes>" one after the other: they may hold any byte.

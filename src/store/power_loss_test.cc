@@ -157,7 +157,7 @@ TEST_F(PowerLoss, an_acknowledged_upload_is_there_by_hash_and_by_name) {
 
 TEST_F(PowerLoss, what_is_not_promised_is_lost_here_so_that_this_disk_is_one_that_forgets) {
   const auto store = open("home");
-  ASSERT_TRUE(store->kvs().set("u", "key", "value").ok());  // survives a kill, not a power loss
+  ASSERT_TRUE(store->kvs().set("u", "key", "value", 0).ok());  // survives a kill, not a power loss
   EXPECT_TRUE(*store->kvs().exists("u", "key"));
   EXPECT_FALSE(*store_after_power_loss()->kvs().exists("u", "key"));
 }

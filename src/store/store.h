@@ -47,8 +47,10 @@ class Kvs {
   virtual ~Kvs() = default;
   virtual Result<std::optional<std::string>> get(const std::string& owner,
                                                  const std::string& key) = 0;
+  /// kResourceExhausted when the owner's keys and values (and 64 bytes for each pair) would be more
+  /// than `owner_bytes_max` together; 0 = unlimited.
   virtual Result<void> set(const std::string& owner, const std::string& key,
-                           const std::string& value) = 0;
+                           const std::string& value, uint64_t owner_bytes_max) = 0;
   virtual Result<void> remove(const std::string& owner, const std::string& key) = 0;
   virtual Result<bool> exists(const std::string& owner, const std::string& key) = 0;
   virtual Result<std::vector<std::string>> list_keys(const std::string& owner) = 0;

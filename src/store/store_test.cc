@@ -136,8 +136,8 @@ TEST_F(StoreTest, files_of_programs_that_nobody_uploaded_are_removed_at_start) {
 TEST_F(StoreTest, key_value_pairs_are_per_user_hold_any_byte_and_persist) {
   Kvs& kvs = store_->kvs();
   const std::string value("a\0b", 3);
-  ASSERT_TRUE(kvs.set("u", "key", value).ok());
-  ASSERT_TRUE(kvs.set("u", "another", "").ok());
+  ASSERT_TRUE(kvs.set("u", "key", value, 0).ok());
+  ASSERT_TRUE(kvs.set("u", "another", "", 0).ok());
   reopen();
   EXPECT_EQ(*store_->kvs().get("u", "key"), value);
   EXPECT_EQ(*store_->kvs().get("u", "another"), "");
@@ -145,6 +145,28 @@ TEST_F(StoreTest, key_value_pairs_are_per_user_hold_any_byte_and_persist) {
   EXPECT_EQ(*store_->kvs().list_keys("u"), (std::vector<std::string>{"another", "key"}));
   ASSERT_TRUE(store_->kvs().remove("u", "key").ok());
   EXPECT_FALSE(*store_->kvs().exists("u", "key"));
+}
+
+TEST_F(StoreTest, pairs_of_one_user_have_a_bound_over_restarts) {
+  constexpr uint64_t kMax = 1000;
+  const auto set = [&](const std::string& owner, const std::string& key, size_t bytes) {
+    return store_->kvs().set(owner, key, std::string(bytes, 'x'), kMax);
+  };
+  ASSERT_TRUE(set("u", "a", 400).ok());
+  ASSERT_TRUE(set("u", "b", 470).ok());  // 1,000 with 64 for each pair
+  const auto refused = set("u", "c", 0);
+  EXPECT_EQ(refused.error().code, ErrorCode::kResourceExhausted);
+  EXPECT_NE(refused.error().message.find("1065 bytes"), std::string::npos);
+  EXPECT_FALSE(set("u", "b", 471).ok());
+  EXPECT_EQ((*store_->kvs().get("u", "b"))->size(), 470U) << "what was there stays";
+  EXPECT_TRUE(set("other", "c", 0).ok());
+  reopen();
+  EXPECT_FALSE(set("u", "c", 0).ok());
+  EXPECT_TRUE(set("u", "b", 405).ok()) << "what is replaced does not count";
+  EXPECT_TRUE(set("u", "c", 0).ok());
+  ASSERT_TRUE(store_->kvs().remove("u", "a").ok());
+  EXPECT_TRUE(set("u", "d", 400).ok());
+  EXPECT_FALSE(set("u", "e", 0).ok());
 }
 
 TEST_F(StoreTest, instances_come_back_with_their_arguments_and_state) {

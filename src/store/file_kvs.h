@@ -1,0 +1,38 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "store/database.h"
+#include "store/store.h"
+
+namespace pie::store {
+
+/// Key-value pairs in the database's table `kvs`.
+class FileKvs final : public Kvs {
+ public:
+  explicit FileKvs(Database& database) : database_(database) {}
+
+  Result<std::optional<std::string>> get(const std::string& owner, const std::string& key) override;
+  Result<void> set(const std::string& owner, const std::string& key, const std::string& value,
+                   uint64_t owner_bytes_max) override;
+  Result<void> remove(const std::string& owner, const std::string& key) override;
+  Result<bool> exists(const std::string& owner, const std::string& key) override;
+  Result<std::vector<std::string>> list_keys(const std::string& owner) override;
+
+ private:
+  /// A change of one key: `body` gets what the owner uses without that key's pair, and adds what it
+  /// writes.
+  Result<void> change(const std::string& owner, const std::string& key,
+                      const std::function<Result<void>(Database&, uint64_t& used)>& body);
+
+  Database& database_;
+  std::mutex mutex_;
+  std::map<std::string, uint64_t> used_;  ///< bytes by owner, of those who have changed something
+};
+
+}  // namespace pie::store
