@@ -218,26 +218,26 @@ TEST(NativeExecutorTest, programs_of_the_default_model_get_the_same_bits_alone_a
 /// One long sequence, or two behind one prefix, have fewer heads than there are threads: their
 /// attention is cut at chunks.
 TEST(NativeExecutorTest, long_sequences_get_the_same_bits_however_many_threads_share_them) {
-  constexpr uint32_t kLength = 1300;
+  constexpr uint32_t kLength = 700;
   for (const bool is_windowed : {false, true}) {
     const auto model =
-        is_windowed ? tiny_model({.family = "gemma3", .heads = 4, .kv_heads = 2, .window = 700})
+        is_windowed ? tiny_model({.family = "gemma3", .heads = 4, .kv_heads = 2, .window = 600})
                     : tiny_model({.heads = 4, .kv_heads = 2});
     const uint32_t vocab = model->info().vocab_size;
     std::vector<std::vector<KvPageId>> tables(2);
     for (uint32_t p = 0; p < kLength / kPage + 4; ++p) {
       tables[0].emplace_back(p);
-      tables[1].emplace_back(p < 60 ? p : p + 100);
+      tables[1].emplace_back(p < 34 ? p : p + 50);
     }
     std::vector<std::vector<Logits>> of_threads;
     for (const uint32_t threads : {1U, 2U, 5U}) {
       const auto executor =
           make_native_executor(
-              model, {.page_count = 256, .step_tokens_max = kLength, .thread_count = threads})
+              model, {.page_count = 128, .step_tokens_max = kLength, .thread_count = threads})
               .value();
       const auto prompt = tokens_at(some_ids(kLength, 3, vocab), 0);
       for (const auto& table : tables) run(*executor, prompt, table, 0, {});
-      const std::vector<MaskRuns> mask(3, MaskRuns{5, 300, 500, 1, 20, 200, 1000});
+      const std::vector<MaskRuns> mask(3, MaskRuns{5, 150, 250, 1, 20, 200, 1000});
       std::vector<Logits> found;
       for (const uint32_t count : {1U, 3U, 20U}) {
         const auto tokens = tokens_at(some_ids(count, 4, vocab), kLength);
