@@ -40,8 +40,7 @@ Mapping::Mapping(size_t size) {
 }
 
 Mapping::~Mapping() {
-  constexpr size_t kPage = 4096;
-  if (address_ != nullptr) munmap(address_, (size_ + kPage - 1) / kPage * kPage);
+  if (address_ != nullptr) munmap(address_, size_);  // whole pages, all that hold a part of it
 }
 
 }  // namespace pie

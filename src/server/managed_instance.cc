@@ -16,7 +16,8 @@ instance::EndCode code_of(host::EndKind kind) {
   return instance::EndCode::kServerError;
 }
 
-/// What every instance costs, in memory and in the store together: an upper estimate.
+/// What an instance counts beside its arguments, so that many without any fill the quota too: a
+/// round figure, not a measured one.
 constexpr uint64_t kRecordBytes = 4096;
 
 }  // namespace

@@ -14,8 +14,9 @@ using kernels::kTileQueries;
 namespace {
 
 constexpr uint32_t kItemQueries = 48;
-/// Fewer tasks than this for each thread are cut, into parts of at least so many chunks: a part's
-/// partial results cost about a twentieth of computing them.
+/// Fewer tasks than this for each thread are cut, into parts of at least so many chunks. A partial
+/// result of value_size + 16 floats is stored and read again; computing it takes kChunkTokens *
+/// (key_size + value_size) multiplications.
 constexpr uint32_t kTasksPerThread = 4;
 constexpr uint32_t kChunksPerPart = 2;
 /// Partial results that a phase may store; what does not fit is not cut.
