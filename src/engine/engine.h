@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "base/quota.h"
+#include "base/ledger.h"
 #include "base/result.h"
 #include "base/strong_id.h"
 #include "engine/command.h"

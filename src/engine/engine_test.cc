@@ -380,10 +380,9 @@ TEST(Engine, limits_of_an_instance_name_used_and_allowed) {
 }
 
 TEST(Engine, a_refused_export_or_import_counts_nothing) {
+  Ledger ledger({.kv_pages_max = 10}, {}, 0);
+  const UserQuotasRef quotas = ledger.of("ann");
   Rig s;
-  const auto unlimited = [] { return Quota("", "", 0); };
-  UserQuotasRef quotas(
-      new UserQuotas{unlimited(), unlimited(), {"pages", "pages", 10}, unlimited(), unlimited()});
   s.engine->open_instance(kA, {.shared = quotas, .user = "ann"});
   const QueueId queue = s.engine->create_queue(kA);
   const std::vector<uint32_t> pages = s.engine->allocate(queue, 0, 2).value();

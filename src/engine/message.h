@@ -6,7 +6,7 @@
 #include <variant>
 #include <vector>
 
-#include "base/quota.h"
+#include "base/ledger.h"
 #include "base/strong_id.h"
 #include "engine/command.h"
 #include "engine/pending_pass.h"

@@ -27,7 +27,7 @@ struct InstanceState final : wasm::InstanceContext {
         limits(spec.limits),
         ending(std::make_shared<Ending>()),
         output(std::make_shared<Output>(spec.ports, ending, spec.limits.output_bytes_max,
-                                        spec.limits.shared)),
+                                        spec.quotas)),
         memory(std::make_shared<HostMemory>(spec.limits.host_bytes_max)) {}
 
   const Services& services;

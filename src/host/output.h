@@ -4,7 +4,7 @@
 #include <memory>
 #include <string_view>
 
-#include "base/quota.h"
+#include "base/ledger.h"
 #include "host/ending.h"
 #include "host/ports.h"
 #include "wasi/wasi.h"

@@ -160,9 +160,9 @@ class WasmProgramHost final : public ProgramHost {
     auto running = std::make_shared<RunningProgram>(*state, engines_, ended);
     auto ending = state->ending;
     for (engine::Engine* engine : engines_)
-      engine->open_instance(spec.id, {.kv_pages_max = spec.limits.kv_pages_max,
-                                      .shared = spec.limits.shared,
-                                      .user = spec.user});
+      engine->open_instance(
+          spec.id,
+          {.kv_pages_max = spec.limits.kv_pages_max, .shared = spec.quotas, .user = spec.user});
     census_->enter();
     auto instance = runtime_->launch(wasm_spec(spec, *program, std::move(state), ended));
     if (!instance.ok()) {
@@ -184,10 +184,8 @@ class WasmProgramHost final : public ProgramHost {
       made.entry = wasm::Entry::kHttpHandler;
       made.arguments = wasi::handler_arguments(spec.exchange);
     }
-    made.limits = {.memory_bytes_max = spec.limits.memory_bytes_max,
-                   .cpu_ns_max = spec.limits.cpu_ns_max,
-                   .handles_max = spec.limits.handles_max,
-                   .shared = spec.limits.shared};
+    made.limits = spec.limits;
+    made.quotas = spec.quotas;
     wasi::WasiConfig wasi;
     wasi.arguments = {"inferlet"};
     wasi.arguments.insert(wasi.arguments.end(), spec.arguments.begin(), spec.arguments.end());

@@ -9,7 +9,8 @@
 #include <vector>
 
 #include "base/blob.h"
-#include "base/quota.h"
+#include "base/ledger.h"
+#include "base/limits.h"
 #include "base/result.h"
 #include "base/strong_id.h"
 #include "engine/engine.h"
@@ -17,24 +18,6 @@
 #include "wasi/http.h"
 
 namespace pie::host {
-
-/// Limits of one instance (inferlet-host.md, section 3).
-struct InstanceLimits {
-  uint64_t memory_bytes_max = 512ULL << 20;  ///< linear memories together
-  uint64_t cpu_ns_max = 0;                   ///< CPU time in all; 0 = unlimited
-  uint32_t handles_max = 100'000;            ///< live host objects
-  uint64_t output_bytes_max = 256ULL << 20;  ///< stdout, stderr, messages and blobs together
-  uint64_t blob_bytes_max = 16ULL << 20;     ///< one blob from the instance
-  uint32_t kv_pages_max = 0;                 ///< 0 = the pool
-  uint64_t host_bytes_max = 256ULL << 20;    ///< what the host keeps for it: blobs, passes, results
-  uint64_t message_bytes_max = 16ULL << 20;  ///< one message, the return value
-  uint64_t text_bytes_max = 1ULL << 20;      ///< one broadcast, or text to tokenize or render
-  uint64_t kvs_key_bytes_max = 1024;
-  uint64_t kvs_value_bytes_max = 1ULL << 20;
-  uint32_t queues_max = 16'384;      ///< engine queues, over its life
-  uint32_t subscriptions_max = 256;  ///< live ones
-  UserQuotasRef shared;              ///< with the user's other instances; may be null
-};
 
 struct HostConfig {
   uint32_t worker_count = 2;
@@ -99,6 +82,7 @@ struct LaunchSpec {
   std::string user;
   std::vector<std::string> arguments;
   InstanceLimits limits;
+  UserQuotasRef quotas;  ///< with the user's other instances; may be null
   std::shared_ptr<const Program> program;
   std::shared_ptr<InstancePorts> ports;
   /// The request that it is to serve; null: it runs inferlet:core/run.

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/quota.h"
+#include "base/ledger.h"
 #include "base/result.h"
 #include "base/utf8.h"
 #include "instance/event.h"

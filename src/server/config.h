@@ -5,49 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "base/limits.h"
 #include "base/result.h"
 
 namespace pie::server {
-
-/// Bounds of one server; each has a clear error when it is met.
-struct Limits {
-  uint64_t frame_bytes_max = 16ULL << 20;
-  uint64_t program_bytes_max = 256ULL << 20;
-  uint64_t blob_bytes_max = 1ULL << 30;        ///< from a client
-  uint64_t mailbox_bytes_max = 2ULL << 30;     ///< sent to an instance and not yet received
-  uint32_t instances_per_user_max = 8'192;     ///< that run
-  uint32_t requests_pending_max = 1'024;       ///< of one connection
-  uint32_t uploads_pending_max = 32;           ///< unfinished, of one connection
-  uint64_t outbox_bytes_max = 64ULL << 20;     ///< of one connection
-  uint32_t connections_max = 4'096;            ///< more wait in the kernel's queue
-  uint32_t strangers_per_address_max = 1'024;  ///< connections that have not signed in
-  uint64_t identify_s = 30;                    ///< a connection signs in so fast, or is closed
-  uint64_t ping_interval_s = 20;         ///< a client silent for three of them is taken for gone
-  uint64_t log_bytes_max = 64ULL << 20;  ///< undelivered, of one instance
-  uint64_t memory_bytes_max = 512ULL << 20;  ///< linear memories of one instance
-  uint64_t cpu_ns_max = 0;                   ///< of one instance; 0 = unlimited
-  uint32_t handles_max = 100'000;            ///< live host objects of one instance
-  uint64_t output_bytes_max = 256ULL << 20;  ///< all that one instance says
-  uint32_t kv_pages_max = 0;                 ///< of one instance; 0 = the pool
-  uint32_t http_connections_max = 256;       ///< of one HTTP instance; more wait
-  uint64_t http_header_bytes_max = 32ULL << 10;
-  uint64_t http_body_bytes_max = 64ULL << 20;  ///< of one request to an HTTP instance
-  uint64_t http_header_s_max = 10;             ///< a request's header comes within
-  uint64_t http_request_s_max = 300;           ///< one request's program runs so long
-  // Of one user together; 0 = unlimited. `internal` has none of them.
-  uint64_t user_memory_bytes_max = 0;
-  uint64_t user_cpu_s_per_hour_max = 0;
-  uint32_t user_kv_pages_max = 0;
-  uint64_t user_output_bytes_per_hour_max = 0;
-  uint64_t user_log_bytes_max = 4ULL << 30;      ///< logs not yet delivered, arguments of instances
-  uint64_t user_program_bytes_max = 4ULL << 30;  ///< programs uploaded and their manifests
-  uint64_t user_kvs_bytes_max = 1ULL << 30;      ///< keys and values that a user's programs keep
-  // Of the server.
-  uint64_t compiled_disk_bytes_max = 4ULL << 30;    ///< compiled programs in the cache folder
-  uint64_t compiled_memory_bytes_max = 1ULL << 30;  ///< programs kept ready, by their wasm's size
-  uint64_t grace_s = 600;             ///< an attached launch that lost its client goes on so long
-  uint64_t finished_kept_s = 86'400;  ///< an end that nobody fetched is kept so long
-};
 
 /// How the `pie` command reaches a server; "" = as its flags' help says.
 struct ClientSettings {
@@ -84,7 +45,7 @@ struct Config {
   uint64_t swap_bytes_max = 0;       ///< KV pages on disk; 0 = by the free disk space
   uint64_t snapshot_user_bytes_max = 4ULL << 30;  ///< named contexts of one user, on disk
   uint64_t seed = 0;  ///< of the samplers; 0 = from the machine's random source
-  Limits limits;
+  ServerLimits limits;
   ClientSettings client;
 };
 

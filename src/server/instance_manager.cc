@@ -13,21 +13,10 @@
 namespace pie::server {
 namespace {
 
-host::InstanceLimits instance_limits(const Limits& limits, UserQuotasRef shared) {
-  return {.memory_bytes_max = limits.memory_bytes_max,
-          .cpu_ns_max = limits.cpu_ns_max,
-          .handles_max = limits.handles_max,
-          .output_bytes_max = limits.output_bytes_max,
-          .kv_pages_max = limits.kv_pages_max,
-          .shared = std::move(shared)};
-}
-
-instance::LifeTimes life_times(const Limits& limits) {
+instance::LifeTimes life_times(const ServerLimits& limits) {
   return {.grace_ns = limits.grace_s * 1'000'000'000,
           .finished_kept_ns = limits.finished_kept_s * 1'000'000'000};
 }
-
-constexpr uint64_t kHourNs = 3'600'000'000'000;
 
 Error stopping_error() { return {ErrorCode::kUnavailable, "[launch] the server is stopping"}; }
 
@@ -35,16 +24,16 @@ Error not_found() { return {ErrorCode::kNotFound, "Instance not found"}; }
 
 }  // namespace
 
-InstanceManager::InstanceManager(const Limits& limits, host::ProgramHost& host,
-                                 store::Instances& store, WorkPool& bookkeeping,
-                                 net::IoThreads& threads, const Clock& clock)
+InstanceManager::InstanceManager(const ServerLimits& limits, Ledger& ledger,
+                                 host::ProgramHost& host, store::Instances& store,
+                                 WorkPool& bookkeeping, net::IoThreads& threads, const Clock& clock)
     : limits_(limits),
+      ledger_(ledger),
       host_(host),
       store_(store),
       bookkeeping_(bookkeeping),
       threads_(threads),
-      clock_(clock),
-      hour_(clock.wall_ns() / kHourNs) {}
+      clock_(clock) {}
 
 Result<void> InstanceManager::recover() {
   PIE_TRY_ASSIGN(const auto records, store_.list());
@@ -67,7 +56,7 @@ void InstanceManager::adopt(const store::InstanceRecord& record) {
       log::error("instance {}: {}", record.id, done.error().message);
   }
   auto instance = std::make_shared<ManagedInstance>(record, life, std::move(log).value(), nullptr,
-                                                    quotas_of(record.owner));
+                                                    ledger_.of(record.owner));
   const bool drained = instance->log().undelivered_bytes() == 0;
   {
     const std::lock_guard lock(mutex_);
@@ -76,46 +65,19 @@ void InstanceManager::adopt(const store::InstanceRecord& record) {
   if (drained) forget(instance);
 }
 
-UserQuotasRef InstanceManager::quotas_of(const std::string& user) {
-  if (user == kInternalUser) return nullptr;
-  const std::lock_guard lock(mutex_);
-  UserQuotasRef& quotas = quotas_[user];
-  if (!quotas) {
-    const auto named = [&](const char* what) { return std::string(what) + " of the user"; };
-    quotas.reset(new UserQuotas{
-        {named("memory of all instances"), "bytes", limits_.user_memory_bytes_max},
-        {named("CPU time in this hour"), "ns", limits_.user_cpu_s_per_hour_max * 1'000'000'000},
-        {named("KV pages of all instances"), "pages", limits_.user_kv_pages_max},
-        {named("output in this hour"), "bytes", limits_.user_output_bytes_per_hour_max},
-        {named("stored logs"), "bytes", limits_.user_log_bytes_max}});
-  }
-  return quotas;
-}
-
 instance::EventLog::Limits InstanceManager::log_limits(const std::string& user) {
-  return {.undelivered_bytes_max = limits_.log_bytes_max, .shared = quotas_of(user)};
-}
-
-void InstanceManager::begin_hour(uint64_t now_ns) {
-  const std::lock_guard lock(mutex_);
-  if (now_ns / kHourNs == hour_) return;
-  hour_ = now_ns / kHourNs;
-  for (auto one = quotas_.begin(); one != quotas_.end();) {
-    one->second->cpu.reset();
-    one->second->output.reset();
-    one = one->second.use_count() == 1 ? quotas_.erase(one) : std::next(one);
-  }
+  return {.undelivered_bytes_max = limits_.instance.log_bytes_max, .shared = ledger_.of(user)};
 }
 
 Result<void> InstanceManager::admit(const std::string& user) {
   const std::lock_guard lock(mutex_);
   if (stopping_) return stopping_error();
   uint32_t& running = running_per_user_[user];
-  if (running >= limits_.instances_per_user_max)
+  if (running >= limits_.user.instances_max)
     return Error{ErrorCode::kResourceExhausted,
                  "[launch] got " + std::to_string(running) +
                      " running instances of this user, expected fewer than " +
-                     std::to_string(limits_.instances_per_user_max) +
+                     std::to_string(limits_.user.instances_max) +
                      "; terminate some, or wait for their ends"};
   ++running;
   return {};
@@ -136,7 +98,7 @@ Result<std::shared_ptr<ManagedInstance>> InstanceManager::create(const Launch& l
                                .detached = launch.mode == instance::LaunchMode::kDetached,
                                .launched_ns = clock_.wall_ns(),
                                .finished_ns = std::nullopt};
-  UserQuotasRef quotas = quotas_of(launch.user);
+  UserQuotasRef quotas = ledger_.of(launch.user);
   const uint64_t weight = ManagedInstance::weight(record);
   if (quotas && quotas->stored_logs.would_exceed(weight))
     return Error{ErrorCode::kResourceExhausted,
@@ -175,7 +137,8 @@ Result<std::shared_ptr<ManagedInstance>> InstanceManager::launch(Launch launch) 
                         .public_id = instance->id(),
                         .user = launch.user,
                         .arguments = std::move(launch.arguments),
-                        .limits = instance_limits(limits_, quotas_of(launch.user)),
+                        .limits = limits_.instance,
+                        .quotas = ledger_.of(launch.user),
                         .program = launch.program.program,
                         .ports = instance},
                        launch.http_port);
@@ -278,9 +241,9 @@ Result<std::shared_ptr<host::RunningInstance>> InstanceManager::mailbox_of(
 Result<void> InstanceManager::signal(const std::string& user, const std::string& id,
                                      std::string message) {
   PIE_TRY_ASSIGN(const auto running, mailbox_of(user, id));
-  if (running->mailbox_bytes() + message.size() > limits_.mailbox_bytes_max)
+  if (running->mailbox_bytes() + message.size() > limits_.instance.mailbox_bytes_max)
     return Error{ErrorCode::kResourceExhausted,
-                 "[signal] got more than " + std::to_string(limits_.mailbox_bytes_max) +
+                 "[signal] got more than " + std::to_string(limits_.instance.mailbox_bytes_max) +
                      " bytes that the instance has not received, expected fewer; wait for it"};
   running->post_message(std::move(message));
   return {};
@@ -289,9 +252,9 @@ Result<void> InstanceManager::signal(const std::string& user, const std::string&
 Result<void> InstanceManager::send_blob(const std::string& user, const std::string& id,
                                         BlobRef blob) {
   PIE_TRY_ASSIGN(const auto running, mailbox_of(user, id));
-  if (running->mailbox_bytes() + blob->size() > limits_.mailbox_bytes_max)
+  if (running->mailbox_bytes() + blob->size() > limits_.instance.mailbox_bytes_max)
     return Error{ErrorCode::kResourceExhausted,
-                 "[blob] got more than " + std::to_string(limits_.mailbox_bytes_max) +
+                 "[blob] got more than " + std::to_string(limits_.instance.mailbox_bytes_max) +
                      " bytes that the instance has not received, expected fewer; wait for it"};
   running->post_blob(std::move(blob));
   return {};
@@ -373,7 +336,7 @@ void InstanceManager::delivered(const InstanceRef& instance) {
 
 void InstanceManager::sweep() {
   const uint64_t now_ns = clock_.wall_ns();
-  begin_hour(now_ns);
+  ledger_.begin_hour(now_ns);
   for (const auto& one : all()) {
     const auto due = one->due(now_ns);
     if (due == instance::LifeCycle::Due::kRemove) forget(one);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/ledger.h"
 #include "base/result.h"
 #include "host/program_host.h"
 #include "net/io_threads.h"
@@ -37,8 +38,9 @@ class InstanceManager {
 
   /// `bookkeeping` runs what touches the disk when instances end, `threads` the sockets of those
   /// that serve HTTP.
-  InstanceManager(const Limits& limits, host::ProgramHost& host, store::Instances& store,
-                  WorkPool& bookkeeping, net::IoThreads& threads, const Clock& clock);
+  InstanceManager(const ServerLimits& limits, Ledger& ledger, host::ProgramHost& host,
+                  store::Instances& store, WorkPool& bookkeeping, net::IoThreads& threads,
+                  const Clock& clock);
 
   /// Takes over what an earlier process left: what ran is Finished with ServerError.
   Result<void> recover();
@@ -75,11 +77,7 @@ class InstanceManager {
  private:
   using InstanceRef = std::shared_ptr<ManagedInstance>;
   Result<InstanceRef> find(const std::string& user, const std::string& id) const;
-  /// What the user's instances share; null for `internal`, which has no quotas.
-  UserQuotasRef quotas_of(const std::string& user);
   instance::EventLog::Limits log_limits(const std::string& user);
-  /// At a new hour the hourly quotas begin anew.
-  void begin_hour(uint64_t now_ns);
   /// Counts one more that runs, unless the user has too many or the server stops.
   Result<void> admit(const std::string& user);
   /// One less that runs.
@@ -95,7 +93,8 @@ class InstanceManager {
   void forget(const InstanceRef& instance);
   std::vector<InstanceRef> all() const;
 
-  const Limits limits_;
+  const ServerLimits limits_;
+  Ledger& ledger_;
   host::ProgramHost& host_;
   store::Instances& store_;
   WorkPool& bookkeeping_;
@@ -106,8 +105,6 @@ class InstanceManager {
   mutable std::mutex mutex_;
   std::map<std::string, InstanceRef> instances_;
   std::map<std::string, uint32_t> running_per_user_;
-  std::map<std::string, UserQuotasRef> quotas_;
-  uint64_t hour_;
 };
 
 /// A random version 4 UUID (RFC 9562, section 5.4): what clients know an instance by.

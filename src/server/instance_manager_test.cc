@@ -54,7 +54,7 @@ class PuppetHost final : public host::ProgramHost {
   Result<std::shared_ptr<host::RunningInstance>> launch(host::LaunchSpec spec) override {
     if (on_launch) on_launch(spec.public_id);
     if (refuse) return Error{ErrorCode::kResourceExhausted, "full"};
-    shared = spec.limits.shared;
+    shared = spec.quotas;
     auto puppet = std::make_shared<Puppet>(spec.ports);
     puppets[spec.public_id] = puppet;
     return std::shared_ptr<host::RunningInstance>(puppet);
@@ -100,8 +100,9 @@ class InstanceManagerTest : public testing::Test {
     kill();
     store_ = std::move(store::Store::open(home_)).value();
     work_ = std::make_unique<WorkPool>(1);
-    manager_ = std::make_unique<InstanceManager>(limits_, host_, store_->instances(), *work_,
-                                                 threads_, clock_);
+    ledger_ = std::make_unique<Ledger>(limits_.user, limits_.total, clock_.wall_ns());
+    manager_ = std::make_unique<InstanceManager>(limits_, *ledger_, host_, store_->instances(),
+                                                 *work_, threads_, clock_);
     ASSERT_TRUE(manager_->recover().ok());
   }
   std::shared_ptr<ManagedInstance> launch(const std::string& user, instance::LaunchMode mode) {
@@ -146,7 +147,8 @@ class InstanceManagerTest : public testing::Test {
   }
 
   fs::path home_;
-  Limits limits_;
+  ServerLimits limits_;
+  std::unique_ptr<Ledger> ledger_;
   FakeClock clock_;
   PuppetHost host_;
   std::unique_ptr<store::Store> store_;
@@ -276,7 +278,7 @@ TEST_F(InstanceManagerTest, an_attached_launch_is_aborted_after_its_grace_time) 
 }
 
 TEST_F(InstanceManagerTest, the_users_quota_counts_what_runs) {
-  limits_.instances_per_user_max = 1;
+  limits_.user.instances_max = 1;
   restart();
   const auto one = launch_detached();
   const auto refused = manager_->launch({"u", {std::make_shared<NamedProgram>(), "p"}, {}, {}});
@@ -337,7 +339,7 @@ TEST_F(InstanceManagerTest, who_waits_for_the_end_of_a_refused_launch_hears_of_i
 }
 
 TEST_F(InstanceManagerTest, what_is_kept_of_instances_counts_as_stored_until_they_are_forgotten) {
-  limits_.user_log_bytes_max = 1 << 20;
+  limits_.user.log_bytes_max = 1 << 20;
   restart();
   const auto keep = [&](size_t bytes) {
     return manager_->launch({"u",
@@ -358,9 +360,9 @@ TEST_F(InstanceManagerTest, what_is_kept_of_instances_counts_as_stored_until_the
 
 TEST_F(InstanceManagerTest, hourly_quotas_begin_anew_at_the_hour_and_the_others_do_not) {
   constexpr uint64_t kHourNs = 3'600'000'000'000;
-  limits_.user_cpu_s_per_hour_max = 10;
-  limits_.user_output_bytes_per_hour_max = 100;
-  limits_.user_kv_pages_max = 5;
+  limits_.user.cpu_s_per_hour_max = 10;
+  limits_.user.output_bytes_per_hour_max = 100;
+  limits_.user.kv_pages_max = 5;
   restart();
   const auto instance = launch_detached();
   const UserQuotasRef quotas = host_.shared;
@@ -395,7 +397,7 @@ TEST_F(InstanceManagerTest, messages_over_the_mailbox_limit_are_refused) {
   const auto instance = launch_detached();
   EXPECT_TRUE(manager_->signal("u", instance->id(), "m").ok());
   EXPECT_EQ(host_.puppets[instance->id()]->messages, (std::vector<std::string>{"m"}));
-  host_.puppets[instance->id()]->mailbox = limits_.mailbox_bytes_max;
+  host_.puppets[instance->id()]->mailbox = limits_.instance.mailbox_bytes_max;
   EXPECT_EQ(manager_->signal("u", instance->id(), "m").error().code, ErrorCode::kResourceExhausted);
 }
 

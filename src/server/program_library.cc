@@ -29,7 +29,7 @@ Result<void> ProgramLibrary::upload(const std::string& user, const std::string& 
                                     const std::optional<std::string>& manifest) {
   if (manifest) PIE_TRY(store::parse_manifest(*manifest));
   PIE_TRY(compiled(hash, &wasm));
-  const uint64_t bytes_max = user == kInternalUser ? 0 : limits_.user_program_bytes_max;
+  const uint64_t bytes_max = user == kInternalUser ? 0 : limits_.user.program_bytes_max;
   auto done = programs_.put(user, hash, wasm, manifest, bytes_max);
   if (done.ok()) return done;
   // What is not stored must not be there for those who know the hash.

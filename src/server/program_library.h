@@ -31,7 +31,7 @@ class ProgramLibrary {
   enum class From { kAnywhere, kRegistryFirst };
 
   ProgramLibrary(store::Programs& programs, store::Registry& registry, host::ProgramHost& host,
-                 const Limits& limits)
+                 const ServerLimits& limits)
       : programs_(programs), registry_(registry), host_(host), limits_(limits) {}
 
   /// Compiles it, so that a bad one is refused here, and keeps it for the user. kResourceExhausted
@@ -86,7 +86,7 @@ class ProgramLibrary {
                   uint64_t wasm_bytes);
   void let_go(const std::string& hash);
 
-  const Limits limits_;
+  const ServerLimits limits_;
   std::map<std::string, Ready> ready_;  ///< compiled ones, by hash
   uint64_t ready_bytes_ = 0;
   uint64_t uses_ = 0;

@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/machine.h"
 #include "net/http_client.h"
 #include "net/ws_server.h"
 #include "server/home_lock.h"
@@ -66,6 +67,13 @@ class UserAuthority final : public protocol::Authority {
   store::AuthorizedUsers& users_;
 };
 
+/// A zero is a share of the machine's memory: what is left is for the weights, the KV pages and the
+/// server itself.
+TotalLimits total_limits(TotalLimits total) {
+  if (total.memory_bytes_max == 0) total.memory_bytes_max = Machine::read().memory.value / 2;
+  return total;
+}
+
 bool is_loopback(const std::string& host) {
   return host == "localhost" || host == "::1" || host.rfind("127.", 0) == 0;
 }
@@ -76,6 +84,7 @@ class PieServer final : public Server {
       : config_(config),
         registry_({config.share / "registry", config.home / "registry"}),
         token_(make_token()),
+        ledger_(config.limits.user, total_limits(config.limits.total), system_clock().wall_ns()),
         quick_(2),
         slow_(2),
         bookkeeping_(1) {}
@@ -98,7 +107,7 @@ class PieServer final : public Server {
     }
     spools_.emplace(config_.home / "run" / "spool");
     PIE_TRY_ASSIGN(store_, store::Store::open(config_.home));
-    kvs_port_.emplace(store_->kvs(), config_.limits.user_kvs_bytes_max);
+    kvs_port_.emplace(store_->kvs(), config_.limits.user.kvs_bytes_max);
     PIE_TRY_ASSIGN(models_, open_models(config_));
     const host::HostConfig host_config{.worker_count = worker_count(),
                                        .cache_folder = cache_folder(),
@@ -110,8 +119,8 @@ class PieServer final : public Server {
                    host::ProgramHost::create(host_config, models_.pointers(), *kvs_port_, bus_port_,
                                              http_port_ ? &*http_port_ : nullptr));
     programs_.emplace(store_->programs(), registry_, *host_, config_.limits);
-    instances_.emplace(config_.limits, *host_, store_->instances(), bookkeeping_, http_threads_,
-                       system_clock());
+    instances_.emplace(config_.limits, ledger_, *host_, store_->instances(), bookkeeping_,
+                       http_threads_, system_clock());
     const auto engines = models_.pointers();
     status_.emplace(std::vector<const engine::Engine*>(engines.begin(), engines.end()),
                     *instances_);
@@ -190,6 +199,7 @@ class PieServer final : public Server {
   std::unique_ptr<HomeLock> lock_;
   store::Registry registry_;
   const std::string token_;
+  Ledger ledger_;
   store::AuthorizedUsers users_{authorized_users_file(config_.home)};
   UserAuthority authority_{users_};
   FailureLimiter failures_;

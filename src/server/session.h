@@ -24,7 +24,7 @@ namespace pie::server {
 /// What sessions work with; the server owns it all and outlives them.
 struct SessionServices {
   const Clock& clock;
-  const Limits& limits;
+  const ServerLimits& limits;
   const std::string& internal_token;
   protocol::Authority* authority;  ///< null: authentication is off
   FailureLimiter& failures;

@@ -40,14 +40,14 @@ Fiber::Fiber(std::shared_ptr<Scheduler> scheduler, InstanceSpec spec,
     : InstanceState(spec.limits.handles_max),
       scheduler_(std::move(scheduler)),
       limits_(spec.limits),
+      quotas_(std::move(spec.quotas)),
       entry_(spec.entry),
       argument_values_(std::move(spec.arguments)),
       on_end_(std::move(spec.on_end)),
       on_blocked_(std::move(spec.on_blocked)),
       on_released_(std::move(on_released)),
       on_gone_(std::move(on_gone)),
-      memory_(spec.limits.memory_bytes_max,
-              spec.limits.shared ? &spec.limits.shared->memory : nullptr) {
+      memory_(limits_.memory_bytes_max, quotas_ ? &quotas_->memory : nullptr) {
   component = std::static_pointer_cast<const LinkedComponent>(std::move(spec.component));
   contexts = std::move(spec.contexts);
   result_.kind = WASMTIME_COMPONENT_BOOL;
@@ -76,7 +76,7 @@ Task::Slice Fiber::run_slice() {
   const bool ended = advance();
   const uint64_t used_ns = slice_cpu_ns();
   cpu_ns_.fetch_add(used_ns, std::memory_order_relaxed);
-  if (limits_.shared) limits_.shared->cpu.add(used_ns);
+  if (quotas_) quotas_->cpu.add(used_ns);
   if (ended) return end(outcome());
   if (yielded_) return Slice::kYielded;
   if (on_blocked_) on_blocked_();
@@ -150,8 +150,8 @@ wasmtime_error_t* Fiber::at_deadline(uint64_t* delta, wasmtime_update_deadline_k
     verdict = limit("CPU time", cpu_ns() + slice_cpu_ns(), limits_.cpu_ns_max, "ns");
     return wasmtime_error_new("the instance's CPU limit");
   }
-  if (limits_.shared && limits_.shared->cpu.would_exceed(slice_cpu_ns())) {
-    verdict = Outcome{Outcome::Kind::kLimit, limits_.shared->cpu.refusal(slice_cpu_ns()), 0};
+  if (quotas_ && quotas_->cpu.would_exceed(slice_cpu_ns())) {
+    verdict = Outcome{Outcome::Kind::kLimit, quotas_->cpu.refusal(slice_cpu_ns()), 0};
     return wasmtime_error_new("the user's CPU limit");
   }
   if (resumed_) {

@@ -54,7 +54,8 @@ class Fiber final : public Instance,
   Slice end(Outcome outcome);
 
   const std::shared_ptr<Scheduler> scheduler_;
-  const Limits limits_;
+  const InstanceLimits limits_;
+  const UserQuotasRef quotas_;
   const Entry entry_;
   std::vector<Value> argument_values_;  ///< until the call is made of them
   std::function<void(Outcome)> on_end_;

@@ -8,7 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "base/quota.h"
+#include "base/ledger.h"
+#include "base/limits.h"
 #include "base/result.h"
 #include "wasm/call.h"
 #include "wasm/registry.h"
@@ -30,13 +31,6 @@ class Component {
   /// Whether it exports this interface ("inferlet:core/run", "wasi:http/incoming-handler"), any
   /// 0.2.x version.
   virtual bool exports(const std::string& interface) const = 0;
-};
-
-struct Limits {
-  uint64_t memory_bytes_max = 512ULL << 20;
-  uint64_t cpu_ns_max = 0;  ///< 0 = unlimited
-  uint32_t handles_max = 100'000;
-  UserQuotasRef shared;  ///< memory and CPU time together with other instances; may be null
 };
 
 /// How the call of the entry ended.
@@ -65,7 +59,8 @@ struct InstanceSpec {
   std::shared_ptr<const Component> component;
   Entry entry = Entry::kRun;
   std::vector<Value> arguments;  ///< of the export
-  Limits limits;
+  InstanceLimits limits;
+  UserQuotasRef quotas;  ///< memory and CPU time together with other instances; may be null
   std::array<std::unique_ptr<InstanceContext>, kContextCount> contexts;
   /// Called once, on a worker thread, after the store and every handle are gone. The contexts are
   /// alive until it returns.

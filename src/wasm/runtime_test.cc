@@ -100,7 +100,7 @@ class RuntimeTest : public testing::Test {
     std::shared_ptr<Instance> instance;
     Ending ending;
   };
-  Running launch(const std::shared_ptr<const Component>& component, Limits limits = {},
+  Running launch(const std::shared_ptr<const Component>& component, InstanceLimits limits = {},
                  std::function<void()> on_blocked = nullptr) {
     Running running;
     InstanceSpec spec;
@@ -113,7 +113,7 @@ class RuntimeTest : public testing::Test {
     if (launched.ok()) running.instance = *launched;
     return running;
   }
-  Outcome run(const std::string& wat, Limits limits = {}) {
+  Outcome run(const std::string& wat, InstanceLimits limits = {}) {
     return launch(compile(wat), limits).ending.wait();
   }
 

@@ -1,0 +1,72 @@
+#include "base/ledger.h"
+
+#include <gtest/gtest.h>
+
+#include <utility>
+
+namespace pie {
+namespace {
+
+TEST(LedgerTest, users_have_bounds_of_their_own_and_one_over_all) {
+  Ledger ledger({.memory_bytes_max = 60, .host_bytes_max = 60}, {.memory_bytes_max = 100}, 0);
+  const auto ann = ledger.of("ann"), bob = ledger.of("bob");
+  EXPECT_TRUE(ann->memory.take(60));
+  EXPECT_FALSE(ann->memory.take(1));
+  EXPECT_EQ(ann->memory.refusal(1),
+            "memory of all instances of the user: used 60 bytes and 1 more asked for, allowed 60");
+  EXPECT_TRUE(bob->host_memory.take(40));
+  EXPECT_FALSE(bob->memory.take(1));  // all of them have 100
+  EXPECT_EQ(bob->memory.used(), 0U);
+  EXPECT_EQ(
+      bob->memory.refusal(1),
+      "memory of all users' instances, and what the server holds for them: used 100 bytes and "
+      "1 more asked for, allowed 100");
+  ann->memory.give_back(60);
+  EXPECT_TRUE(bob->memory.take(60));
+  EXPECT_EQ(ledger.total_memory().used(), 100U);
+}
+
+TEST(LedgerTest, internal_is_bounded_by_the_sums_alone) {
+  Ledger ledger({.memory_bytes_max = 10, .log_bytes_max = 10}, {.memory_bytes_max = 100}, 0);
+  const auto internal = ledger.of("internal");
+  EXPECT_TRUE(internal->stored_logs.take(1'000));
+  EXPECT_TRUE(internal->memory.take(100));
+  EXPECT_FALSE(internal->memory.take(1));
+}
+
+TEST(LedgerTest, a_new_hour_begins_the_hourly_ones_anew_and_forgets_who_has_nothing) {
+  constexpr uint64_t kHourNs = 3'600'000'000'000;
+  Ledger ledger({.cpu_s_per_hour_max = 1}, {}, 10 * kHourNs);
+  auto ann = ledger.of("ann");
+  ann->cpu.add(2'000'000'000);
+  EXPECT_TRUE(ann->cpu.would_exceed(1));
+  ledger.begin_hour(10 * kHourNs + 1);
+  EXPECT_TRUE(ann->cpu.would_exceed(1));
+  ledger.begin_hour(11 * kHourNs);
+  EXPECT_FALSE(ann->cpu.would_exceed(1));
+  EXPECT_EQ(ledger.of("ann"), ann);  // who holds it keeps it
+  ann->stored_logs.add(7);
+  ann.reset();
+  ledger.begin_hour(12 * kHourNs);
+  EXPECT_EQ(ledger.of("ann")->stored_logs.used(), 0U);
+}
+
+TEST(HoldingTest, what_is_held_goes_back_once) {
+  auto quota = std::make_shared<Quota>("uploads", "bytes", 10);
+  {
+    Holding one(quota);
+    EXPECT_TRUE(one.take(6));
+    EXPECT_FALSE(one.take(5));
+    Holding other = std::move(one);
+    EXPECT_EQ(other.amount(), 6U);
+    other.give_back(2);
+    EXPECT_EQ(quota->used(), 4U);
+    other = Holding(quota);
+    Holding nothing;
+    EXPECT_TRUE(nothing.take(1'000));
+  }
+  EXPECT_EQ(quota->used(), 0U);
+}
+
+}  // namespace
+}  // namespace pie
