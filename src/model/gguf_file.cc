@@ -44,6 +44,30 @@ std::optional<int64_t> any_integer(const gguf_context* context, int64_t id) {
   }
 }
 
+Error unsupported(std::string message) { return {ErrorCode::kUnsupported, std::move(message)}; }
+
+/// Whether this is a GGUF file that can be read at all: bytes 4 to 8 are its version, in the byte
+/// order of the machine that it is for.
+Result<void> check_version(std::span<const std::byte> bytes) {
+  if (bytes.size() < 4 || std::memcmp(bytes.data(), GGUF_MAGIC, 4) != 0)
+    return corrupt("[magic] got other bytes, expected 'GGUF': this is no GGUF model file");
+  uint32_t version = 0;
+  if (bytes.size() < 8) return {};  // cut off: the parser says so
+  std::memcpy(&version, bytes.data() + 4, sizeof version);
+  constexpr uint32_t kOldest = 2, kLowHalf = 0xFFFF;
+  if (version >= kOldest && version <= GGUF_VERSION) return {};
+  if (version != 0 && (version & kLowHalf) == 0)
+    return unsupported(
+        "[version] got a big-endian file, expected a little-endian one: convert it "
+        "with gguf_convert_endian.py, or fetch the file for this machine");
+  if (version == 1)
+    return unsupported("[version] got GGUF version 1, expected 2 or 3: convert the model anew");
+  return unsupported(
+      fmt::format("[version] got GGUF version {}, expected {} or {}: it is from a "
+                  "newer tool, fetch it in version {}",
+                  version, kOldest, GGUF_VERSION, GGUF_VERSION));
+}
+
 }  // namespace
 
 void GgufFile::ContextDeleter::operator()(gguf_context* context) const { gguf_free(context); }
@@ -79,9 +103,7 @@ Result<GgufFile> GgufFile::open_shard(const std::filesystem::path& path) {
   PIE_TRY_ASSIGN(MappedFile mapped, MappedFile::open(path));
   file.files_.push_back(std::move(mapped));
   const std::span<const std::byte> bytes = file.files_[0].bytes();
-  if (bytes.size() < 4 || std::memcmp(bytes.data(), GGUF_MAGIC, 4) != 0) {
-    return corrupt("[magic] got other bytes, expected 'GGUF': this is no GGUF model file");
-  }
+  PIE_TRY(check_version(bytes));
   GgmlErrorCapture said;
   try {
     file.context_.reset(gguf_init_from_buffer(bytes.data(), bytes.size(), {true, nullptr}));
@@ -212,6 +234,14 @@ Result<float> GgufFile::number_or(const std::string& key, float otherwise) const
 Result<std::string> GgufFile::text_or(const std::string& key, std::string otherwise) const {
   if (!has(key)) return otherwise;
   return text(key);
+}
+
+Result<bool> GgufFile::flag_or(const std::string& key, bool otherwise) const {
+  const int64_t id = gguf_find_key(context_.get(), key.c_str());
+  if (id < 0) return otherwise;
+  const gguf_type type = gguf_get_kv_type(context_.get(), id);
+  if (type != GGUF_TYPE_BOOL) return wrong_type(key, gguf_type_name(type), "a truth value");
+  return gguf_get_val_bool(context_.get(), id);
 }
 
 Result<std::vector<std::string_view>> GgufFile::texts(const std::string& key) const {

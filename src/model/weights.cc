@@ -5,6 +5,8 @@
 #include <ggml.h>
 
 #include <algorithm>
+#include <cstring>
+#include <memory>
 #include <string_view>
 #include <unordered_map>
 
@@ -72,14 +74,6 @@ Result<void> check(const GgufTensor& tensor, const Expected& expected) {
                  fmt::format("[{}] got shape [{}], expected [{}]", tensor.name,
                              fmt::join(tensor.shape, ", "), fmt::join(expected.shape, ", "))};
   }
-  // What vector loads of the executors may assume; GGUF aligns to it unless told otherwise.
-  constexpr uintptr_t kAlignment = 32;
-  if (reinterpret_cast<uintptr_t>(tensor.data.data()) % kAlignment != 0) {
-    return Error{ErrorCode::kUnsupported,
-                 fmt::format("[{}] got data at an odd place, expected general.alignment to be a "
-                             "multiple of {}",
-                             tensor.name, kAlignment)};
-  }
   const auto type = static_cast<ggml_type>(tensor.type);
   const bool is_number = type == GGML_TYPE_F32 || type == GGML_TYPE_F16 || type == GGML_TYPE_BF16;
   if (expected.is_vector ? type != GGML_TYPE_F32 : !is_number && !ggml_is_quantized(type)) {
@@ -90,7 +84,22 @@ Result<void> check(const GgufTensor& tensor, const Expected& expected) {
   return {};
 }
 
+/// What vector loads of the executors may assume; GGUF aligns to it unless general.alignment says
+/// otherwise.
+constexpr size_t kAlignment = 32;
+
 }  // namespace
+
+/// The bytes where they lie, or a copy at an aligned place.
+std::span<const std::byte> Weights::aligned(std::span<const std::byte> data) {
+  if (reinterpret_cast<uintptr_t>(data.data()) % kAlignment == 0) return data;
+  std::vector<std::byte>& copy = copies_.emplace_back(data.size() + kAlignment);
+  void* place = copy.data();
+  size_t room = copy.size();
+  place = std::align(kAlignment, data.size(), place, room);
+  std::memcpy(place, data.data(), data.size());
+  return {static_cast<const std::byte*>(place), data.size()};
+}
 
 Result<Weights> Weights::load(const GgufFile& file, const Architecture& architecture) {
   std::unordered_map<std::string_view, const GgufTensor*> by_name;
@@ -112,8 +121,9 @@ Result<Weights> Weights::load(const GgufFile& file, const Architecture& architec
       const GgufTensor& tensor = *found->second;
       PIE_TRY(check(tensor, expected));
       weights.size_bytes_ += tensor.data.size();
-      weights.tensors_.emplace(std::pair(expected.role, layer),
-                               Tensor{tensor.name, tensor.type, tensor.shape, tensor.data});
+      weights.tensors_.emplace(
+          std::pair(expected.role, layer),
+          Tensor{tensor.name, tensor.type, tensor.shape, weights.aligned(tensor.data)});
       by_name.erase(found);
     }
   }

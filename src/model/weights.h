@@ -40,7 +40,7 @@ enum class TensorRole : uint8_t {
   kFfnPostNorm,          ///< [embedding_size]
 };
 
-/// A tensor of the mapped file.
+/// A tensor of the mapped file, or a copy where the file aligns to less than 32 bytes.
 struct Tensor {
   std::string name;
   uint32_t type = 0;                ///< ggml's type number (GGUF specification, "ggml_type")
@@ -66,7 +66,11 @@ class Weights {
   uint64_t size_bytes() const { return size_bytes_; }
 
  private:
+  std::span<const std::byte> aligned(std::span<const std::byte> data);
+
   std::map<std::pair<TensorRole, uint32_t>, Tensor> tensors_;
+  std::vector<std::vector<std::byte>>
+      copies_;  ///< of what the file has at places of lesser alignment
   uint64_t size_bytes_ = 0;
 };
 
