@@ -1,5 +1,7 @@
 #pragma once
+#include <cstdint>
 #include <span>
+#include <stop_token>
 #include <string>
 
 #include "base/result.h"
@@ -17,10 +19,15 @@ class ChatTemplate {
   virtual ~ChatTemplate() = default;
   /// The Jinja source; "" when the file has none.
   virtual const std::string& source() const = 0;
-  /// The conversation as the model expects it. kFailedPrecondition when the file has no template,
-  /// kInvalidArgument with the template's own words when it refuses the messages.
+  /// The conversation as the model expects it. System turns at its beginning become part of the
+  /// first user turn where the template has no place for them. Bounded in time, memory and depth;
+  /// stops soon after `stop` is requested. kFailedPrecondition when the file has no template,
+  /// kInvalidArgument with the template's own words when it refuses the messages, kUnsupported when
+  /// it uses what this engine does not know, kResourceExhausted when it takes too much. `cpu_ns`,
+  /// if given, gets the processor time that it took.
   virtual Result<std::string> render(std::span<const ChatMessage> messages,
-                                     bool add_generation_prompt) const = 0;
+                                     bool add_generation_prompt, std::stop_token stop = {},
+                                     uint64_t* cpu_ns = nullptr) const = 0;
 };
 
 }  // namespace pie::model

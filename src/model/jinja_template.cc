@@ -7,77 +7,85 @@
 #include <jinja/runtime.h>
 #include <jinja/value.h>
 
-#include <optional>
+#include <vector>
 
 #include "base/log.h"
+#include "model/bounded_run.h"
 
 namespace pie::model {
 namespace {
+
+/// Templates of published models have up to some 20 kB.
+constexpr size_t kSourceBytesMax = 256U << 10;
 
 jinja::value text_value(const std::string& text) {
   return jinja::mk_val<jinja::value_string>(text);
 }
 
-class JinjaTemplate final : public ChatTemplate {
- public:
-  JinjaTemplate(std::string source, std::string bos, std::string eos)
-      : source_(std::move(source)), bos_(std::move(bos)), eos_(std::move(eos)) {
-    if (source_.empty()) return;
-    try {
-      jinja::lexer lexer;
-      const jinja::lexer_result tokens = lexer.tokenize(source_);
-      lexed_source_ = tokens.source;
-      program_.emplace(jinja::parse_from_tokens(tokens));
-      takes_plain_content_ = jinja::caps_get(*program_).supports_string_content;
-    } catch (const std::exception& e) {
-      program_.reset();
-      parse_error_ = e.what();
-      log::warning("chat template of the model does not parse: {}", parse_error_);
-    }
+/// The engine's parser and the walks over its tree recurse, some without allocating anything that
+/// run_bounded() would see: as deep as one statement has tokens. Published templates have hundreds.
+constexpr size_t kStatementTokensMax = 4'000;
+
+void check_statements(const std::vector<jinja::token>& tokens) {
+  size_t count = 0;
+  for (const jinja::token& token : tokens) {
+    const bool begins = token.t == jinja::token::open_statement ||
+                        token.t == jinja::token::open_expression || token.t == jinja::token::text;
+    count = begins ? 0 : count + 1;
+    if (count > kStatementTokensMax)
+      throw std::runtime_error(
+          fmt::format("a statement of more than {} tokens", kStatementTokensMax));
+  }
+}
+
+/// A template that parses, and how it takes messages. Made, used and destroyed within
+/// run_bounded().
+struct Parsed {
+  std::string lexed_source;
+  jinja::program program;
+  std::string bos, eos;
+  bool takes_plain_content = true;
+  bool takes_system_turns = true;
+
+  Parsed(const std::string& source, std::string bos_text, std::string eos_text)
+      : bos(std::move(bos_text)), eos(std::move(eos_text)) {
+    jinja::lexer lexer;
+    const jinja::lexer_result tokens = lexer.tokenize(source);
+    check_statements(tokens.tokens);
+    lexed_source = tokens.source;
+    program = jinja::parse_from_tokens(tokens);
+    takes_plain_content = jinja::caps_get(program).supports_string_content;
+    takes_system_turns = shows_system_turn(true) || !shows_system_turn(false);
   }
 
-  const std::string& source() const override { return source_; }
-
-  Result<std::string> render(std::span<const ChatMessage> messages,
-                             bool add_generation_prompt) const override {
-    if (source_.empty()) {
-      return Error{
-          ErrorCode::kFailedPrecondition,
-          "[chat template] got a model file without one, expected tokenizer.chat_template: "
-          "write the prompt as plain text"};
-    }
-    if (!program_) {
-      return Error{
-          ErrorCode::kUnsupported,
-          fmt::format("[chat template] got '{}', expected a template that parses", parse_error_)};
-    }
-    try {
-      return run(messages, add_generation_prompt);
-    } catch (const std::exception& e) {
-      return Error{ErrorCode::kInvalidArgument,
-                   fmt::format("[chat template] got messages that it refuses: {}", e.what())};
-    }
-  }
-
- private:
-  std::string run(std::span<const ChatMessage> messages, bool add_generation_prompt) const {
-    jinja::context context(lexed_source_);
+  /// `refusal` gets the words by which the template itself refuses the messages.
+  std::string run(std::span<const ChatMessage> messages, bool add_generation_prompt,
+                  std::string& refusal) const {
+    jinja::context context(lexed_source);
     auto list = jinja::mk_val<jinja::value_array>();
     for (const ChatMessage& message : messages) list->push_back(message_value(message));
     context.set_val("messages", list);
-    context.set_val("bos_token", text_value(bos_));
-    context.set_val("eos_token", text_value(eos_));
+    context.set_val("bos_token", text_value(bos));
+    context.set_val("eos_token", text_value(eos));
     context.set_val("add_generation_prompt",
                     jinja::mk_val<jinja::value_bool>(add_generation_prompt));
+    const auto raise = [&refusal](const jinja::func_args& arguments) -> jinja::value {
+      refusal =
+          arguments.count() == 0 ? "no reason given" : arguments.get_pos(0)->as_string().str();
+      throw jinja::raised_exception(refusal);
+    };
+    context.set_val("raise_exception", jinja::mk_val<jinja::value_func>(
+                                           "raise_exception", jinja::func_handler(raise)));
     jinja::runtime runtime(context);
-    const jinja::value results = runtime.execute(*program_);
+    const jinja::value results = runtime.execute(program);
     return jinja::runtime::gather_string_parts(results)->as_string().str();
   }
 
+ private:
   jinja::value message_value(const ChatMessage& message) const {
     auto object = jinja::mk_val<jinja::value_object>();
     object->insert("role", text_value(message.role));
-    if (takes_plain_content_) {
+    if (takes_plain_content) {
       object->insert("content", text_value(message.content));
     } else {
       auto part = jinja::mk_val<jinja::value_object>();
@@ -90,18 +98,138 @@ class JinjaTemplate final : public ChatTemplate {
     return object;
   }
 
-  std::string source_, bos_, eos_;
-  std::string lexed_source_;
-  std::string parse_error_;
-  std::optional<jinja::program> program_;
-  bool takes_plain_content_ = true;
+  /// Whether the template writes what a system turn says: in a turn of its own, or else where it is
+  /// part of the user's.
+  bool shows_system_turn(bool is_own_turn) const {
+    constexpr const char* kWords = "PIE-PROBE";
+    std::vector<ChatMessage> messages = {{"user", is_own_turn ? "Hello." : kWords}};
+    if (is_own_turn) messages.insert(messages.begin(), {"system", kWords});
+    std::string refusal;
+    try {
+      return run(messages, true, refusal).find(kWords) != std::string::npos;
+    } catch (const std::bad_alloc&) {
+      throw;
+    } catch (const std::exception&) {
+      return false;
+    }
+  }
+};
+
+/// Puts the system turns at the beginning into the first user turn.
+std::vector<ChatMessage> without_system_turns(std::span<const ChatMessage> messages) {
+  std::string words;
+  while (!messages.empty() && messages.front().role == "system") {
+    words += messages.front().content + "\n\n";
+    messages = messages.subspan(1);
+  }
+  std::vector<ChatMessage> folded(messages.begin(), messages.end());
+  if (words.empty()) return folded;
+  if (folded.empty() || folded.front().role != "user") {
+    words.resize(words.size() - 2);
+    folded.insert(folded.begin(), {"user", std::move(words)});
+  } else {
+    folded.front().content.insert(0, words);
+  }
+  return folded;
+}
+
+class JinjaTemplate final : public ChatTemplate {
+ public:
+  JinjaTemplate(std::string source, const std::string& bos, const std::string& eos)
+      : source_(std::move(source)) {
+    if (source_.empty()) return;
+    if (source_.size() > kSourceBytesMax) {
+      error_ = fmt::format("[chat template] got {} bytes, expected at most {}", source_.size(),
+                           kSourceBytesMax);
+    } else {
+      parse(bos, eos);
+    }
+    if (!error_.empty()) log::warning("the model's {}", error_);
+  }
+
+  ~JinjaTemplate() override {
+    // Its tree may be deeper than this thread's stack.
+    (void)run_bounded({}, {}, [tree = std::move(parsed_)]() mutable { tree = nullptr; });
+  }
+
+  const std::string& source() const override { return source_; }
+
+  Result<std::string> render(std::span<const ChatMessage> messages, bool add_generation_prompt,
+                             std::stop_token stop, uint64_t* cpu_ns) const override {
+    if (source_.empty()) {
+      return Error{
+          ErrorCode::kFailedPrecondition,
+          "[chat template] got a model file without one, expected tokenizer.chat_template: "
+          "write the prompt as plain text"};
+    }
+    if (!parsed_) return Error{ErrorCode::kUnsupported, error_};
+    struct Rendering {
+      std::vector<ChatMessage> messages;
+      std::string text, refusal;
+    };
+    const auto rendering = std::make_shared<Rendering>();
+    rendering->messages = parsed_->takes_system_turns
+                              ? std::vector<ChatMessage>(messages.begin(), messages.end())
+                              : without_system_turns(messages);
+    const Result<void> done = run_bounded(
+        {}, std::move(stop),
+        [parsed = parsed_, rendering, add_generation_prompt] {
+          rendering->text =
+              parsed->run(rendering->messages, add_generation_prompt, rendering->refusal);
+        },
+        cpu_ns);
+    if (done.ok()) return std::move(rendering->text);
+    return failed(done.error(), rendering->refusal);
+  }
+
+ private:
+  void parse(const std::string& bos, const std::string& eos) {
+    struct Making {
+      std::string source, bos, eos;
+      std::shared_ptr<const Parsed> made;
+    };
+    const auto making = std::make_shared<Making>(Making{source_, bos, eos, nullptr});
+    const Result<void> done = run_bounded({}, {}, [making] {
+      making->made = std::make_shared<const Parsed>(making->source, making->bos, making->eos);
+    });
+    if (done.ok()) {
+      parsed_ = std::move(making->made);
+    } else if (done.error().code == ErrorCode::kResourceExhausted) {
+      error_ = too_much(done.error().message).message;
+    } else {
+      error_ = fmt::format("[chat template] got '{}', expected a template that parses",
+                           done.error().message);
+    }
+  }
+
+  static Error too_much(const std::string& what) {
+    return {
+        ErrorCode::kResourceExhausted,
+        fmt::format("[chat template] got one that takes {}, expected one that does with it", what)};
+  }
+
+  static Error failed(const Error& error, const std::string& refusal) {
+    if (error.code == ErrorCode::kCancelled) return error;
+    if (error.code == ErrorCode::kResourceExhausted) return too_much(error.message);
+    if (!refusal.empty())
+      return {ErrorCode::kInvalidArgument,
+              fmt::format("[chat template] got messages that it refuses: {}", refusal)};
+    return {ErrorCode::kUnsupported,
+            fmt::format("[chat template] got what this server's template engine does not do with "
+                        "these messages, expected a template that it runs: {}",
+                        error.message)};
+  }
+
+  std::string source_;
+  std::string error_;  ///< why it cannot be used; "" when it can
+  std::shared_ptr<const Parsed> parsed_;
 };
 
 }  // namespace
 
 std::unique_ptr<ChatTemplate> make_jinja_template(std::string source, std::string bos,
                                                   std::string eos) {
-  return std::make_unique<JinjaTemplate>(std::move(source), std::move(bos), std::move(eos));
+  return std::make_unique<JinjaTemplate>(std::move(source), bos, eos);
 }
 
 }  // namespace pie::model
