@@ -31,7 +31,8 @@ if(PIE_DEP_LLAMA)
   file(GLOB _vendor ${_l}/libvendor-*.a)
   pie_third_party(ggml INCLUDE ${PIE_DEP_LLAMA}/include
     LIBS ${_l}/libggml.a ${_l}/libggml-cpu.a ${_l}/libggml-base.a Threads::Threads dl m)
-  pie_third_party(llama INCLUDE ${PIE_DEP_LLAMA}/include LIBS ${_l}/libllama.a ${_vendor} third_party_ggml)
+  # Its src/ holds unicode.h: the tables by which its tokenizers tell letters from digits.
+  pie_third_party(llama INCLUDE ${PIE_DEP_LLAMA}/include ${PIE_DEP_LLAMA}/source/src LIBS ${_l}/libllama.a ${_vendor} third_party_ggml)
   pie_third_party(jinja INCLUDE ${PIE_DEP_LLAMA}/include LIBS ${_l}/libllama-jinja.a third_party_ggml)
 endif()
 

@@ -3,14 +3,17 @@
 #include <fmt/format.h>
 #include <llama.h>
 
-#include <limits>
+#include <algorithm>
+#include <optional>
 #include <unordered_set>
 
-#include "base/log.h"
 #include "base/utf8.h"
+#include "model/byte_pair.h"
 #include "model/ggml_log.h"
 #include "model/gguf_file.h"
+#include "model/sentence_piece.h"
 #include "model/split_regex.h"
+#include "model/text_tokenization.h"
 
 namespace pie::model {
 namespace {
@@ -33,26 +36,46 @@ std::string piece_of(const llama_vocab* vocab, llama_token token) {
   return piece;
 }
 
+/// The tokens that are recognised in text, in libllama's order: longest first, and of one length as
+/// its (unstable) sort leaves them.
+SpecialTokens special_of(const llama_vocab* vocab) {
+  constexpr int kInText =
+      LLAMA_TOKEN_ATTR_CONTROL | LLAMA_TOKEN_ATTR_USER_DEFINED | LLAMA_TOKEN_ATTR_UNKNOWN;
+  std::vector<SpecialToken> tokens;
+  for (llama_token id = 0; id < llama_vocab_n_tokens(vocab); ++id) {
+    const int attributes = llama_vocab_get_attr(vocab, id);
+    if ((attributes & kInText) == 0) continue;
+    tokens.push_back({static_cast<TokenId>(id), llama_vocab_get_text(vocab, id),
+                      (attributes & LLAMA_TOKEN_ATTR_LSTRIP) != 0,
+                      (attributes & LLAMA_TOKEN_ATTR_RSTRIP) != 0});
+  }
+  std::sort(tokens.begin(), tokens.end(), [](const SpecialToken& a, const SpecialToken& b) {
+    return a.text.size() > b.text.size();
+  });
+  return SpecialTokens(std::move(tokens));
+}
+
+/// What a vocabulary of libllama is made of, as this tokenizer needs it.
+struct Parts {
+  std::unique_ptr<TokenRules> rules;
+  std::string split_regex;
+};
+
 class LlamaTokenizer final : public Tokenizer {
  public:
-  LlamaTokenizer(LlamaModelPtr model, std::string split_regex)
+  LlamaTokenizer(LlamaModelPtr model, Parts parts)
       : model_(std::move(model)),
         vocab_(llama_model_get_vocab(model_.get())),
-        split_regex_(std::move(split_regex)) {
+        rules_(std::move(parts.rules)),
+        split_regex_(std::move(parts.split_regex)),
+        special_(special_of(vocab_)) {
     const int32_t count = llama_vocab_n_tokens(vocab_);
     pieces_.reserve(static_cast<size_t>(count));
     for (llama_token id = 0; id < count; ++id) pieces_.push_back(piece_of(vocab_, id));
   }
 
-  std::vector<TokenId> tokenize(std::string_view text) const override {
-    try {
-      std::string replaced;
-      if (!is_utf8(text)) text = replaced = to_utf8(text);
-      return tokenize_utf8(text);
-    } catch (const std::exception& e) {
-      log::warning("tokenizer: {} bytes of text gave no tokens: {}", text.size(), e.what());
-      return {};
-    }
+  std::unique_ptr<Tokenization> start(std::string text) const override {
+    return std::make_unique<TextTokenization>(special_, *rules_, std::move(text));
   }
 
   std::string detokenize(std::span<const TokenId> tokens) const override {
@@ -61,6 +84,14 @@ class LlamaTokenizer final : public Tokenizer {
       if (token < pieces_.size()) text += pieces_[token];
     }
     return text;
+  }
+
+  size_t detokenized_size(std::span<const TokenId> tokens) const override {
+    size_t size = 0;
+    for (const TokenId token : tokens) {
+      if (token < pieces_.size()) size += pieces_[token].size();
+    }
+    return size;
   }
 
   uint32_t vocab_size() const override { return static_cast<uint32_t>(pieces_.size()); }
@@ -84,32 +115,13 @@ class LlamaTokenizer final : public Tokenizer {
   SpecialIds special_ids() const;
 
  private:
-  std::vector<TokenId> tokenize_utf8(std::string_view text) const;
-
   LlamaModelPtr model_;
   const llama_vocab* vocab_;
+  std::unique_ptr<TokenRules> rules_;
   std::string split_regex_;
+  SpecialTokens special_;
   std::vector<std::string> pieces_;
 };
-
-std::vector<TokenId> LlamaTokenizer::tokenize_utf8(std::string_view text) const {
-  if (text.size() > static_cast<size_t>(std::numeric_limits<int32_t>::max() / 2)) {
-    log::warning("tokenizer: a text of {} bytes is longer than libllama takes", text.size());
-    return {};
-  }
-  const auto length = static_cast<int32_t>(text.size());
-  // A token stands for a byte or more, but for a prefix that SentencePiece adds.
-  std::vector<llama_token> tokens(text.size() + 8);
-  int32_t count = llama_tokenize(vocab_, text.data(), length, tokens.data(),
-                                 static_cast<int32_t>(tokens.size()), false, true);
-  if (count < 0) {
-    tokens.resize(static_cast<size_t>(-count));
-    count = llama_tokenize(vocab_, text.data(), length, tokens.data(),
-                           static_cast<int32_t>(tokens.size()), false, true);
-  }
-  if (count < 0) return {};
-  return {tokens.begin(), tokens.begin() + count};
-}
 
 SpecialIds LlamaTokenizer::special_ids() const {
   SpecialIds ids;
@@ -164,22 +176,47 @@ Result<void> check_lists(const GgufFile& file) {
              : Result<void>(file.texts("tokenizer.ggml.merges").error());
 }
 
-/// The split expression of a served tokenizer.
-Result<std::string> check_kind(const GgufFile& file) {
+/// How a served tokenizer merges and cuts, by the file's words and the vocabulary that libllama
+/// read.
+Result<Parts> make_rules(const GgufFile& file, const llama_vocab* vocab,
+                         std::optional<PreTokenizer> pre_tokenizer) {
+  std::vector<std::string> texts;
+  std::vector<float> scores;
+  for (llama_token id = 0; id < llama_vocab_n_tokens(vocab); ++id) {
+    texts.emplace_back(llama_vocab_get_text(vocab, id));
+    scores.push_back(llama_vocab_get_score(vocab, id));
+  }
+  if (pre_tokenizer) {
+    PIE_TRY_ASSIGN(const auto merges, file.texts("tokenizer.ggml.merges"));
+    std::string published = pre_tokenizer->published;
+    return Parts{std::make_unique<BytePair>(std::move(*pre_tokenizer), texts, merges),
+                 std::move(published)};
+  }
+  SentencePiece::Options options;
+  PIE_TRY_ASSIGN(options.add_space_prefix, file.flag_or("tokenizer.ggml.add_space_prefix", true));
+  PIE_TRY_ASSIGN(const uint32_t unknown,
+                 file.integer_or("tokenizer.ggml.unknown_token_id", 0, UINT32_MAX, UINT32_MAX));
+  if (unknown < texts.size()) options.unknown = unknown;
+  return Parts{std::make_unique<SentencePiece>(std::move(texts), std::move(scores), options), ""};
+}
+
+/// Of a byte-pair tokenizer; none for SentencePiece, which cuts nothing before merging.
+Result<std::optional<PreTokenizer>> check_kind(const GgufFile& file) {
   PIE_TRY_ASSIGN(const std::string kind, file.text("tokenizer.ggml.model"));
-  if (kind == "llama") return std::string();  // SentencePiece cuts nothing before merging
+  if (kind == "llama") return std::optional<PreTokenizer>();
   if (kind != "gpt2") {
     return Error{ErrorCode::kUnsupported,
                  fmt::format("[tokenizer.ggml.model] got '{}', expected gpt2 or llama", kind)};
   }
-  PIE_TRY_ASSIGN(const std::string pre, file.text_or("tokenizer.ggml.pre", "gpt-2"));
-  return split_regex_of(pre);
+  PIE_TRY_ASSIGN(const std::string name, file.text_or("tokenizer.ggml.pre", ""));
+  PIE_TRY_ASSIGN(PreTokenizer pre_tokenizer, pre_tokenizer_of(name));
+  return std::optional(std::move(pre_tokenizer));
 }
 
 }  // namespace
 
 Result<LoadedTokenizer> load_llama_tokenizer(const GgufFile& file) {
-  PIE_TRY_ASSIGN(std::string split_regex, check_kind(file));
+  PIE_TRY_ASSIGN(auto pre_tokenizer, check_kind(file));
   PIE_TRY(check_lists(file));
   GgmlErrorCapture said;
   try {
@@ -191,7 +228,9 @@ Result<LoadedTokenizer> load_llama_tokenizer(const GgufFile& file) {
           ErrorCode::kCorrupt,
           fmt::format("[tokenizer] got '{}', expected a readable vocabulary", said.text())};
     }
-    auto tokenizer = std::make_unique<LlamaTokenizer>(std::move(model), std::move(split_regex));
+    PIE_TRY_ASSIGN(Parts parts,
+                   make_rules(file, llama_model_get_vocab(model.get()), std::move(pre_tokenizer)));
+    auto tokenizer = std::make_unique<LlamaTokenizer>(std::move(model), std::move(parts));
     SpecialIds special = tokenizer->special_ids();
     return LoadedTokenizer{std::move(tokenizer), std::move(special)};
   } catch (const std::exception& e) {
