@@ -129,6 +129,30 @@ TEST_F(FunctionsTest, long_text_is_tokenized_while_its_program_can_be_terminated
   EXPECT_TRUE(run.ports->messages().empty());
 }
 
+TEST_F(FunctionsTest, one_users_long_text_does_not_hold_up_another) {
+  Run loud = launch({"tokenize-long", "<|im_end|>", "1048570", "again"});
+  Run louder = launch({"tokenize-long", "!", "1048570", "again"});
+  ASSERT_TRUE(wait_for_messages(loud, 1));
+  ASSERT_TRUE(wait_for_messages(louder, 1));
+  user = "bob";
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_EQ(sent_by({"tokenize-long", "word ", "7000"}), (Texts{"begun", "1401"}));
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+  EXPECT_LT(took.count(), 5.0) << "s; 16 in the past, and milliseconds now";
+  loud.instance->terminate({EndKind::kAborted, "enough"});
+  louder.instance->terminate({EndKind::kAborted, "enough"});
+  EXPECT_EQ(wait_for_end(loud).kind, EndKind::kAborted);
+  EXPECT_EQ(wait_for_end(louder).kind, EndKind::kAborted);
+}
+
+TEST_F(FunctionsTest, a_text_of_tokens_has_a_bound) {
+  const size_t size = engine->model().tokenizer().token_bytes(20'000).size();
+  EXPECT_EQ(sent_by({"detokenize", "1000"}), Texts{std::to_string(1000 * size)});
+  const End end = run_to_end({"detokenize", "4000000"});
+  EXPECT_EQ(end.kind, EndKind::kException);
+  EXPECT_NE(end.message.find("[text of the tokens] got "), std::string::npos) << end.message;
+}
+
 TEST_F(FunctionsTest, chat_template_renders) {
   EXPECT_EQ(sent_by({"chat"}),
             (Texts{"ok <|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by "

@@ -25,6 +25,7 @@ struct InstanceState final : wasm::InstanceContext {
         user(spec.user),
         arguments(spec.arguments),
         limits(spec.limits),
+        cpu_quota(part_of(spec.quotas, &UserQuotas::cpu)),
         ending(std::make_shared<Ending>()),
         output(std::make_shared<Output>(spec.ports, ending, spec.limits.output_bytes_max,
                                         spec.quotas)),
@@ -36,6 +37,7 @@ struct InstanceState final : wasm::InstanceContext {
   const std::string user;
   const std::vector<std::string> arguments;
   const InstanceLimits limits;
+  const std::shared_ptr<Quota> cpu_quota;  ///< of the user; may be null
   const std::shared_ptr<Ending> ending;
   const std::shared_ptr<Output> output;
   std::string return_value;

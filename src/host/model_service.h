@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "base/work_queue.h"
 #include "engine/engine.h"
-#include "host/background.h"
 #include "host/ports.h"
 #include "wasm/value.h"
 
@@ -45,7 +45,7 @@ struct Services {
   KvsPort& kvs;
   BusPort& bus;
   std::string version;
-  Background& background;
+  WorkQueue& background;  ///< for what takes longer than a worker may be held
 
   /// The model of this id or alias; null for an unknown one.
   const ModelService* find_model(std::string_view name) const;

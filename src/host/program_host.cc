@@ -110,12 +110,22 @@ class RunningProgram final : public RunningInstance {
   std::shared_ptr<std::atomic<bool>> ended_;
 };
 
+/// One job waits for each instance at most, because its program waits too.
+WorkQueue::Config background_config(const HostConfig& config) {
+  return {.name = "text work",
+          .thread_count = 2,
+          .owner_running_max = 1,
+          .owner_pending_max = config.instances_max,
+          .pending_max = 2 * config.instances_max};
+}
+
 class WasmProgramHost final : public ProgramHost {
  public:
   WasmProgramHost(const HostConfig& config, std::vector<engine::Engine*> engines, KvsPort& kvs,
                   BusPort& bus, wasi::HttpClientPort* http)
       : engines_(std::move(engines)),
         http_(http),
+        background_(background_config(config)),
         services_{{}, config.model_aliases, kvs, bus, config.server_version, background_} {
     for (engine::Engine* engine : engines_)
       services_.models.push_back(
@@ -213,7 +223,7 @@ class WasmProgramHost final : public ProgramHost {
 
   const std::vector<engine::Engine*> engines_;
   wasi::HttpClientPort* const http_;
-  Background background_;
+  WorkQueue background_;
   Services services_;
   wasm::Registry registry_;
   const std::shared_ptr<Census> census_ = std::make_shared<Census>();

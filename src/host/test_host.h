@@ -56,7 +56,7 @@ class HostTest : public testing::Test {
   void launch_with(Run& run, std::vector<std::string> arguments) {
     auto launched = host->launch({.id = InstanceId(++last_id),
                                   .public_id = "instance-id",
-                                  .user = "alice",
+                                  .user = user,
                                   .arguments = std::move(arguments),
                                   .limits = limits,
                                   .program = program,
@@ -92,6 +92,7 @@ class HostTest : public testing::Test {
   MemoryKvs kvs;
   MemoryBus bus;
   InstanceLimits limits;
+  std::string user = "alice";
   std::unique_ptr<ScriptedEngine> engine;
   std::unique_ptr<ProgramHost> host;
   std::shared_ptr<const Program> program;

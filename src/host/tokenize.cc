@@ -1,5 +1,8 @@
 #include "model/tokenizer.h"
 
+#include <limits>
+
+#include "base/work_queue.h"
 #include "host/define.h"
 #include "host/guest_errors.h"
 #include "host/instance_state.h"
@@ -25,29 +28,49 @@ void get_tokenizer(Call& call) {
   call.ret(Value::handle(kTokenizerResource, std::make_shared<TokenizerObject>(model->service)));
 }
 
-/// A text that is tokenized, here or in the background; ready when it is.
-struct Tokenization final : wasm::Event {
+/// A text that is tokenized, here or in the background; ready when it is. Its program alone keeps
+/// it: what is done in the background stops with the program.
+struct Tokenizing final : wasm::Event {
+  Tokenizing(const model::Tokenizer& tokenizer, std::string_view text, Charge charge_)
+      : tokenization(tokenizer.start(std::string(text))), charge(std::move(charge_)) {}
+
+  WorkQueue::Next advance(size_t work) {
+    if (!tokenization->advance(work)) return WorkQueue::Next::kAgain;
+    tokens = tokenization->take();
+    tokenization = nullptr;
+    fire();
+    return WorkQueue::Next::kDone;
+  }
+
+  std::unique_ptr<model::Tokenization> tokenization;
   std::vector<TokenId> tokens;  ///< written before fire(), read after ready()
+  const Charge charge;
 };
 
-/// Tokenizing takes up to 2.5 us a byte (measured), and nothing can interrupt it.
+/// Up to so much is done at once: some milliseconds at most.
 constexpr size_t kInlineBytesMax = 4096;
+/// Of one turn in the background: 2 to 10 ms.
+constexpr size_t kPieceOfWork = 20'000;
 
 wasm::Wait tokenize(Call& call) {
   auto self = call.object<TokenizerObject>(0);
   std::string_view text = call.string(1);
   InstanceState& state = state_of(call);
   check_size("text", text.size(), state.limits.text_bytes_max);
-  auto work = std::make_shared<Tokenization>();
-  const model::Tokenizer& tokenizer = self->tokenizer();
+  Charge charge(state.memory);
+  charge.add(text.size() * (1 + sizeof(TokenId)));
+  auto work = std::make_shared<Tokenizing>(self->tokenizer(), text, std::move(charge));
   if (text.size() <= kInlineBytesMax) {
-    work->tokens = tokenizer.tokenize(text);
-    work->fire();
+    work->advance(std::numeric_limits<size_t>::max());
   } else {
-    state.services.background.run([work, &tokenizer, copy = std::string(text)] {
-      work->tokens = tokenizer.tokenize(copy);
-      work->fire();
-    });
+    // The instance holds its engines' models until it has ended, and `work` until then.
+    value_or_throw(state.services.background.post(
+        state.user,
+        [weak = std::weak_ptr(work)] {
+          const auto live = weak.lock();
+          return live ? live->advance(kPieceOfWork) : WorkQueue::Next::kDone;
+        },
+        state.cpu_quota));
   }
   return {{work},
           [work](const std::vector<uint32_t>&) { return Value::u32s(std::move(work->tokens)); }};
@@ -56,7 +79,10 @@ wasm::Wait tokenize(Call& call) {
 /// Bytes that are not UTF-8 (half a character, say) reach the program as U+FFFD.
 void detokenize(Call& call) {
   auto self = call.object<TokenizerObject>(0);
-  call.ret(Value::string(self->tokenizer().detokenize(call.u32s(1))));
+  const std::vector<TokenId> tokens = call.u32s(1);
+  check_size("text of the tokens", self->tokenizer().detokenized_size(tokens),
+             state_of(call).limits.message_bytes_max);
+  call.ret(Value::string(self->tokenizer().detokenize(tokens)));
 }
 
 }  // namespace

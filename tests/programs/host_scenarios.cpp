@@ -178,6 +178,24 @@ Outcome tokenize(const Arguments& arguments) {
   return "";
 }
 
+/// Tokenizes the unit (2nd) repeated to so many bytes (3rd), again and again when told (4th).
+Outcome tokenize_long(const Arguments& arguments) {
+  auto tokenizer = model().tokenizer();
+  std::string text;
+  while (text.size() < std::strtoul(arguments[2].c_str(), nullptr, 10)) text += arguments[1];
+  inferlet::send("begun");
+  do {
+    inferlet::send(std::to_string(tokenizer.tokenize(text).size()));
+  } while (arguments.size() > 3);
+  return "";
+}
+
+Outcome detokenize(const Arguments& arguments) {
+  const std::vector<uint32_t> tokens(std::strtoul(arguments[1].c_str(), nullptr, 10), 20'000);
+  inferlet::send(std::to_string(model().tokenizer().detokenize(tokens).size()));
+  return "";
+}
+
 Outcome chat(const Arguments&) {
   auto one = model();
   const abi::ChatMessage messages[] = {{lift::lend("user"), lift::lend("Hello")}};
@@ -232,19 +250,22 @@ Outcome end(const Arguments& arguments) {
 }  // namespace
 
 inferlet::Result<std::string> inferlet_main(const std::vector<std::string>& arguments) {
-  const std::map<std::string, Outcome (*)(const Arguments&)> scenarios = {{"forward", forward},
-                                                                          {"pending", pending},
-                                                                          {"steps", steps},
-                                                                          {"receive", receive},
-                                                                          {"blob", receive_blob},
-                                                                          {"send", send_sizes},
-                                                                          {"topics", topics},
-                                                                          {"kvs", store},
-                                                                          {"about", about},
-                                                                          {"tokenize", tokenize},
-                                                                          {"chat", chat},
-                                                                          {"mistake", mistake},
-                                                                          {"end", end}};
+  const std::map<std::string, Outcome (*)(const Arguments&)> scenarios = {
+      {"forward", forward},
+      {"pending", pending},
+      {"steps", steps},
+      {"receive", receive},
+      {"blob", receive_blob},
+      {"send", send_sizes},
+      {"topics", topics},
+      {"kvs", store},
+      {"about", about},
+      {"tokenize", tokenize},
+      {"tokenize-long", tokenize_long},
+      {"detokenize", detokenize},
+      {"chat", chat},
+      {"mistake", mistake},
+      {"end", end}};
   const auto scenario = scenarios.find(arguments.empty() ? "" : arguments[0]);
   if (scenario == scenarios.end()) return inferlet::fail("unknown scenario");
   return scenario->second(arguments);
