@@ -57,11 +57,15 @@ def with_ccache(base: Path) -> dict[str, str]:
 
 
 class Server:
-    """One `pie serve` process on a port of its own (kept by restarts), with a PIE_HOME of its own."""
+    """One `pie serve` process on a port of its own (kept by restarts), with a PIE_HOME of its own.
+
+    `prefix`: a command that replaces itself by the server (`prlimit`, ...).
+    """
 
     def __init__(self, home: Path, *arguments: str) -> None:
         self.home = home
         self.arguments = arguments
+        self.prefix: list[str] = []
         self.port = free_port()
         self.url = ""
         self.process: subprocess.Popen[bytes] | None = None
@@ -71,7 +75,8 @@ class Server:
         """Starts it and waits until it answers."""
         ready = self.home.parent / f"{self.home.name}.ready"
         ready.unlink(missing_ok=True)
-        command = [str(PIE), "serve", "--port", str(self.port), "--ready-file", str(ready), *self.arguments]
+        command = [*self.prefix, str(PIE), "serve", "--port", str(self.port), "--ready-file", str(ready),
+                   *self.arguments]  # fmt: skip
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command, env=dict(os.environ, PIE_HOME=str(self.home)), stdout=log, stderr=log
@@ -114,6 +119,10 @@ class Server:
     def peak_rss_bytes(self) -> int:
         """The most resident memory that the process has had."""
         return self._status_bytes("VmHWM")
+
+    def open_files(self) -> int:
+        """Descriptors that the process has."""
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
 
     def _status_bytes(self, field: str) -> int:
         text = Path(f"/proc/{self.pid}/status").read_text()

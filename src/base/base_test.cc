@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <filesystem>
 #include <set>
@@ -55,20 +56,38 @@ TEST(Utf8, stream_does_not_hold_what_can_never_become_a_character) {
   EXPECT_EQ(stream.finish(), "\xEF\xBF\xBD\xEF\xBF\xBD");
 }
 
-TEST(File, atomic_write_replaces_and_spooled_blob_reads_pieces_and_cleans_up) {
+TEST(File, atomic_write_replaces_and_a_files_blob_reads_pieces) {
   const std::filesystem::path path = testing::TempDir() + "/pie_file_test";
   ASSERT_TRUE(write_file_atomically(path, "old").ok());
   ASSERT_TRUE(write_file_atomically(path, "hello world").ok());
   EXPECT_EQ(*read_file(path), "hello world");
   {
-    auto blob = make_spooled_blob(path.string());
+    auto blob = open_file_blob(path.string());
     ASSERT_TRUE(blob.ok());
     EXPECT_EQ((*blob)->size(), 11u);
     EXPECT_EQ((*blob)->read(6, 100)->size(), 5u);
     EXPECT_TRUE((*blob)->read(11, 1)->empty());
     EXPECT_TRUE((*blob)->read(UINT64_MAX, UINT64_MAX)->empty());
   }
+  std::filesystem::remove(path);
   EXPECT_EQ(read_file(path).error().code, ErrorCode::kNotFound);
+}
+
+TEST(File, an_error_names_its_true_cause) {
+  const std::filesystem::path path = testing::TempDir() + "/pie_file_causes";
+  ASSERT_TRUE(write_file_atomically(path, "bytes").ok());
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{0, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const auto read = read_file(path);
+  const auto written = write_file_atomically(path, "other");
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(read.error().code, ErrorCode::kResourceExhausted);
+  EXPECT_NE(read.error().message.find("Too many open files"), std::string::npos);
+  EXPECT_EQ(written.error().code, ErrorCode::kResourceExhausted);
+  EXPECT_EQ(*read_file(path), "bytes");
+  std::filesystem::remove(path);
 }
 
 TEST(ContentHash, every_byte_matters_and_cuts_do_not) {

@@ -21,7 +21,7 @@ using BlobRef = std::shared_ptr<const Blob>;
 
 /// A blob in memory.
 BlobRef make_memory_blob(std::vector<uint8_t> bytes);
-/// A blob in the file at `path`, which is removed with the last reference.
-Result<BlobRef> make_spooled_blob(std::string path);
+/// A blob in the file at `path`, which stays as it is; it is open only while it is read.
+Result<BlobRef> open_file_blob(std::string path);
 
 }  // namespace pie

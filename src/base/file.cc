@@ -1,24 +1,18 @@
 #include "base/file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 
 #include "base/blob.h"
 
 namespace pie {
 namespace {
-
-Error system_error(const std::string& what, const std::filesystem::path& path) {
-  const int number = errno;
-  return {number == ENOENT ? ErrorCode::kNotFound : ErrorCode::kInternal,
-          "[" + what + " " + path.string() + "] got: " + std::strerror(number)};
-}
 
 /// Closes its descriptor.
 class Descriptor {
@@ -35,16 +29,6 @@ class Descriptor {
   int fd_;
 };
 
-bool write_all(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t n = ::write(fd, bytes.data(), bytes.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return false;
-    bytes.remove_prefix(static_cast<size_t>(n));
-  }
-  return true;
-}
-
 class MemoryBlob final : public Blob {
  public:
   explicit MemoryBlob(std::vector<uint8_t> bytes) : bytes_(std::move(bytes)) {}
@@ -60,18 +44,18 @@ class MemoryBlob final : public Blob {
   std::vector<uint8_t> bytes_;
 };
 
-class SpooledBlob final : public Blob {
+class FileBlob final : public Blob {
  public:
-  SpooledBlob(std::string path, int fd, uint64_t size)
-      : path_(std::move(path)), fd_(fd), size_(size) {}
-  ~SpooledBlob() override { ::unlink(path_.c_str()); }
+  FileBlob(std::string path, uint64_t size) : path_(std::move(path)), size_(size) {}
   uint64_t size() const override { return size_; }
   Result<std::vector<uint8_t>> read(uint64_t offset, uint64_t n) const override {
     if (offset >= size_) return std::vector<uint8_t>();
+    const Descriptor fd(::open(path_.c_str(), O_RDONLY | O_CLOEXEC));
+    if (fd.get() < 0) return system_error("open", path_);
     std::vector<uint8_t> bytes(std::min<uint64_t>(n, size_ - offset));
     size_t done = 0;
     while (done < bytes.size()) {
-      const ssize_t got = ::pread(fd_.get(), bytes.data() + done, bytes.size() - done,
+      const ssize_t got = ::pread(fd.get(), bytes.data() + done, bytes.size() - done,
                                   static_cast<off_t>(offset + done));
       if (got < 0 && errno == EINTR) continue;
       if (got < 0) return system_error("read", path_);
@@ -83,19 +67,69 @@ class SpooledBlob final : public Blob {
   }
 
  private:
-  std::string path_;
-  Descriptor fd_;
-  uint64_t size_;
+  const std::string path_;
+  const uint64_t size_;
 };
+
+ErrorCode code_of(int number) {
+  switch (number) {
+    case ENOENT: return ErrorCode::kNotFound;
+    case EACCES:
+    case EPERM:
+    case EROFS: return ErrorCode::kPermissionDenied;
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG: return ErrorCode::kResourceExhausted;
+    default: return ErrorCode::kInternal;
+  }
+}
+
+/// Reads up to `n` bytes from the descriptor's place; as read(2), and not interrupted.
+ssize_t read_some(int fd, char* to, size_t n) {
+  for (;;) {
+    const ssize_t got = ::read(fd, to, n);
+    if (got >= 0 || errno != EINTR) return got;
+  }
+}
 
 }  // namespace
 
+Error system_error(const std::string& what, const std::filesystem::path& path) {
+  return system_error(what, path, errno);
+}
+
+Error system_error(const std::string& what, const std::filesystem::path& path, int number) {
+  return {code_of(number), "[" + what + " " + path.string() + "] got: " + std::strerror(number)};
+}
+
+bool write_all(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(fd, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return false;
+    bytes.remove_prefix(static_cast<size_t>(n));
+  }
+  return true;
+}
+
 Result<std::string> read_file(const std::filesystem::path& path) {
-  errno = 0;
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return system_error("open", path);
-  std::string bytes{std::istreambuf_iterator<char>(in), {}};
-  if (in.bad()) return system_error("read", path);
+  const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (fd.get() < 0) return system_error("open", path);
+  struct stat info{};
+  if (::fstat(fd.get(), &info) != 0) return system_error("read", path);
+  std::string bytes(std::max<size_t>(static_cast<size_t>(info.st_size), 1), '\0');
+  size_t done = 0;
+  for (;;) {  // to its end, which may have moved since
+    if (done == bytes.size()) bytes.resize(bytes.size() * 2);
+    const ssize_t got = read_some(fd.get(), bytes.data() + done, bytes.size() - done);
+    if (got < 0) return system_error("read", path);
+    if (got == 0) break;
+    done += static_cast<size_t>(got);
+  }
+  bytes.resize(done);
   return bytes;
 }
 
@@ -133,11 +167,10 @@ BlobRef make_memory_blob(std::vector<uint8_t> bytes) {
   return std::make_shared<MemoryBlob>(std::move(bytes));
 }
 
-Result<BlobRef> make_spooled_blob(std::string path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return system_error("open", path);
-  const off_t size = ::lseek(fd, 0, SEEK_END);
-  return BlobRef(std::make_shared<SpooledBlob>(std::move(path), fd, static_cast<uint64_t>(size)));
+Result<BlobRef> open_file_blob(std::string path) {
+  struct stat info{};
+  if (::stat(path.c_str(), &info) != 0) return system_error("open", path);
+  return BlobRef(std::make_shared<FileBlob>(std::move(path), static_cast<uint64_t>(info.st_size)));
 }
 
 }  // namespace pie

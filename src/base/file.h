@@ -9,8 +9,17 @@
 
 namespace pie {
 
-/// The whole file. kNotFound, or kInternal with the system's reason.
+/// What `number` (errno, unless told) says, as "[what path] got: reason": kNotFound when there is
+/// no such file, kResourceExhausted when descriptors, memory, disk space or the file's permitted
+/// size are used up, kPermissionDenied, else kInternal.
+Error system_error(const std::string& what, const std::filesystem::path& path);
+Error system_error(const std::string& what, const std::filesystem::path& path, int number);
+
+/// The whole file. Errors as system_error().
 Result<std::string> read_file(const std::filesystem::path& path);
+
+/// Writes all bytes at the descriptor's place; false with errno set.
+bool write_all(int fd, std::string_view bytes);
 
 /// Replaces the file by one rename after its bytes (and the folder entry) are on the disk: a reader
 /// or a crash sees the old content or the new, never a part. `mode` as for open(2).

@@ -69,6 +69,8 @@ class Holding {
     amount_ -= n;
   }
   uint64_t amount() const { return amount_; }
+  /// Why take(n) said no.
+  std::string refusal(uint64_t n) const { return quota_ ? quota_->refusal(n) : std::string(); }
 
  private:
   std::shared_ptr<Quota> quota_;

@@ -71,6 +71,14 @@ std::string to_utf8(std::string_view bytes) {
   return text;
 }
 
+std::string shortened(std::string text, size_t bytes_max) {
+  if (text.size() <= bytes_max) return text;
+  const size_t whole = text.size();
+  text.resize(bytes_max);
+  text.resize(text.size() - utf8_incomplete_suffix(text));
+  return text + "\u2026 (" + std::to_string(whole - text.size()) + " bytes more)";
+}
+
 size_t utf8_incomplete_suffix(std::string_view bytes) {
   for (size_t n = 1; n <= std::min<size_t>(3, bytes.size()); ++n) {
     const std::string_view tail = bytes.substr(bytes.size() - n);

@@ -10,6 +10,10 @@ bool is_utf8(std::string_view bytes);
 /// The text with each byte that is not part of a well-formed sequence replaced by U+FFFD.
 std::string to_utf8(std::string_view bytes);
 
+/// The text, if it has at most `bytes_max` bytes; else what fits of it, cut at a character, and
+/// behind it "… (N bytes more)". Takes well-formed UTF-8.
+std::string shortened(std::string text, size_t bytes_max);
+
 /// How many bytes at the end begin a sequence that further bytes could complete (0 to 3).
 size_t utf8_incomplete_suffix(std::string_view bytes);
 

@@ -35,19 +35,37 @@ class DiskStorage final : public LogStorage {
     return disk_.bytes.substr(offset, bytes);
   }
   void delivered(uint64_t seq) override { disk_.delivered = seq; }
+  void rest() override {}
 
  private:
   Disk& disk_;
 };
 
-std::vector<std::string> texts_after(const EventLog& log, uint64_t seq) {
+std::vector<std::string> texts_after(EventLog& log, uint64_t seq) {
   std::vector<std::string> texts;
-  while (auto event = log.next(seq)) {
+  for (;;) {
+    auto event = log.next(seq);
+    if (!event && log.fetch(seq, [] {})) event = log.next(seq);
+    if (!event) return texts;
     texts.push_back(*event->payload);
     seq = event->seq;
   }
-  return texts;
 }
+
+/// Runs the storage's tasks when told to, as a disk that is slow.
+struct SlowDisk {
+  EventLog::Post post() {
+    return [this](std::function<void()> task) { tasks.push_back(std::move(task)); };
+  }
+  void run_all() {
+    while (!tasks.empty()) {
+      auto task = std::move(tasks.front());
+      tasks.erase(tasks.begin());
+      task();
+    }
+  }
+  std::vector<std::function<void()>> tasks;
+};
 
 TEST(EventLog, keeps_streams_messages_blobs_and_the_end_in_one_order) {
   EventLog log({}, nullptr);
@@ -106,10 +124,100 @@ TEST(EventLog, reads_back_what_memory_does_not_hold) {
   EventLog log({.memory_bytes_max = 10}, std::make_unique<DiskStorage>(disk));
   log.append(EventKind::kMessage, "12345678");
   log.append(EventKind::kMessage, "from the disk");
+  EXPECT_EQ(log.memory_bytes(), 8u);
   EXPECT_EQ(texts_after(log, 0), (std::vector<std::string>{"12345678", "from the disk"}));
-  disk.full = true;  // what cannot be stored is kept in memory
-  log.append(EventKind::kMessage, "kept in memory");
-  EXPECT_EQ(texts_after(log, 2), (std::vector<std::string>{"kept in memory"}));
+  EXPECT_EQ(*log.read(1)->payload, "from the disk");
+}
+
+TEST(EventLog, waits_for_no_disk_and_shows_what_is_stored) {
+  Disk disk;
+  SlowDisk slow;
+  const auto log =
+      std::make_shared<EventLog>(EventLog::Limits{.unstored_bytes_max = 1'000, .shared = nullptr},
+                                 std::make_unique<DiskStorage>(disk), slow.post());
+  int changes = 0, ends = 0, woken = 0;
+  log->listen([&] { ++changes; });
+  while (log->writable_bytes() > 0) log->append(EventKind::kMessage, std::string(100, 'm'));
+  log->on_writable([&] { ++woken; });
+  EXPECT_EQ(slow.tasks.size(), 1u);
+  EXPECT_FALSE(log->next(0));
+  EXPECT_EQ(changes + woken, 0);
+  slow.run_all();
+  EXPECT_EQ(texts_after(*log, 0).size(), log->last_seq());
+  EXPECT_EQ(woken, 1);
+  EXPECT_GT(changes, 0);
+  log->end(EndCode::kCompleted, "end", [&] { ++ends; });
+  EXPECT_EQ(ends, 0);
+  slow.run_all();
+  EXPECT_EQ(ends, 1);
+  EXPECT_EQ(log->next(log->last_seq() - 1)->kind, EventKind::kEnd);
+}
+
+TEST(EventLog, what_the_disk_refuses_waits_and_is_stored_without_a_gap_later) {
+  Disk disk;
+  EventLog log({}, std::make_unique<DiskStorage>(disk));
+  log.append(EventKind::kMessage, "1");
+  disk.full = true;
+  log.append(EventKind::kMessage, "2");
+  log.append(EventKind::kMessage, "3");
+  EXPECT_EQ(log.writable_bytes(), 0u);
+  EXPECT_EQ(texts_after(log, 0), (std::vector<std::string>{"1"}));
+  EXPECT_EQ(log.storage_failure()->error.message, "disk full");
+  EXPECT_EQ(log.storage_failure()->attempts, 1u);
+  log.retry();
+  EXPECT_EQ(log.storage_failure()->attempts, 2u);
+  int woken = 0;
+  log.on_writable([&] { ++woken; });
+  disk.full = false;
+  log.retry();
+  EXPECT_FALSE(log.storage_failure());
+  EXPECT_EQ(woken, 1);
+  log.end(EndCode::kCompleted, "end");
+  EXPECT_EQ(texts_after(log, 0), (std::vector<std::string>{"1", "2", "3", "end"}));
+  // After a crash, too.
+  EventLog again({}, std::make_unique<DiskStorage>(disk), disk.records, 4);
+  EXPECT_EQ(texts_after(again, 0), (std::vector<std::string>{"1", "2", "3", "end"}));
+}
+
+TEST(EventLog, finds_events_by_their_numbers_where_some_are_missing) {
+  Disk disk;
+  disk.bytes = "abc";
+  const std::vector<LogStorage::Record> records = {
+      {.seq = 1, .kind = EventKind::kMessage, .payload_offset = 0, .payload_bytes = 1},
+      {.seq = 3, .kind = EventKind::kMessage, .payload_offset = 1, .payload_bytes = 1},
+      {.seq = 4, .kind = EventKind::kEnd, .payload_offset = 2, .payload_bytes = 1}};
+  EventLog log({}, std::make_unique<DiskStorage>(disk), records, 4);
+  EXPECT_EQ(texts_after(log, 0), (std::vector<std::string>{"a", "b", "c"}));
+  log.delivered(2);
+  EXPECT_EQ(log.delivered_seq(), 2u);
+  EXPECT_EQ(texts_after(log, 2), (std::vector<std::string>{"b", "c"}));
+}
+
+TEST(EventLog, an_end_that_cannot_be_stored_is_told_all_the_same) {
+  Disk disk;
+  EventLog log({}, std::make_unique<DiskStorage>(disk));
+  log.append(EventKind::kMessage, "1");
+  disk.full = true;
+  log.append(EventKind::kMessage, "2");
+  int ends = 0;
+  log.end(EndCode::kServerError, "end", [&] { ++ends; });
+  EXPECT_EQ(ends, 1);
+  EXPECT_EQ(texts_after(log, 0), (std::vector<std::string>{"1", "2", "end"}));
+  log.delivered(3);
+  EXPECT_TRUE(log.drained());
+}
+
+TEST(EventLog, nothing_is_stored_once_it_is_discarded) {
+  Disk disk;
+  SlowDisk slow;
+  const auto log = std::make_shared<EventLog>(EventLog::Limits{},
+                                              std::make_unique<DiskStorage>(disk), slow.post());
+  std::vector<std::string> order;
+  log->end(EndCode::kCompleted, "end", [&] { order.emplace_back("ended"); });
+  log->discard([&] { order.emplace_back("discarded"); });
+  slow.run_all();
+  EXPECT_EQ(order, (std::vector<std::string>{"ended", "discarded"}));
+  EXPECT_TRUE(disk.records.empty());
 }
 
 TEST(EventLog, a_finished_one_gives_its_memory_back_and_can_still_be_read) {
@@ -118,12 +226,13 @@ TEST(EventLog, a_finished_one_gives_its_memory_back_and_can_still_be_read) {
   const std::string large(20'000, 'l');
   log.append(EventKind::kMessage, large);
   EXPECT_EQ(log.memory_bytes(), large.size());
-  disk.full = true;
-  log.append(EventKind::kMessage, "nowhere but in memory");
   log.end(EndCode::kCompleted, "end");
-  EXPECT_EQ(log.memory_bytes(), 21u + 3u);
-  EXPECT_EQ(texts_after(log, 0), (std::vector<std::string>{large, "nowhere but in memory", "end"}));
-  log.delivered(3);
+  EXPECT_EQ(log.memory_bytes(), 0u);
+  EXPECT_EQ(texts_after(log, 0), (std::vector<std::string>{large, "end"}));
+  log.release();
+  EXPECT_EQ(log.memory_bytes(), 0u);
+  EXPECT_EQ(texts_after(log, 0), (std::vector<std::string>{large, "end"}));
+  log.delivered(2);
   EXPECT_EQ(log.memory_bytes(), 0u);
 }
 

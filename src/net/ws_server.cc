@@ -104,6 +104,7 @@ class Connection final : public AnyConnection,
       : config_(config),
         stream_(std::move(transport)),
         wake_(stream_.get_executor(), asio::steady_timer::time_point::max()),
+        resumed_(stream_.get_executor(), asio::steady_timer::time_point::max()),
         handler_(std::move(handler)),
         peer_address_(address_of(beast::get_lowest_layer(stream_).socket())),
         place_(std::move(place)) {}
@@ -125,6 +126,12 @@ class Connection final : public AnyConnection,
     asio::co_spawn(self->stream_.get_executor(), write_loop(self), asio::detached);
     self->handler_->on_open(self);
     while (self->open_) {
+      if (self->paused_) {
+        self->resumed_.expires_at(asio::steady_timer::time_point::max());
+        co_await self->resumed_.async_wait(asio::redirect_error(asio::use_awaitable, failed));
+        failed = {};
+        continue;
+      }
       beast::flat_buffer buffer;
       co_await self->stream_.async_read(buffer, asio::redirect_error(asio::use_awaitable, failed));
       if (failed) break;
@@ -161,6 +168,12 @@ class Connection final : public AnyConnection,
     error_code ignored;
     beast::get_lowest_layer(stream_).socket().close(ignored);
     wake_.cancel();
+    resume();
+  }
+  void pause() override { paused_ = true; }
+  void resume() override {
+    paused_ = false;
+    resumed_.cancel();
   }
   uint64_t outbox_bytes() const override { return outbox_bytes_; }
 
@@ -273,13 +286,15 @@ class Connection final : public AnyConnection,
 
   const WsServerConfig& config_;
   websocket::stream<Transport> stream_;
-  asio::steady_timer wake_;  ///< cancelled when the outbox gets something
+  asio::steady_timer wake_;     ///< cancelled when the outbox gets something
+  asio::steady_timer resumed_;  ///< cancelled when reading goes on
   std::shared_ptr<WsHandler> handler_;
   const std::string peer_address_;
   std::unique_ptr<Strangers::Place> place_;  ///< until set_known()
   std::deque<Item> outbox_;
   uint64_t outbox_bytes_ = 0;
   bool open_ = false;
+  bool paused_ = false;
   bool closing_ = false;
   bool finished_ = false;
 };

@@ -22,6 +22,9 @@ class WsConnection {
   virtual void close(uint16_t code, std::string reason) = 0;
   /// Drops the connection at once.
   virtual void abort() = 0;
+  /// Reads no further message, until resume(). What has come is taken; pongs wait, too.
+  virtual void pause() = 0;
+  virtual void resume() = 0;
   /// Bytes that are queued and not yet handed to the kernel.
   virtual uint64_t outbox_bytes() const = 0;
   /// Runs `task` on the strand; any thread. Dropped when the connection is gone.

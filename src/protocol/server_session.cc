@@ -189,8 +189,8 @@ void ServerSession::request(Request message) {
   actions_.push_back(std::move(what));
 }
 
-BlobRef ServerSession::receive_chunk(uint32_t corr_id, const std::string& hash, const Chunk& chunk,
-                                     UploadSpools::Kind kind) {
+UploadSpoolRef ServerSession::receive_chunk(uint32_t corr_id, const std::string& hash, Chunk chunk,
+                                            UploadKind kind) {
   auto found = uploads_.find(corr_id);
   if (found != uploads_.end() && found->second.chunks.hash() != hash) {
     uploads_.erase(found);  // given up half-way, its number used again
@@ -203,16 +203,18 @@ BlobRef ServerSession::receive_chunk(uint32_t corr_id, const std::string& hash, 
       return nullptr;
     }
     const uint64_t bytes_max =
-        kind == UploadSpools::Kind::kProgram ? config_.program_bytes_max : config_.blob_bytes_max;
-    found = uploads_.try_emplace(corr_id, hash, bytes_max).first;
-    auto spool = spools_.open(kind);
-    if (spool.ok()) found->second.spool = std::move(spool).value();
-    if (!spool.ok()) found->second.chunks.fail(std::move(spool).error());
+        kind == UploadKind::kProgram ? config_.program_bytes_max : config_.blob_bytes_max;
+    found = uploads_.try_emplace(corr_id, kind, hash, bytes_max).first;
+    found->second.spool = spools_.open(user_);
   }
   Upload& upload = found->second;
+  if (upload.kind != kind)
+    upload.chunks.fail({ErrorCode::kInvalidArgument,
+                        "[upload] got chunks of a program and of a blob under one corr_id, "
+                        "expected one kind; use a number of its own for each upload"});
   ChunkReceiver::Step step = upload.chunks.accept(chunk);
   if (step == ChunkReceiver::Step::kStore || step == ChunkReceiver::Step::kComplete) {
-    if (auto stored = upload.spool->write(chunk.data); !stored.ok()) {
+    if (auto stored = upload.spool->write(std::move(chunk.data)); !stored.ok()) {
       upload.chunks.fail(std::move(stored).error());
       step = step == ChunkReceiver::Step::kComplete ? ChunkReceiver::Step::kFailed
                                                     : ChunkReceiver::Step::kDiscard;
@@ -227,29 +229,33 @@ BlobRef ServerSession::receive_chunk(uint32_t corr_id, const std::string& hash, 
       return nullptr;
     case ChunkReceiver::Step::kComplete: break;
   }
-  auto whole = upload.spool->finish();
+  UploadSpoolRef whole = std::move(upload.spool);
   uploads_.erase(found);
-  if (!whole.ok()) respond(corr_id, false, whole.error().message);
-  return whole.ok() ? std::move(whole).value() : nullptr;
+  return whole;
 }
 
 void ServerSession::handle(UploadProgram message) {
-  auto wasm = receive_chunk(message.corr_id, message.program_hash, message.chunk,
-                            UploadSpools::Kind::kProgram);
+  auto wasm = receive_chunk(message.corr_id, message.program_hash, std::move(message.chunk),
+                            UploadKind::kProgram);
   if (wasm)
     request(ProgramUploaded{message.corr_id, std::move(message.program_hash),
                             std::move(message.manifest), std::move(wasm)});
 }
 
 void ServerSession::handle(UploadBlob message) {
-  auto blob =
-      receive_chunk(message.corr_id, message.blob_hash, message.chunk, UploadSpools::Kind::kBlob);
+  auto blob = receive_chunk(message.corr_id, message.blob_hash, std::move(message.chunk),
+                            UploadKind::kBlob);
   if (blob) request(BlobUploaded{message.corr_id, std::move(message.instance_id), std::move(blob)});
 }
 
 void ServerSession::complete(std::optional<ServerMessage> answer) {
   if (requests_pending_ > 0) --requests_pending_;
   if (answer && state_ != State::kClosed) send(*answer);
+}
+
+void ServerSession::complete_encoded(std::string frame) {
+  if (requests_pending_ > 0) --requests_pending_;
+  if (state_ != State::kClosed) actions_.push_back(SendFrame{std::move(frame)});
 }
 
 void ServerSession::send_event(const std::string& instance_id, uint64_t seq,

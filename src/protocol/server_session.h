@@ -22,14 +22,16 @@ namespace pie::protocol {
 class UploadSpool {
  public:
   virtual ~UploadSpool() = default;
-  virtual Result<void> write(const Bytes& bytes) = 0;
+  /// Takes the bytes without waiting for a disk; a failure of earlier ones may be told here.
+  virtual Result<void> write(Bytes bytes) = 0;
+  /// The whole. May wait for a disk: not for the session's thread.
   virtual Result<BlobRef> finish() = 0;
 };
+using UploadSpoolRef = std::shared_ptr<UploadSpool>;
 class UploadSpools {
  public:
-  enum class Kind { kProgram, kBlob };
   virtual ~UploadSpools() = default;
-  virtual Result<std::unique_ptr<UploadSpool>> open(Kind kind) = 0;
+  virtual UploadSpoolRef open(const std::string& user) = 0;
 };
 
 /// Who may sign in, and with which keys (protocol.md, section 5). Called on any session's strand.
@@ -63,12 +65,12 @@ struct ProgramUploaded {
   uint32_t corr_id = 0;
   std::string hash;
   std::optional<std::string> manifest;
-  BlobRef wasm;
+  UploadSpoolRef wasm;
 };
 struct BlobUploaded {
   uint32_t corr_id = 0;
   std::string instance_id;
-  BlobRef blob;
+  UploadSpoolRef blob;
 };
 
 /// What the session asks of the server; each is answered by one complete().
@@ -122,6 +124,8 @@ class ServerSession {
 
   /// The answer to a request; null when there is none to give (a signal without corr_id).
   void complete(std::optional<ServerMessage> answer);
+  /// The same with the answer's bytes, for one that takes time to encode.
+  void complete_encoded(std::string frame);
   /// An event of an attached instance, `seq` of its log. A blob takes many frames.
   void send_event(const std::string& instance_id, uint64_t seq,
                   const std::vector<ServerMessage>& messages, uint64_t now_ns);
@@ -137,10 +141,13 @@ class ServerSession {
 
  private:
   enum class State { kNew, kChallenged, kRefused, kAuthenticated, kClosed };
+  enum class UploadKind { kProgram, kBlob };
   struct Upload {
-    explicit Upload(std::string hash, uint64_t bytes_max) : chunks(std::move(hash), bytes_max) {}
+    Upload(UploadKind what, std::string hash, uint64_t bytes_max)
+        : kind(what), chunks(std::move(hash), bytes_max) {}
+    const UploadKind kind;  ///< the first chunk's; so are its hash and its bound
     ChunkReceiver chunks;
-    std::unique_ptr<UploadSpool> spool;
+    UploadSpoolRef spool;
   };
 
   void on_message(ClientMessage message, uint64_t now_ns);
@@ -154,8 +161,8 @@ class ServerSession {
   template <class Request>
   void request(Request message);
   /// The whole upload, when this chunk made it so. Failures are answered here.
-  BlobRef receive_chunk(uint32_t corr_id, const std::string& hash, const Chunk& chunk,
-                        UploadSpools::Kind kind);
+  UploadSpoolRef receive_chunk(uint32_t corr_id, const std::string& hash, Chunk chunk,
+                               UploadKind kind);
   void respond(uint32_t corr_id, bool successful, std::string text);
   void send(const ServerMessage& message);
   void close(uint16_t code, std::string reason);

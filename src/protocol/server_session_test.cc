@@ -24,7 +24,7 @@ Chunk chunk(uint32_t index, uint32_t total, std::string_view text) {
 class MemorySpool final : public UploadSpool {
  public:
   MemorySpool(const uint64_t& room, Bytes bytes) : room_(room), bytes_(std::move(bytes)) {}
-  Result<void> write(const Bytes& bytes) override {
+  Result<void> write(Bytes bytes) override {
     if (bytes_.size() + bytes.size() > room_)
       return Error{ErrorCode::kResourceExhausted, "disk full"};
     bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
@@ -39,8 +39,8 @@ class MemorySpool final : public UploadSpool {
 
 class MemorySpools final : public UploadSpools {
  public:
-  Result<std::unique_ptr<UploadSpool>> open(Kind) override {
-    return std::unique_ptr<UploadSpool>(std::make_unique<MemorySpool>(room, Bytes{}));
+  UploadSpoolRef open(const std::string&) override {
+    return std::make_shared<MemorySpool>(room, Bytes{});
   }
   uint64_t room = UINT64_MAX;
 };
@@ -229,7 +229,7 @@ TEST_F(ServerSessionTest, an_upload_becomes_one_request_when_it_is_whole) {
   ASSERT_EQ(uploads.size(), 1u);
   EXPECT_EQ(uploads[0].hash, hash);
   EXPECT_EQ(uploads[0].manifest, "manifest");
-  EXPECT_EQ(*uploads[0].wasm->read(0, 10), (Bytes{'a', 'b', 'c'}));
+  EXPECT_EQ(*(*uploads[0].wasm->finish())->read(0, 10), (Bytes{'a', 'b', 'c'}));
   EXPECT_TRUE(sent().empty());
 }
 
@@ -254,6 +254,22 @@ TEST_F(ServerSessionTest, a_wrong_upload_is_answered_once_at_its_last_chunk) {
   EXPECT_EQ(response().result,
             "Hash mismatch: expected " + hash + ", got " + crypto::blake3_hex("x"));
   EXPECT_TRUE(requests<ProgramUploaded>().empty());
+}
+
+TEST_F(ServerSessionTest, an_upload_stays_what_its_first_chunk_said) {
+  identify();
+  const std::string hash = crypto::blake3_hex("ab");
+  say(UploadBlob{5, "i", hash, chunk(0, 2, "a")});
+  say(UploadProgram{5, hash, chunk(1, 2, "b"), std::nullopt});
+  const Response refused = response();
+  EXPECT_FALSE(refused.successful);
+  EXPECT_NE(refused.result.find("[upload] got chunks of a program and of a blob"),
+            std::string::npos);
+  say(UploadProgram{6, hash, chunk(0, 2, "a"), std::nullopt});
+  say(UploadBlob{6, "i", hash, chunk(1, 2, "b")});
+  EXPECT_FALSE(response().successful);
+  EXPECT_TRUE(requests<ProgramUploaded>().empty());
+  EXPECT_TRUE(requests<BlobUploaded>().empty());
 }
 
 TEST_F(ServerSessionTest, a_disk_without_room_is_told_at_the_last_chunk_and_the_session_lives) {

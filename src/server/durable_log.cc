@@ -29,6 +29,7 @@ class FileStorage final : public LogStorage {
     if (auto done = file_->mark_delivered(seq); !done.ok())
       log::warning("instance log: {}", done.error().message);
   }
+  void rest() override { file_->release(); }
 
  private:
   std::unique_ptr<store::InstanceLogFile> file_;
@@ -43,19 +44,20 @@ bool is_known(const store::LogRecord& record) {
 
 }  // namespace
 
-Result<std::unique_ptr<instance::EventLog>> open_durable_log(
+Result<std::shared_ptr<instance::EventLog>> open_durable_log(
     store::Instances& store, const std::string& instance_id,
-    const instance::EventLog::Limits& limits) {
+    const instance::EventLog::Limits& limits, instance::EventLog::Post post) {
   PIE_TRY_ASSIGN(auto file, store.open_log(instance_id));
   std::vector<LogStorage::Record> records;
-  for (const auto& one : file->records())
+  for (const auto& one : file->take_records())
     if (is_known(one))
       records.push_back({one.seq, static_cast<EventKind>(one.kind), static_cast<EndCode>(one.code),
                          one.payload_offset, one.payload_bytes});
   const uint64_t last_seq = file->last_seq();
   const bool is_end_delivered = file->delivered_kind() == static_cast<uint8_t>(EventKind::kEnd);
-  return std::make_unique<instance::EventLog>(
-      limits, std::make_unique<FileStorage>(std::move(file)), records, last_seq, is_end_delivered);
+  return std::make_shared<instance::EventLog>(limits,
+                                              std::make_unique<FileStorage>(std::move(file)),
+                                              records, last_seq, is_end_delivered, std::move(post));
 }
 
 }  // namespace pie::server

@@ -8,9 +8,10 @@
 
 namespace pie::server {
 
-/// The instance's event log over its file in the store, with what the file holds.
-Result<std::unique_ptr<instance::EventLog>> open_durable_log(
+/// The instance's event log over its file in the store, with what the file holds. `post` runs its
+/// tasks on threads that may wait for the disk.
+Result<std::shared_ptr<instance::EventLog>> open_durable_log(
     store::Instances& store, const std::string& instance_id,
-    const instance::EventLog::Limits& limits);
+    const instance::EventLog::Limits& limits, instance::EventLog::Post post);
 
 }  // namespace pie::server

@@ -10,6 +10,9 @@ namespace pie::server {
 namespace {
 
 using protocol::ServerMessage;
+using Stream = protocol::StreamingOutput::Stream;
+
+constexpr size_t kOutputBytesMax = 1U << 20;
 
 std::vector<ServerMessage> blob_messages(const std::string& instance_id, const std::string& bytes) {
   std::vector<ServerMessage> chunks;
@@ -25,25 +28,35 @@ std::vector<ServerMessage> blob_messages(const std::string& instance_id, const s
   return chunks;
 }
 
+std::vector<ServerMessage> output_messages(const std::string& instance_id, Stream stream,
+                                           std::string_view text) {
+  std::vector<ServerMessage> frames;
+  do {
+    std::string_view part = text.substr(0, kOutputBytesMax);
+    if (part.size() < text.size()) part.remove_suffix(utf8_incomplete_suffix(part));
+    frames.push_back(protocol::StreamingOutput{instance_id, stream, std::string(part)});
+    text.remove_prefix(part.size());
+  } while (!text.empty());
+  return frames;
+}
+
 }  // namespace
 
 std::vector<ServerMessage> event_messages(const std::string& instance_id,
                                           const instance::Event& event) {
   const std::string& payload = *event.payload;
+  const auto text = [&] { return shortened(to_utf8(payload), kEventTextBytesMax); };
   switch (event.kind) {
     case instance::EventKind::kStdout:
-      return {protocol::StreamingOutput{instance_id, protocol::StreamingOutput::Stream::kStdout,
-                                        payload}};
+      return output_messages(instance_id, Stream::kStdout, payload);
     case instance::EventKind::kStderr:
-      return {protocol::StreamingOutput{instance_id, protocol::StreamingOutput::Stream::kStderr,
-                                        payload}};
+      return output_messages(instance_id, Stream::kStderr, payload);
     case instance::EventKind::kMessage:
-      return {
-          protocol::InstanceEvent{instance_id, protocol::EventCode::kMessage, to_utf8(payload)}};
+      return {protocol::InstanceEvent{instance_id, protocol::EventCode::kMessage, text()}};
     case instance::EventKind::kBlob: return blob_messages(instance_id, payload);
     case instance::EventKind::kEnd:
       return {protocol::InstanceEvent{instance_id, static_cast<protocol::EventCode>(event.end),
-                                      to_utf8(payload)}};
+                                      text()}};
   }
   return {};
 }

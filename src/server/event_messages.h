@@ -1,4 +1,5 @@
 #pragma once
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -7,7 +8,12 @@
 
 namespace pie::server {
 
-/// An event as the wire says it: one message, or a blob's chunks.
+/// The longest text of a message or of an end, which travel in one frame: as long as a program's
+/// longest message (InstanceLimits::message_bytes_max).
+inline constexpr size_t kEventTextBytesMax = 16U << 20;
+
+/// An event as the wire says it: one message, a blob's chunks, or output in frames of at most a
+/// MiB. A longer text of a message or an end is shortened, with a mark.
 std::vector<protocol::ServerMessage> event_messages(const std::string& instance_id,
                                                     const instance::Event& event);
 

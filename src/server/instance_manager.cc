@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/user_name.h"
+#include "base/utf8.h"
 #include "server/durable_log.h"
 #include "server/http_instance.h"
 #include "server/log_tail.h"
@@ -18,6 +19,28 @@ instance::LifeTimes life_times(const ServerLimits& limits) {
           .finished_kept_ns = limits.finished_kept_s * 1'000'000'000};
 }
 
+/// What lists say of arguments: of one instance, and of all rows of a list together. A list has a
+/// row for every instance, however many, and must fit into one answer.
+constexpr size_t kListedRowBytesMax = 64U << 10;
+constexpr size_t kListedBytesMax = 8U << 20;
+
+std::vector<std::string> shortened_arguments(const std::vector<std::string>& arguments,
+                                             size_t bytes_max) {
+  constexpr size_t kPerArgument = 5;  // of the frame
+  std::vector<std::string> listed;
+  size_t left = bytes_max;
+  for (const std::string& one : arguments) {
+    if (left < kPerArgument) {
+      listed.push_back("\u2026 (" + std::to_string(arguments.size() - listed.size()) + " more)");
+      break;
+    }
+    left -= kPerArgument;
+    listed.push_back(shortened(to_utf8(std::string_view(one).substr(0, left + 4)), left));
+    left -= std::min(left, one.size());
+  }
+  return listed;
+}
+
 Error stopping_error() { return {ErrorCode::kUnavailable, "[launch] the server is stopping"}; }
 
 Error not_found() { return {ErrorCode::kNotFound, "Instance not found"}; }
@@ -25,13 +48,16 @@ Error not_found() { return {ErrorCode::kNotFound, "Instance not found"}; }
 }  // namespace
 
 InstanceManager::InstanceManager(const ServerLimits& limits, Ledger& ledger,
-                                 host::ProgramHost& host, store::Instances& store,
-                                 WorkPool& bookkeeping, net::IoThreads& threads, const Clock& clock)
+                                 host::ProgramHost& host, store::Instances& store, WorkQueue& disk,
+                                 WorkQueue& bookkeeping, const DiskReserve& reserve,
+                                 net::IoThreads& threads, const Clock& clock)
     : limits_(limits),
       ledger_(ledger),
       host_(host),
       store_(store),
+      disk_(disk),
       bookkeeping_(bookkeeping),
+      reserve_(reserve),
       threads_(threads),
       clock_(clock) {}
 
@@ -42,7 +68,7 @@ Result<void> InstanceManager::recover() {
 }
 
 void InstanceManager::adopt(const store::InstanceRecord& record) {
-  auto log = open_durable_log(store_, record.id, log_limits(record.owner));
+  auto log = open_log(record.id, record.owner);
   if (!log.ok()) {
     log::error("instance {}: {}", record.id, log.error().message);
     return;
@@ -57,6 +83,7 @@ void InstanceManager::adopt(const store::InstanceRecord& record) {
   }
   auto instance = std::make_shared<ManagedInstance>(record, life, std::move(log).value(), nullptr,
                                                     ledger_.of(record.owner));
+  instance->listen();
   const bool drained = instance->log().undelivered_bytes() == 0;
   {
     const std::lock_guard lock(mutex_);
@@ -65,8 +92,20 @@ void InstanceManager::adopt(const store::InstanceRecord& record) {
   if (drained) forget(instance);
 }
 
-instance::EventLog::Limits InstanceManager::log_limits(const std::string& user) {
-  return {.undelivered_bytes_max = limits_.instance.log_bytes_max, .shared = ledger_.of(user)};
+Result<std::shared_ptr<instance::EventLog>> InstanceManager::open_log(const std::string& id,
+                                                                      const std::string& user) {
+  return open_durable_log(
+      store_, id,
+      {.undelivered_bytes_max = limits_.instance.log_bytes_max, .shared = ledger_.of(user)},
+      [this, user](std::function<void()> task) {
+        if (auto posted = disk_.post_once(user, std::move(task)); !posted.ok())
+          log::error("instance log: {}", posted.error().message);
+      });
+}
+
+void InstanceManager::book(const std::string& user, std::function<void()> job) {
+  if (auto posted = bookkeeping_.post_once(user, std::move(job)); !posted.ok())
+    log::error("instances: {}", posted.error().message);
 }
 
 Result<void> InstanceManager::admit(const std::string& user) {
@@ -105,12 +144,15 @@ Result<std::shared_ptr<ManagedInstance>> InstanceManager::create(const Launch& l
                  "[launch] got an instance with " + std::to_string(weight) +
                      " bytes to keep, expected room: " + quotas->stored_logs.refusal(weight) +
                      "; attach to finished instances, or terminate them"};
-  PIE_TRY_ASSIGN(auto log, open_durable_log(store_, record.id, log_limits(launch.user)));
+  PIE_TRY(reserve_.check("launch", weight));
+  PIE_TRY_ASSIGN(auto log, open_log(record.id, launch.user));
   PIE_TRY(store_.add(record));
-  return std::make_shared<ManagedInstance>(
+  auto instance = std::make_shared<ManagedInstance>(
       std::move(record), instance::LifeCycle(launch.mode, life_times(limits_)), std::move(log),
       [this](const InstanceRef& one, host::End end) { ended(one, std::move(end)); },
       std::move(quotas));
+  instance->listen();
+  return instance;
 }
 
 Result<std::shared_ptr<ManagedInstance>> InstanceManager::launch(Launch launch) {
@@ -170,7 +212,7 @@ Result<std::shared_ptr<host::RunningInstance>> InstanceManager::start(host::Laun
 }
 
 void InstanceManager::ended(const InstanceRef& instance, host::End end) {
-  bookkeeping_.post([this, instance, end = std::move(end)] {
+  book(instance->record().owner, [this, instance, end = std::move(end)] {
     const uint64_t now_ns = clock_.wall_ns();
     leave(instance->record().owner);
     instance->finish(end, now_ns);
@@ -277,13 +319,15 @@ std::vector<protocol::LiveInstance> InstanceManager::list(const std::string& use
   });
   std::vector<protocol::LiveInstance> rows;
   const uint64_t now_ns = clock_.wall_ns();
+  const size_t row_bytes =
+      std::min(kListedRowBytesMax, kListedBytesMax / std::max<size_t>(instances.size(), 1));
   for (const auto& one : instances) {
     const auto& record = one->record();
     const auto running = one->running();
     const uint64_t age_ns = now_ns - std::min(now_ns, record.launched_ns);
     rows.push_back({.id = record.id,
                     .cmd_name = record.cmd_name,
-                    .arguments = record.arguments,
+                    .arguments = shortened_arguments(record.arguments, row_bytes),
                     .status = std::string(instance::to_string(one->status())),
                     .username = record.owner,
                     .elapsed_secs = age_ns / 1'000'000'000,
@@ -324,9 +368,11 @@ void InstanceManager::forget(const InstanceRef& instance) {
     instances_.erase(instance->id());
   }
   instance->forgotten();
-  bookkeeping_.post([this, id = instance->id()] {
-    if (auto done = store_.remove(id); !done.ok())
-      log::error("instance {}: {}", id, done.error().message);
+  instance->log().discard([this, user = instance->record().owner, id = instance->id()] {
+    book(user, [this, id] {
+      if (auto done = store_.remove(id); !done.ok())
+        log::error("instance {}: {}", id, done.error().message);
+    });
   });
 }
 
@@ -338,6 +384,7 @@ void InstanceManager::sweep() {
   const uint64_t now_ns = clock_.wall_ns();
   ledger_.begin_hour(now_ns);
   for (const auto& one : all()) {
+    one->log().retry();
     const auto due = one->due(now_ns);
     if (due == instance::LifeCycle::Due::kRemove) forget(one);
     if (due != instance::LifeCycle::Due::kAbort) continue;

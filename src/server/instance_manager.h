@@ -11,13 +11,14 @@
 #include "base/clock.h"
 #include "base/ledger.h"
 #include "base/result.h"
+#include "base/work_queue.h"
 #include "host/program_host.h"
 #include "net/io_threads.h"
 #include "protocol/messages.h"
 #include "server/config.h"
+#include "server/disk_reserve.h"
 #include "server/managed_instance.h"
 #include "server/program_library.h"
-#include "server/work_pool.h"
 #include "store/store.h"
 
 namespace pie::server {
@@ -36,11 +37,12 @@ class InstanceManager {
   };
   using Attached = std::function<void(Result<std::shared_ptr<ManagedInstance>>)>;
 
-  /// `bookkeeping` runs what touches the disk when instances end, `threads` the sockets of those
-  /// that serve HTTP.
+  /// `disk` runs the work of the logs' storage, `bookkeeping` what the store has to know when
+  /// instances end, `threads` the sockets of those that serve HTTP. `reserve`: nothing is launched
+  /// when it would be used.
   InstanceManager(const ServerLimits& limits, Ledger& ledger, host::ProgramHost& host,
-                  store::Instances& store, WorkPool& bookkeeping, net::IoThreads& threads,
-                  const Clock& clock);
+                  store::Instances& store, WorkQueue& disk, WorkQueue& bookkeeping,
+                  const DiskReserve& reserve, net::IoThreads& threads, const Clock& clock);
 
   /// Takes over what an earlier process left: what ran is Finished with ServerError.
   Result<void> recover();
@@ -77,7 +79,10 @@ class InstanceManager {
  private:
   using InstanceRef = std::shared_ptr<ManagedInstance>;
   Result<InstanceRef> find(const std::string& user, const std::string& id) const;
-  instance::EventLog::Limits log_limits(const std::string& user);
+  Result<std::shared_ptr<instance::EventLog>> open_log(const std::string& id,
+                                                       const std::string& user);
+  /// Has the store told something of the user's instances, in order.
+  void book(const std::string& user, std::function<void()> job);
   /// Counts one more that runs, unless the user has too many or the server stops.
   Result<void> admit(const std::string& user);
   /// One less that runs.
@@ -97,7 +102,9 @@ class InstanceManager {
   Ledger& ledger_;
   host::ProgramHost& host_;
   store::Instances& store_;
-  WorkPool& bookkeeping_;
+  WorkQueue& disk_;
+  WorkQueue& bookkeeping_;
+  const DiskReserve& reserve_;
   net::IoThreads& threads_;
   const Clock& clock_;
   std::atomic<uint64_t> next_id_ = 1;

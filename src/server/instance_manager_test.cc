@@ -7,8 +7,11 @@
 #include <future>
 #include <map>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "base/utf8.h"
+#include "protocol/codec.h"
 #include "server/event_messages.h"
 
 namespace pie::server {
@@ -92,17 +95,21 @@ class InstanceManagerTest : public testing::Test {
   }
   /// What a kill -9 leaves: no end, no farewell.
   void kill() {
+    if (disk_) disk_->stop(WorkQueue::Rest::kFinish);
+    if (work_) work_->stop(WorkQueue::Rest::kFinish);
     work_.reset();
     manager_.reset();
     store_.reset();
+    disk_.reset();
   }
   void restart() {
     kill();
     store_ = std::move(store::Store::open(home_)).value();
-    work_ = std::make_unique<WorkPool>(1);
+    disk_ = std::make_unique<WorkQueue>(WorkQueue::Config{.name = "disk"});
+    work_ = std::make_unique<WorkQueue>(WorkQueue::Config{.name = "bookkeeping"});
     ledger_ = std::make_unique<Ledger>(limits_.user, limits_.total, clock_.wall_ns());
     manager_ = std::make_unique<InstanceManager>(limits_, *ledger_, host_, store_->instances(),
-                                                 *work_, threads_, clock_);
+                                                 *disk_, *work_, reserve_, threads_, clock_);
     ASSERT_TRUE(manager_->recover().ok());
   }
   std::shared_ptr<ManagedInstance> launch(const std::string& user, instance::LaunchMode mode) {
@@ -132,14 +139,16 @@ class InstanceManagerTest : public testing::Test {
     std::promise<void> ended;
     instance->when_ended([&] { ended.set_value(); });
     ended.get_future().wait();
-    std::promise<void> booked;
-    work_->post([&] { booked.set_value(); });
-    booked.get_future().wait();
+    settle();
+  }
+  /// Waits until all that was begun is on the disk and in the books.
+  void settle() {
+    while (disk_->pending() + work_->pending() > 0) std::this_thread::yield();
   }
   static std::vector<std::string> said(ManagedInstance& instance) {
     std::vector<std::string> texts;
     uint64_t seq = 0;
-    while (const auto event = instance.log().next(seq)) {
+    while (const auto event = instance.log().read(seq)) {
       texts.push_back(*event->payload);
       seq = event->seq;
     }
@@ -152,7 +161,8 @@ class InstanceManagerTest : public testing::Test {
   FakeClock clock_;
   PuppetHost host_;
   std::unique_ptr<store::Store> store_;
-  std::unique_ptr<WorkPool> work_;
+  const DiskReserve reserve_{testing::TempDir(), 0};
+  std::unique_ptr<WorkQueue> disk_, work_;
   net::IoThreads threads_{1};
   std::unique_ptr<InstanceManager> manager_;
 };
@@ -245,6 +255,7 @@ TEST_F(InstanceManagerTest, an_end_under_way_is_not_listed_and_comes_back_when_t
 TEST_F(InstanceManagerTest, kill_9_loses_nothing_and_ends_what_ran) {
   const auto running = launch_detached();
   host_.puppets[running->id()]->ports->write_stdout("said before");
+  settle();
   const auto finished = launch_detached();
   host_.puppets[finished->id()]->finish({host::EndKind::kCompleted, "the result"});
   await_end(finished);
@@ -252,7 +263,7 @@ TEST_F(InstanceManagerTest, kill_9_loses_nothing_and_ends_what_ran) {
   const auto again = attach("u", running->id(), std::make_shared<Listener>());
   ASSERT_TRUE(again.ok());
   EXPECT_EQ(said(**again), (std::vector<std::string>{"said before", "server restarted"}));
-  EXPECT_EQ((*again)->log().next(1)->end, instance::EndCode::kServerError);
+  EXPECT_EQ((*again)->log().read(1)->end, instance::EndCode::kServerError);
   const auto kept = attach("u", finished->id(), std::make_shared<Listener>());
   ASSERT_TRUE(kept.ok());
   EXPECT_EQ(said(**kept), (std::vector<std::string>{"the result"}));
@@ -271,7 +282,7 @@ TEST_F(InstanceManagerTest, an_attached_launch_is_aborted_after_its_grace_time) 
   clock_.advance_ns(2'000'000'000);
   manager_->sweep();
   await_end(instance);
-  EXPECT_EQ(instance->log().next(0)->end, instance::EndCode::kAborted);
+  EXPECT_EQ(instance->log().read(0)->end, instance::EndCode::kAborted);
   clock_.advance_ns(25ULL * 3600 * 1'000'000'000);
   manager_->sweep();
   EXPECT_TRUE(manager_->list("u").empty());
@@ -393,6 +404,40 @@ TEST_F(InstanceManagerTest, hourly_quotas_begin_anew_at_the_hour_and_the_others_
   EXPECT_NE(host_.shared, quotas);
 }
 
+TEST_F(InstanceManagerTest, a_list_has_every_row_and_fits_into_one_answer) {
+  const auto keep = [&](std::vector<std::string> arguments) {
+    clock_.advance_ns(1'000);
+    return *manager_->launch({"u",
+                              {std::make_shared<NamedProgram>(), "p"},
+                              std::move(arguments),
+                              instance::LaunchMode::kDetached});
+  };
+  keep({std::string(14U << 20, 'x'), "after"});
+  keep({"short", std::string(100'000, 'y'), "\xE2\x82\xAC"});
+  keep(std::vector<std::string>(200'000, ""));
+  const auto rows = manager_->list("u");
+  ASSERT_EQ(rows.size(), 3u);
+  EXPECT_LT(encode(protocol::LiveInstances{1, rows}).size(), 300'000u);
+  EXPECT_LT(rows[0].arguments.size(), 20'000u);
+  EXPECT_EQ(rows[1].arguments[0], "short");
+  EXPECT_NE(rows[1].arguments[1].find("bytes more)"), std::string::npos);
+  EXPECT_NE(rows[2].arguments[0].find("\u2026"), std::string::npos);
+  const auto small = keep({"\xE2\x82\xAC", "two"});
+  EXPECT_EQ(manager_->list("u").front().arguments, small->record().arguments);
+}
+
+TEST_F(InstanceManagerTest, an_end_of_any_length_is_shortened_to_what_fits_a_frame) {
+  const auto instance = launch_detached();
+  std::string text(65U << 20, 'x');
+  text.replace((16U << 20) - 1, 3, "\xE2\x82\xAC");  // a character on the edge stays whole or goes
+  host_.puppets[instance->id()]->finish({host::EndKind::kException, std::move(text)});
+  await_end(instance);
+  const std::string told = said(*instance).at(0);
+  EXPECT_LT(told.size(), (16U << 20) + 100);
+  EXPECT_TRUE(is_utf8(told));
+  EXPECT_NE(told.find("bytes more)"), std::string::npos);
+}
+
 TEST_F(InstanceManagerTest, messages_over_the_mailbox_limit_are_refused) {
   const auto instance = launch_detached();
   EXPECT_TRUE(manager_->signal("u", instance->id(), "m").ok());
@@ -408,6 +453,31 @@ TEST_F(InstanceManagerTest, stop_ends_what_runs_with_a_reason_that_the_next_star
   restart();
   const auto found = attach("u", instance->id(), std::make_shared<Listener>());
   EXPECT_EQ(said(**found), (std::vector<std::string>{"server stopped"}));
+}
+
+TEST(EventMessages, long_texts_are_cut_into_frames_or_shortened) {
+  const auto event = [](instance::EventKind kind, std::string text) {
+    return instance::Event{1, kind, {}, std::make_shared<std::string>(std::move(text))};
+  };
+  std::string output;
+  while (output.size() < 3U << 20) output += "\xE2\x82\xAC";
+  std::string joined;
+  for (const auto& one : event_messages("i", event(instance::EventKind::kStdout, output))) {
+    const auto& text = std::get<protocol::StreamingOutput>(one).text;
+    EXPECT_LE(text.size(), 1U << 20);
+    EXPECT_TRUE(is_utf8(text));
+    joined += text;
+  }
+  EXPECT_EQ(joined, output);
+  const std::string longest(16U << 20, 'm');
+  for (const size_t more : {0U, 1U, 1U << 20}) {
+    const auto one = event(instance::EventKind::kEnd, longest + std::string(more, 'm'));
+    const auto messages = event_messages("i", one);
+    ASSERT_EQ(messages.size(), 1u);
+    const auto& text = std::get<protocol::InstanceEvent>(messages[0]).message;
+    EXPECT_EQ(text.size() > longest.size(), more > 0);
+    EXPECT_LT(text.size(), longest.size() + 100);
+  }
 }
 
 TEST(EventMessages, a_blob_becomes_chunks_and_an_empty_one_a_single_empty_chunk) {

@@ -54,8 +54,8 @@ std::string log_tail(const instance::EventLog& log, uint64_t bytes_max, bool as_
   const uint64_t last_seq =
       log.last_seq();  // a program that goes on saying things keeps nobody here
   std::string out;
-  for (auto event = log.next(log.before_last(bytes_max)); event && event->seq <= last_seq;
-       event = log.next(event->seq)) {
+  for (auto event = log.read(log.before_last(bytes_max)); event && event->seq <= last_seq;
+       event = log.read(event->seq)) {
     if (as_json) out += (out.empty() ? "" : ", ") + json_row(*event);
     if (as_json) continue;
     const bool is_inside_line = !out.empty() && out.back() != '\n';

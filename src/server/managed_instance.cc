@@ -2,6 +2,9 @@
 
 #include <utility>
 
+#include "base/utf8.h"
+#include "server/event_messages.h"
+
 namespace pie::server {
 namespace {
 
@@ -19,6 +22,8 @@ instance::EndCode code_of(host::EndKind kind) {
 /// What an instance counts beside its arguments, so that many without any fill the quota too: a
 /// round figure, not a measured one.
 constexpr uint64_t kRecordBytes = 4096;
+/// Attempts to store what it says, some seconds apart, before an instance ends for want of room.
+constexpr uint32_t kStoreAttemptsMax = 3;
 
 }  // namespace
 
@@ -29,7 +34,7 @@ uint64_t ManagedInstance::weight(const store::InstanceRecord& record) {
 }
 
 ManagedInstance::ManagedInstance(store::InstanceRecord record, instance::LifeCycle life,
-                                 std::unique_ptr<instance::EventLog> log, Ended ended,
+                                 std::shared_ptr<instance::EventLog> log, Ended ended,
                                  UserQuotasRef quotas)
     : record_(std::move(record)),
       quotas_(std::move(quotas)),
@@ -72,10 +77,20 @@ void ManagedInstance::terminate(host::End end) {
   if (running) running->terminate(std::move(end));
 }
 
+void ManagedInstance::listen() {
+  log_->listen([weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->log_changed();
+  });
+}
+
 void ManagedInstance::finish(const host::End& end, uint64_t now_ns) {
+  log_->end(code_of(end.kind), shortened(to_utf8(end.message), kEventTextBytesMax),
+            [self = shared_from_this(), now_ns] { self->ended(now_ns); });
+}
+
+void ManagedInstance::ended(uint64_t now_ns) {
   std::vector<std::function<void()>> waiters;
   std::shared_ptr<host::RunningInstance> running;
-  log_->end(code_of(end.kind), end.message);
   {
     const std::lock_guard lock(mutex_);
     life_.ended(now_ns);
@@ -113,6 +128,7 @@ void ManagedInstance::client_lost(const EventSink* sink, uint64_t now_ns) {
   sink_.reset();
   end_sent_ = false;
   life_.client_lost(now_ns);
+  log_->release();
 }
 
 bool ManagedInstance::is_listed() const {
@@ -139,31 +155,30 @@ void ManagedInstance::tell_sink() {
   if (sink) sink->events_ready(shared_from_this());
 }
 
-void ManagedInstance::said() {
+void ManagedInstance::log_changed() {
   tell_sink();
-  const std::string failure = log_->storage_failure();
-  if (!failure.empty())
-    terminate({host::EndKind::kServerError, "the instance's log cannot be stored: " + failure});
+  const auto failure = log_->storage_failure();
+  if (!failure) return;
+  if (failure->error.code == ErrorCode::kResourceExhausted && failure->attempts < kStoreAttemptsMax)
+    return;  // the log tries again, and its writers wait meanwhile
+  terminate({host::EndKind::kServerError,
+             "the instance's log cannot be stored: " + failure->error.message});
 }
 
 void ManagedInstance::write_stdout(std::string_view bytes) {
   log_->write(instance::EventKind::kStdout, bytes);
-  said();
 }
 
 void ManagedInstance::write_stderr(std::string_view bytes) {
   log_->write(instance::EventKind::kStderr, bytes);
-  said();
 }
 
 void ManagedInstance::send_message(std::string text) {
   log_->append(instance::EventKind::kMessage, std::move(text));
-  said();
 }
 
 void ManagedInstance::send_blob(std::vector<uint8_t> bytes) {
   log_->append(instance::EventKind::kBlob, std::string(bytes.begin(), bytes.end()));
-  said();
 }
 
 void ManagedInstance::on_end(host::End end) { ended_callback_(shared_from_this(), std::move(end)); }

@@ -39,8 +39,11 @@ class ManagedInstance final : public host::InstancePorts,
 
   /// `quotas`: its stored_logs counts the record until forgotten(); may be null.
   ManagedInstance(store::InstanceRecord record, instance::LifeCycle life,
-                  std::unique_ptr<instance::EventLog> log, Ended ended, UserQuotasRef quotas);
+                  std::shared_ptr<instance::EventLog> log, Ended ended, UserQuotasRef quotas);
   ~ManagedInstance() override;
+
+  /// From now on what its log stores goes to the one who hears it. Once, before anything is said.
+  void listen();
 
   /// The record is no longer kept.
   void forgotten();
@@ -57,7 +60,7 @@ class ManagedInstance final : public host::InstancePorts,
   /// Ends the program, also one whose launch is under way. Nothing after the end.
   void terminate(host::End end);
 
-  /// Writes the final event and changes the state.
+  /// Writes the final event and then, when it is stored (or could not be), changes the state.
   void finish(const host::End& end, uint64_t now_ns);
   /// Calls `done` when the instance has ended; at once, if it has.
   void when_ended(std::function<void()> done);
@@ -83,14 +86,15 @@ class ManagedInstance final : public host::InstancePorts,
   void on_end(host::End end) override;
 
  private:
+  void ended(uint64_t now_ns);
   void tell_sink();
-  /// Something was said: the one who listens hears of it. A log that the disk does not take ends
-  /// the instance: what it says from now on would not survive.
-  void said();
+  /// The one who listens hears of what was stored. A log that the disk does not take for some time
+  /// ends the instance: what it says would not survive.
+  void log_changed();
 
   const store::InstanceRecord record_;
   const UserQuotasRef quotas_;
-  const std::unique_ptr<instance::EventLog> log_;
+  const std::shared_ptr<instance::EventLog> log_;
   const Ended ended_callback_;
   mutable std::mutex mutex_;
   instance::LifeCycle life_;

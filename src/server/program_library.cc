@@ -18,8 +18,6 @@ constexpr size_t kDependencyDepthMax = 64;
 /// What a small program takes in memory all the same.
 constexpr uint64_t kReadyBytesMin = 256 << 10;
 
-Error not_found() { return {ErrorCode::kNotFound, "Program not found"}; }
-
 bool is_not_found(const Error& error) { return error.code == ErrorCode::kNotFound; }
 
 }  // namespace
@@ -28,8 +26,10 @@ Result<void> ProgramLibrary::upload(const std::string& user, const std::string& 
                                     std::string_view wasm,
                                     const std::optional<std::string>& manifest) {
   if (manifest) PIE_TRY(store::parse_manifest(*manifest));
-  PIE_TRY(compiled(hash, &wasm));
   const uint64_t bytes_max = user == kInternalUser ? 0 : limits_.user.program_bytes_max;
+  PIE_TRY(reserve_.check("upload", wasm.size()));
+  PIE_TRY(programs_.check_room(user, hash, wasm, manifest, bytes_max));
+  PIE_TRY(compiled(hash, &wasm));
   auto done = programs_.put(user, hash, wasm, manifest, bytes_max);
   if (done.ok()) return done;
   // What is not stored must not be there for those who know the hash.
@@ -56,7 +56,10 @@ Result<NamedProgram> ProgramLibrary::resolve(const std::string& user, const Prog
 Result<bool> ProgramLibrary::exists(const std::string& user, const std::string& record) {
   if (crypto::is_blake3_hex(record)) {
     PIE_TRY_ASSIGN(const bool stored, programs_.has(record));
-    return stored || registry_.wasm(record).ok();
+    if (stored) return true;
+    const auto shipped = registry_.find_hash(record);
+    if (!shipped.ok() && !is_not_found(shipped.error())) return shipped.error();
+    return shipped.ok();
   }
   const size_t sharp = record.find('#');
   auto name = ProgramName::parse(std::string_view(record).substr(0, sharp));
@@ -95,6 +98,7 @@ Result<std::vector<NamedProgram>> ProgramLibrary::names_of(const std::string& us
   PIE_TRY_ASSIGN(const bool stored, programs_.has(hash));
   if (stored) return std::vector<NamedProgram>();
   auto shipped = registry_.find_hash(hash);
+  if (!shipped.ok() && !is_not_found(shipped.error())) return std::move(shipped).error();
   if (!shipped.ok()) return std::vector<NamedProgram>();
   return std::vector<NamedProgram>{std::move(*shipped)};
 }
@@ -146,6 +150,7 @@ Result<void> ProgramLibrary::check_dependencies(const std::string& user,
     PIE_TRY_ASSIGN(const store::Manifest manifest, store::parse_manifest(program.manifest));
     for (const auto& dependency : manifest.dependencies) {
       auto found = resolve(user, dependency, From::kAnywhere);
+      if (!found.ok() && !is_not_found(found.error())) return std::move(found).error();
       if (!found.ok())
         return Error{ErrorCode::kFailedPrecondition, "[dependencies] got no program " +
                                                          dependency.text() + ", which " + self +
@@ -161,9 +166,7 @@ Result<void> ProgramLibrary::check_dependencies(const std::string& user,
 Result<std::string> ProgramLibrary::wasm_of(const std::string& hash) {
   auto stored = programs_.wasm(hash);
   if (stored.ok() || !is_not_found(stored.error())) return stored;
-  auto shipped = registry_.wasm(hash);
-  if (shipped.ok()) return shipped;
-  return not_found();
+  return registry_.wasm(hash);
 }
 
 std::shared_ptr<const host::Program> ProgramLibrary::find_ready(const std::string& hash) {

@@ -13,6 +13,7 @@
 #include "host/program_host.h"
 #include "protocol/messages.h"
 #include "server/config.h"
+#include "server/disk_reserve.h"
 #include "store/registry.h"
 #include "store/store.h"
 
@@ -31,11 +32,11 @@ class ProgramLibrary {
   enum class From { kAnywhere, kRegistryFirst };
 
   ProgramLibrary(store::Programs& programs, store::Registry& registry, host::ProgramHost& host,
-                 const ServerLimits& limits)
-      : programs_(programs), registry_(registry), host_(host), limits_(limits) {}
+                 const DiskReserve& reserve, const ServerLimits& limits)
+      : programs_(programs), registry_(registry), host_(host), reserve_(reserve), limits_(limits) {}
 
-  /// Compiles it, so that a bad one is refused here, and keeps it for the user. kResourceExhausted
-  /// when the user has uploaded as much as is allowed.
+  /// Compiles it, so that a bad one is refused here, and keeps it for the user. kResourceExhausted,
+  /// before it is compiled, when the user has uploaded as much as is allowed or the disk is full.
   Result<void> upload(const std::string& user, const std::string& hash, std::string_view wasm,
                       const std::optional<std::string>& manifest);
   /// The answer to `query program_exists`.
@@ -74,6 +75,7 @@ class ProgramLibrary {
   store::Programs& programs_;
   store::Registry& registry_;
   host::ProgramHost& host_;
+  const DiskReserve& reserve_;
   std::mutex mutex_;
   std::condition_variable changed_;
   struct Ready {

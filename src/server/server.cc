@@ -1,6 +1,7 @@
 #include "server/server.h"
 
 #include <openssl/rand.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <atomic>
@@ -13,18 +14,19 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/machine.h"
+#include "base/work_queue.h"
 #include "net/http_client.h"
 #include "net/ws_server.h"
 #include "server/home_lock.h"
 #include "server/host_ports.h"
 #include "server/instance_manager.h"
 #include "server/models.h"
+#include "server/private_folder.h"
 #include "server/program_library.h"
 #include "server/session.h"
 #include "server/spools.h"
 #include "server/status.h"
 #include "server/version.h"
-#include "server/work_pool.h"
 #include "store/authorized_users.h"
 #include "store/registry.h"
 #include "store/store.h"
@@ -38,6 +40,11 @@ constexpr uint64_t kSweepMs = 5'000;
 constexpr uint64_t kDrainMs = 2'000;
 constexpr uint32_t kWorkersMax = 8;
 constexpr uint32_t kHttpThreads = 2;
+constexpr uint32_t kRequestsPendingMax = 8'192;  ///< of one user, over all connections
+/// Of queues that are bounded by what posts to them: one task of each log or instance.
+constexpr uint32_t kUnbounded = UINT32_MAX;
+constexpr uint64_t kOwnFiles = 48;        ///< descriptors of the server itself, about
+constexpr const char* kServerOwner = "";  ///< of work that no user has asked for
 
 std::string make_token() {
   unsigned char bytes[32];
@@ -67,6 +74,14 @@ class UserAuthority final : public protocol::Authority {
   store::AuthorizedUsers& users_;
 };
 
+/// Raises the soft limit of open files to the hard one. Returns what the process may have then.
+uint64_t raise_open_files() {
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return kOwnFiles;
+  const rlimit raised{files.rlim_max, files.rlim_max};
+  return ::setrlimit(RLIMIT_NOFILE, &raised) == 0 ? raised.rlim_cur : files.rlim_cur;
+}
+
 /// A zero is a share of the machine's memory: what is left is for the weights, the KV pages and the
 /// server itself.
 TotalLimits total_limits(TotalLimits total) {
@@ -85,9 +100,15 @@ class PieServer final : public Server {
         registry_({config.share / "registry", config.home / "registry"}),
         token_(make_token()),
         ledger_(config.limits.user, total_limits(config.limits.total), system_clock().wall_ns()),
-        quick_(2),
-        slow_(2),
-        bookkeeping_(1) {}
+        reserve_(config.home, config.limits.disk_reserve_bytes),
+        quick_({.name = "requests", .thread_count = 2, .owner_pending_max = kRequestsPendingMax}),
+        slow_({.name = "compile", .thread_count = 2}),
+        disk_({.name = "disk",
+               .thread_count = 2,
+               .owner_pending_max = kUnbounded,
+               .pending_max = kUnbounded}),
+        bookkeeping_(
+            {.name = "bookkeeping", .owner_pending_max = kUnbounded, .pending_max = kUnbounded}) {}
   ~PieServer() override { stop(); }
 
   Result<void> open() {
@@ -99,13 +120,14 @@ class PieServer final : public Server {
               "reaches this address could run programs here; pass --auth (and add users by "
               "`pie auth add`), serve on 127.0.0.1, or pass "
               "--allow-unauthenticated-network to accept that"};
+    PIE_TRY(make_private_folder(config_.home));
     PIE_TRY_ASSIGN(lock_, HomeLock::take(config_.home));
     if (config_.auth) {
       PIE_TRY(users_.load());
       if (users_.user_count() == 0)
         log::warning("authentication is on and nobody is authorized: add users by `pie auth add`");
     }
-    spools_.emplace(config_.home / "run" / "spool");
+    spools_.emplace(config_.home / "run" / "spool", ledger_, disk_, reserve_);
     PIE_TRY_ASSIGN(store_, store::Store::open(config_.home));
     kvs_port_.emplace(store_->kvs(), config_.limits.user.kvs_bytes_max);
     PIE_TRY_ASSIGN(models_, open_models(config_));
@@ -118,9 +140,9 @@ class PieServer final : public Server {
     PIE_TRY_ASSIGN(host_,
                    host::ProgramHost::create(host_config, models_.pointers(), *kvs_port_, bus_port_,
                                              http_port_ ? &*http_port_ : nullptr));
-    programs_.emplace(store_->programs(), registry_, *host_, config_.limits);
-    instances_.emplace(config_.limits, ledger_, *host_, store_->instances(), bookkeeping_,
-                       http_threads_, system_clock());
+    programs_.emplace(store_->programs(), registry_, *host_, reserve_, config_.limits);
+    instances_.emplace(config_.limits, ledger_, *host_, store_->instances(), disk_, bookkeeping_,
+                       reserve_, http_threads_, system_clock());
     const auto engines = models_.pointers();
     status_.emplace(std::vector<const engine::Engine*>(engines.begin(), engines.end()),
                     *instances_);
@@ -135,10 +157,11 @@ class PieServer final : public Server {
   void stop() override {
     if (stopped_.exchange(true)) return;
     if (sockets_) sockets_->stop(kDrainMs);
-    quick_.stop(WorkPool::Rest::kDrop);
-    slow_.stop(WorkPool::Rest::kDrop);
+    quick_.stop(WorkQueue::Rest::kDrop);
+    slow_.stop(WorkQueue::Rest::kDrop);
     if (instances_) instances_->stop();
-    bookkeeping_.stop(WorkPool::Rest::kFinish);
+    disk_.stop(WorkQueue::Rest::kFinish);
+    bookkeeping_.stop(WorkQueue::Rest::kFinish);
     std::error_code ignored;
     if (lock_) fs::remove(token_file(config_.home), ignored);
     host_.reset();
@@ -155,6 +178,15 @@ class PieServer final : public Server {
     return config_.cache.empty() ? config_.home / "cache" : config_.cache;
   }
 
+  /// As many as the descriptors allow: some are kept for the store and what programs do.
+  uint32_t connections_max() const {
+    const uint64_t open_files = raise_open_files();
+    const uint64_t allowed = open_files <= kOwnFiles ? 1 : (open_files - kOwnFiles) * 3 / 4;
+    const uint64_t most = std::min<uint64_t>(config_.limits.connections_max, allowed + 1);
+    log::info("open files: at most {} (ulimit -n); connections: at most {}", open_files, most);
+    return static_cast<uint32_t>(most);
+  }
+
   /// What programs send requests with; nothing, when no host is allowed.
   Result<void> open_http_client() {
     if (config_.http_allow.empty()) return {};
@@ -166,14 +198,14 @@ class PieServer final : public Server {
   }
 
   Result<void> listen() {
-    services_.emplace(SessionServices{system_clock(), config_.limits, token_,
-                                      config_.auth ? &authority_ : nullptr, failures_, *spools_,
-                                      *programs_, *instances_, *status_, quick_, slow_});
+    services_.emplace(SessionServices{
+        system_clock(), config_.limits, token_, config_.auth ? &authority_ : nullptr, failures_,
+        *spools_, *programs_, *instances_, *status_, ledger_, quick_, slow_, disk_});
     const net::WsServerConfig sockets{
         .host = config_.host,
         .port = config_.port,
         .frame_bytes_max = config_.limits.frame_bytes_max,
-        .connections_max = config_.limits.connections_max,
+        .connections_max = connections_max(),
         .strangers_per_address_max = config_.limits.strangers_per_address_max,
         .tls_certificate = config_.tls_certificate,
         .tls_key = config_.tls_key};
@@ -190,8 +222,9 @@ class PieServer final : public Server {
 
   void schedule_sweep() {
     sockets_->post_after(kSweepMs, [this] {
-      instances_->sweep();
-      schedule_sweep();
+      // Not here: it walks all instances.
+      auto posted = bookkeeping_.post_once(kServerOwner, [this] { instances_->sweep(); });
+      if (posted.ok()) schedule_sweep();
     });
   }
 
@@ -200,6 +233,8 @@ class PieServer final : public Server {
   store::Registry registry_;
   const std::string token_;
   Ledger ledger_;
+  const DiskReserve reserve_;
+  WorkQueue quick_, slow_, disk_, bookkeeping_;
   store::AuthorizedUsers users_{authorized_users_file(config_.home)};
   UserAuthority authority_{users_};
   FailureLimiter failures_;
@@ -219,7 +254,6 @@ class PieServer final : public Server {
   std::unique_ptr<net::WsServer> sockets_;
   std::string url_;
   std::atomic<bool> stopped_ = false;
-  WorkPool quick_, slow_, bookkeeping_;
 };
 
 }  // namespace

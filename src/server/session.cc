@@ -1,5 +1,6 @@
 #include "server/session.h"
 
+#include <algorithm>
 #include <random>
 #include <utility>
 
@@ -14,6 +15,7 @@ constexpr uint64_t kSecondNs = 1'000'000'000;
 constexpr uint64_t kProbeMs = 2'000;
 constexpr uint64_t kEventsOutboxBytesMax = 1ULL << 20;  ///< above it events wait in their logs
 constexpr int kEventsPerTurn = 16;
+constexpr uint64_t kOutboxFreeBytes = 1ULL << 20;  ///< not charged to the user
 
 uint64_t random_delay_ms() {
   std::random_device device;
@@ -38,7 +40,8 @@ protocol::ServerSessionConfig session_config(const SessionServices& services) {
 
 Session::Session(const SessionServices& services)
     : services_(services),
-      session_(session_config(services), services.spools, services.clock.now_ns()) {}
+      uploads_(services.spools),
+      session_(session_config(services), uploads_, services.clock.now_ns()) {}
 
 void Session::on_open(std::shared_ptr<net::WsConnection> connection) {
   connection_ = std::move(connection);
@@ -57,6 +60,11 @@ void Session::on_message(std::string_view frame) {
   heard();
   session_.on_frame(frame, services_.clock.now_ns());
   apply();
+  const bool waits = uploads_.backlog().wait([weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (self) self->connection_->post([self] { self->connection_->resume(); });
+  });
+  if (waits) connection_->pause();
 }
 
 void Session::on_text() {
@@ -70,7 +78,11 @@ void Session::on_pong(std::string_view payload) {
   apply();
 }
 
-void Session::on_drained() { pump(); }
+void Session::on_drained() {
+  event_bytes_ = 0;
+  charge_outbox();
+  pump();
+}
 
 void Session::settle_ends() {
   std::vector<protocol::Delivered> ends;
@@ -92,6 +104,7 @@ void Session::on_closed(Closing closing) {
     closed_ = true;
     held.swap(held_);
     probes.swap(probes_);
+    for (auto& [id, ticket] : compiling_) ticket.cancel();
   }
   for (const auto& [id, instance] : held) instance->client_lost(this, services_.clock.wall_ns());
   for (const auto& [id, done] : probes) done(false);
@@ -99,17 +112,32 @@ void Session::on_closed(Closing closing) {
   active_.clear();
 }
 
+void Session::charge_outbox() {
+  const uint64_t bytes = connection_->outbox_bytes();
+  const uint64_t due = bytes > kOutboxFreeBytes ? bytes - kOutboxFreeBytes : 0;
+  if (due < outbox_.amount()) outbox_.give_back(outbox_.amount() - due);
+  if (due == outbox_.amount() || outbox_.take(due - outbox_.amount())) return;
+  log::warning("a user's clients do not read their answers: one is closed");
+  connection_->abort();
+}
+
 void Session::apply() {
+  // Before an answer is added, so that a single one may be of any size.
+  if (connection_->outbox_bytes() > services_.limits.outbox_bytes_max + event_bytes_) {
+    log::warning("a client does not read its answers: closed");
+    return connection_->abort();
+  }
   for (;;) {
     auto actions = session_.take_actions();
     if (actions.empty()) break;
     for (auto& action : actions) perform(std::move(action));
   }
-  if (session_.authenticated()) connection_->set_known();
-  if (connection_->outbox_bytes() > services_.limits.outbox_bytes_max) {
-    log::warning("a client does not read its answers: closed");
-    connection_->abort();
+  if (session_.authenticated() && !is_known_) {
+    is_known_ = true;
+    connection_->set_known();
+    outbox_ = Holding(part_of(services_.ledger.of(session_.user()), &UserQuotas::host_memory));
   }
+  charge_outbox();
   const auto wake_at_ns = session_.wake_at_ns();
   if (!wake_at_ns || wake_posted_) return;
   wake_posted_ = true;
@@ -153,6 +181,12 @@ void Session::perform(protocol::SessionAction action) {
 void Session::complete(std::optional<protocol::ServerMessage> answer) {
   session_.complete(std::move(answer));
   apply();
+}
+
+std::function<void(std::string)> Session::refuser(uint32_t corr_id) {
+  return [self = shared_from_this(), corr_id](std::string reason) {
+    self->complete_later(protocol::Response{corr_id, false, std::move(reason)});
+  };
 }
 
 void Session::complete_later(protocol::ServerMessage answer) {
@@ -261,13 +295,20 @@ bool Session::send_some(Attachment& attachment) {
   for (int i = 0; i < kEventsPerTurn; ++i) {
     if (connection_->outbox_bytes() >= kEventsOutboxBytesMax) return true;  // blobs are large
     const auto event = instance.log().next(attachment.sent_seq);
-    if (!event) return false;
+    if (!event) {
+      instance.log().fetch(attachment.sent_seq,
+                           [weak = weak_from_this(), one = attachment.instance] {
+                             if (const auto self = weak.lock()) self->events_ready(one);
+                           });
+      return false;
+    }
     attachment.sent_seq = event->seq;
     const uint64_t now_ns = services_.clock.now_ns();
     if (event->kind == instance::EventKind::kEnd) instance.set_end_sent();
     session_.send_event(instance.id(), event->seq, event_messages(instance.id(), *event), now_ns);
     if (event->kind == instance::EventKind::kEnd) session_.expedite_delivery(now_ns);
     apply();
+    event_bytes_ = std::max(event_bytes_, connection_->outbox_bytes());
   }
   return true;
 }

@@ -11,13 +11,14 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/work_queue.h"
 #include "net/ws_server.h"
 #include "protocol/server_session.h"
 #include "server/failure_limiter.h"
 #include "server/instance_manager.h"
 #include "server/program_library.h"
+#include "server/spools.h"
 #include "server/status.h"
-#include "server/work_pool.h"
 
 namespace pie::server {
 
@@ -28,12 +29,14 @@ struct SessionServices {
   const std::string& internal_token;
   protocol::Authority* authority;  ///< null: authentication is off
   FailureLimiter& failures;
-  protocol::UploadSpools& spools;
+  Spools& spools;
   ProgramLibrary& programs;
   InstanceManager& instances;
   StatusReport& status;
-  WorkPool& quick;  ///< look-ups, launches of compiled programs
-  WorkPool& slow;   ///< compiling
+  Ledger& ledger;
+  WorkQueue& quick;  ///< look-ups, lists, launches of compiled programs
+  WorkQueue& slow;   ///< compiling
+  WorkQueue& disk;   ///< reading logs
 };
 
 /// One client's connection: the protocol's session on the socket's strand, its requests carried
@@ -58,6 +61,19 @@ class Session final : public net::WsHandler,
   void taken_over(const std::string& instance_id) override;
 
  private:
+  /// Where the session's uploads go.
+  class Uploads final : public protocol::UploadSpools {
+   public:
+    explicit Uploads(Spools& spools) : spools_(spools) {}
+    protocol::UploadSpoolRef open(const std::string& user) override {
+      return spools_.open(user, backlog_);
+    }
+    SpoolBacklog& backlog() { return *backlog_; }
+
+   private:
+    Spools& spools_;
+    const std::shared_ptr<SpoolBacklog> backlog_ = std::make_shared<SpoolBacklog>();
+  };
   struct Attachment {
     std::shared_ptr<ManagedInstance> instance;
     uint64_t sent_seq = 0;
@@ -71,8 +87,20 @@ class Session final : public net::WsHandler,
   /// An answer from any thread.
   void complete_later(protocol::ServerMessage answer);
   void complete(std::optional<protocol::ServerMessage> answer);
+  /// Refuses a request in the words of protocol.md: a Response.
+  std::function<void(std::string)> refuser(uint32_t corr_id);
+
+  /// Has a request's job run on a queue, for this connection's user. A queue that does not take it
+  /// gives the reason to `refuse`, at once.
+  void later(WorkQueue& queue, std::function<void()> job,
+             const std::function<void(std::string reason)>& refuse);
+  /// The same for what only this connection wants: it is dropped when the connection goes, its
+  /// processor time is the user's, and it is refused when the user has none left.
+  void compile_later(std::function<void()> job,
+                     const std::function<void(std::string reason)>& refuse);
 
   void handle(protocol::Query request);
+  protocol::Response answer(const protocol::Query& request);
   void handle(protocol::ProgramUploaded request);
   void handle(protocol::LaunchInstance request);
   void handle(protocol::LaunchInstanceFromRegistry request);
@@ -105,14 +133,20 @@ class Session final : public net::WsHandler,
   void settle_ends();
   /// Sends a few events; true when there may be more.
   bool send_some(Attachment& attachment);
+  /// What the connection's outbox holds beyond a little is the user's.
+  void charge_outbox();
 
   const SessionServices services_;
+  Uploads uploads_;  ///< outlives session_
   std::shared_ptr<net::WsConnection> connection_;
   protocol::ServerSession session_;
   std::map<std::string, Attachment> attachments_;  ///< by instance id
   std::deque<std::string> active_;                 ///< attachments that may have events, in turn
   std::set<std::string> is_active_;
   bool wake_posted_ = false;
+  bool is_known_ = false;     ///< has signed in
+  uint64_t event_bytes_ = 0;  ///< what the outbox may hold of events, beside answers
+  Holding outbox_;
 
   std::mutex mutex_;  ///< of what follows
   bool closed_ = false;
@@ -121,6 +155,8 @@ class Session final : public net::WsHandler,
   bool pump_posted_ = false;
   std::map<uint64_t, std::function<void(bool)>> probes_;
   uint64_t next_probe_ = 1;
+  std::map<uint64_t, WorkQueue::Ticket> compiling_;
+  uint64_t next_compiling_ = 1;
 };
 
 }  // namespace pie::server

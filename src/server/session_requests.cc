@@ -2,7 +2,6 @@
 #include <utility>
 
 #include "server/session.h"
-#include "server/spools.h"
 
 namespace pie::server {
 namespace {
@@ -19,40 +18,84 @@ Response response_of(uint32_t corr_id, const Result<void>& result, std::string s
 
 }  // namespace
 
+void Session::later(WorkQueue& queue, std::function<void()> job,
+                    const std::function<void(std::string)>& refuse) {
+  auto posted = queue.post_once(session_.user(), std::move(job));
+  if (!posted.ok()) refuse(std::move(posted).error().message);
+}
+
+void Session::compile_later(std::function<void()> job,
+                            const std::function<void(std::string)>& refuse) {
+  const auto cpu = part_of(services_.ledger.of(session_.user()), &UserQuotas::cpu);
+  if (cpu && cpu->would_exceed(1))
+    return refuse("[compile] got no processor time for it, expected some: " + cpu->refusal(1));
+  std::string refusal;
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_) return;
+    const uint64_t id = next_compiling_++;
+    auto posted = services_.slow.post_once(
+        session_.user(),
+        [self = shared_from_this(), id, job = std::move(job)] {
+          job();
+          const std::lock_guard done(self->mutex_);
+          self->compiling_.erase(id);
+        },
+        cpu);
+    if (posted.ok()) compiling_.emplace(id, std::move(posted).value());
+    if (!posted.ok()) refusal = std::move(posted).error().message;
+  }
+  if (!refusal.empty()) refuse(std::move(refusal));
+}
+
 void Session::handle(protocol::Query request) {
-  services_.quick.post([self = shared_from_this(), request = std::move(request)] {
-    const std::string& user = self->session_.user();
-    Response answer{request.corr_id, true, {}};
-    if (request.subject == "program_exists") {
-      const auto found = self->services_.programs.exists(user, request.record);
-      answer.successful = found.ok();
-      answer.result = !found.ok() ? found.error().message : *found ? "true" : "false";
-    } else if (request.subject == "model_status") {
-      answer.result = self->services_.status.json(user);
-    } else if (request.subject == "backend_stats") {
-      answer.result = self->services_.status.text(user);
-    } else if (request.subject == "instance_log") {
-      auto tail = self->services_.instances.log_tail(user, request.record);
-      answer.successful = tail.ok();
-      answer.result = tail.ok() ? std::move(tail).value() : tail.error().message;
-    } else {
-      answer.successful = false;
-      answer.result = "[query] got the subject '" + request.subject.substr(0, 80) +
-                      "', expected one of: " + kSubjects;
-    }
-    self->complete_later(std::move(answer));
-  });
+  // A log's bytes come from the disk.
+  WorkQueue& queue = request.subject == "instance_log" ? services_.disk : services_.quick;
+  const auto refuse = refuser(request.corr_id);
+  later(
+      queue,
+      [self = shared_from_this(), request = std::move(request)] {
+        self->complete_later(self->answer(request));
+      },
+      refuse);
+}
+
+Response Session::answer(const protocol::Query& request) {
+  const std::string& user = session_.user();
+  Response answer{request.corr_id, true, {}};
+  if (request.subject == "program_exists") {
+    const auto found = services_.programs.exists(user, request.record);
+    answer.successful = found.ok();
+    answer.result = !found.ok() ? found.error().message : *found ? "true" : "false";
+  } else if (request.subject == "model_status") {
+    answer.result = services_.status.json(user);
+  } else if (request.subject == "backend_stats") {
+    answer.result = services_.status.text(user);
+  } else if (request.subject == "instance_log") {
+    auto tail = services_.instances.log_tail(user, request.record);
+    answer.successful = tail.ok();
+    answer.result = tail.ok() ? std::move(tail).value() : tail.error().message;
+  } else {
+    answer.successful = false;
+    answer.result = "[query] got the subject '" + request.subject.substr(0, 80) +
+                    "', expected one of: " + kSubjects;
+  }
+  return answer;
 }
 
 void Session::handle(protocol::ProgramUploaded request) {
-  services_.slow.post([self = shared_from_this(), request = std::move(request)] {
-    Result<void> done = [&]() -> Result<void> {
-      PIE_TRY_ASSIGN(const std::string wasm, read_all(*request.wasm));
-      return self->services_.programs.upload(self->session_.user(), request.hash, wasm,
-                                             request.manifest);
-    }();
-    self->complete_later(response_of(request.corr_id, done, request.hash));
-  });
+  const auto refuse = refuser(request.corr_id);
+  compile_later(
+      [self = shared_from_this(), request = std::move(request)] {
+        Result<void> done = [&]() -> Result<void> {
+          PIE_TRY_ASSIGN(const BlobRef whole, request.wasm->finish());
+          PIE_TRY_ASSIGN(const std::string wasm, read_all(*whole));
+          return self->services_.programs.upload(self->session_.user(), request.hash, wasm,
+                                                 request.manifest);
+        }();
+        self->complete_later(response_of(request.corr_id, done, request.hash));
+      },
+      refuse);
 }
 
 void Session::handle(protocol::LaunchInstance request) {
@@ -78,15 +121,26 @@ void Session::handle(protocol::LaunchServerInstance request) {
 }
 
 void Session::launch(LaunchRequest request) {
-  services_.quick.post([self = shared_from_this(), request = std::move(request)]() mutable {
-    const std::string& user = self->session_.user();
-    auto ready = self->services_.programs.open_compiled(user, request.program, request.from);
-    if (ready) return self->launch_program(request, std::move(*ready));
-    self->services_.slow.post([self, request = std::move(request)] {
-      self->launch_program(request, self->services_.programs.open(self->session_.user(),
-                                                                  request.program, request.from));
-    });
-  });
+  const auto refuse = [self = shared_from_this(), corr_id = request.corr_id,
+                       is_server = request.http_port != 0](std::string reason) {
+    if (is_server) return self->complete_later(Response{corr_id, false, std::move(reason)});
+    self->complete_later(InstanceLaunchResult{corr_id, false, std::move(reason)});
+  };
+  later(
+      services_.quick,
+      [self = shared_from_this(), request = std::move(request), refuse]() mutable {
+        auto ready = self->services_.programs.open_compiled(self->session_.user(), request.program,
+                                                            request.from);
+        if (ready) return self->launch_program(request, std::move(*ready));
+        self->compile_later(
+            [self, request = std::move(request)] {
+              self->launch_program(
+                  request, self->services_.programs.open(self->session_.user(), request.program,
+                                                         request.from));
+            },
+            refuse);
+      },
+      refuse);
 }
 
 void Session::launch_server(const LaunchRequest& request, Result<LaunchableProgram> program) {
@@ -144,9 +198,18 @@ void Session::handle(protocol::SignalInstance request) {
 }
 
 void Session::handle(protocol::BlobUploaded request) {
-  const auto done =
-      services_.instances.send_blob(session_.user(), request.instance_id, std::move(request.blob));
-  complete(response_of(request.corr_id, done, "Blob sent to instance"));
+  const auto refuse = refuser(request.corr_id);
+  later(
+      services_.disk,
+      [self = shared_from_this(), request = std::move(request)] {
+        const Result<void> done = [&]() -> Result<void> {
+          PIE_TRY_ASSIGN(BlobRef blob, request.blob->finish());
+          return self->services_.instances.send_blob(self->session_.user(), request.instance_id,
+                                                     std::move(blob));
+        }();
+        self->complete_later(response_of(request.corr_id, done, "Blob sent to instance"));
+      },
+      refuse);
 }
 
 void Session::handle(protocol::TerminateInstance request) {
@@ -158,7 +221,22 @@ void Session::handle(protocol::TerminateInstance request) {
 }
 
 void Session::handle(protocol::ListInstances request) {
-  complete(protocol::LiveInstances{request.corr_id, services_.instances.list(session_.user())});
+  later(
+      services_.quick,
+      [self = shared_from_this(), corr_id = request.corr_id] {
+        const std::string& user = self->session_.user();
+        std::string frame =
+            encode(protocol::LiveInstances{corr_id, self->services_.instances.list(user)});
+        const auto quotas = self->services_.ledger.of(user);
+        if (quotas && quotas->host_memory.would_exceed(frame.size()))
+          return self->refuser(corr_id)("[list_instances] got no room for the answer: " +
+                                        quotas->host_memory.refusal(frame.size()));
+        self->connection_->post([self, frame = std::move(frame)]() mutable {
+          self->session_.complete_encoded(std::move(frame));
+          self->apply();
+        });
+      },
+      refuser(request.corr_id));
 }
 
 }  // namespace pie::server

@@ -255,6 +255,8 @@ std::vector<Setting> settings(Config& c) {
        "compiled programs in the cache folder; those used longest ago go first"},
       {kLimits, "compiled_memory_bytes_max", &l.compiled_memory_bytes_max,
        "programs kept ready in memory, by the size of their wasm"},
+      {kLimits, "disk_reserve_bytes", &l.disk_reserve_bytes,
+       "free disk that uploads and launches leave to the programs that run; 0: none"},
       {kLimits, "grace_s", &l.grace_s, "an attached launch without its client goes on so long", 0,
        kSecondsMax},
       {kLimits, "finished_kept_s", &l.finished_kept_s, "an end that nobody fetches is kept so long",

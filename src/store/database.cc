@@ -1,5 +1,7 @@
 #include "store/database.h"
 
+#include <cerrno>
+#include <cstring>
 #include <utility>
 
 namespace pie::store {
@@ -25,12 +27,27 @@ constexpr const char* kMigrations[] = {
 };
 static_assert(std::size(kMigrations) == Database::kSchemaVersion);
 
+ErrorCode error_code_of(int code, int system) {
+  switch (code) {
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB: return ErrorCode::kCorrupt;
+    case SQLITE_FULL:
+    case SQLITE_NOMEM: return ErrorCode::kResourceExhausted;
+    default: break;
+  }
+  const bool is_used_up = system == EMFILE || system == ENFILE || system == ENOSPC;
+  return is_used_up && (code == SQLITE_CANTOPEN || code == SQLITE_IOERR)
+             ? ErrorCode::kResourceExhausted
+             : ErrorCode::kInternal;
+}
+
 Error failure_of(sqlite3* connection, std::string_view what) {
   const int code = connection ? sqlite3_errcode(connection) : SQLITE_CANTOPEN;
-  const bool corrupt = code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
-  return {corrupt ? ErrorCode::kCorrupt : ErrorCode::kInternal,
-          "[store " + std::string(what) +
-              "] got: " + (connection ? sqlite3_errmsg(connection) : "out of memory")};
+  std::string reason = connection ? sqlite3_errmsg(connection) : "out of memory";
+  const int system = connection ? sqlite3_system_errno(connection) : ENOMEM;
+  if ((code == SQLITE_CANTOPEN || code == SQLITE_IOERR) && system != 0)
+    reason += std::string(" (") + std::strerror(system) + ")";
+  return {error_code_of(code, system), "[store " + std::string(what) + "] got: " + reason};
 }
 
 }  // namespace
@@ -89,7 +106,8 @@ Result<std::unique_ptr<Database>> Database::open(const std::filesystem::path& fi
   database->connection_.reset(connection);
   if (code != SQLITE_OK) return failure_of(connection, file.string());
   sqlite3_busy_timeout(connection, 5'000);
-  auto ready = database->execute("PRAGMA journal_mode=WAL; PRAGMA foreign_keys=ON;");
+  auto ready = database->execute(
+      "PRAGMA journal_mode=WAL; PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY;");
   if (ready.ok()) ready = database->migrate();
   if (ready.ok()) return database;
   Error error = std::move(ready).error();

@@ -35,19 +35,20 @@ class FilePrograms final : public Programs {
 
   Result<void> put(const std::string& owner, const std::string& hash, std::string_view wasm,
                    const std::optional<std::string>& manifest, uint64_t owner_bytes_max) override {
-    std::optional<ProgramName> name;
-    if (manifest) {
-      PIE_TRY_ASSIGN(Manifest parsed, parse_manifest(*manifest));
-      name = std::move(parsed.name);
-    }
-    const Upload upload{owner, hash, wasm.size(), name,
-                        manifest ? std::string_view(*manifest) : std::string_view()};
+    PIE_TRY_ASSIGN(const Upload upload, upload_of(owner, hash, wasm, manifest));
     PIE_TRY(database_.read([&](Database& db) { return check_quota(db, upload, owner_bytes_max); }));
     PIE_TRY(write_file_atomically(file_of(hash), wasm));
     return database_.write(Durability::kDisk, [&](Database& db) -> Result<void> {
       PIE_TRY(check_quota(db, upload, owner_bytes_max));  // others may have uploaded meanwhile
       return record(db, upload);
     });
+  }
+
+  Result<void> check_room(const std::string& owner, const std::string& hash, std::string_view wasm,
+                          const std::optional<std::string>& manifest,
+                          uint64_t owner_bytes_max) override {
+    PIE_TRY_ASSIGN(const Upload upload, upload_of(owner, hash, wasm, manifest));
+    return database_.read([&](Database& db) { return check_quota(db, upload, owner_bytes_max); });
   }
 
   Result<bool> has(const std::string& hash) override {
@@ -130,9 +131,21 @@ class FilePrograms final : public Programs {
     const std::string& owner;
     const std::string& hash;
     uint64_t wasm_bytes;
-    const std::optional<ProgramName>& name;
+    std::optional<ProgramName> name;
     std::string_view manifest;
   };
+
+  /// Points to its arguments.
+  static Result<Upload> upload_of(const std::string& owner, const std::string& hash,
+                                  std::string_view wasm,
+                                  const std::optional<std::string>& manifest) {
+    Upload upload{owner, hash, wasm.size(), std::nullopt, {}};
+    if (!manifest) return upload;
+    PIE_TRY_ASSIGN(Manifest parsed, parse_manifest(*manifest));
+    upload.name = std::move(parsed.name);
+    upload.manifest = *manifest;
+    return upload;
+  }
 
   static Result<void> check_quota(Database& db, const Upload& upload, uint64_t bytes_max) {
     if (bytes_max == 0) return {};

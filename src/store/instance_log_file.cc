@@ -9,9 +9,9 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <utility>
 
+#include "base/file.h"
 #include "base/log.h"
 
 namespace pie::store {
@@ -59,35 +59,36 @@ bool is_sound(const Header& header) {
 
 }  // namespace
 
-Error InstanceLogFile::failure(const std::string& what) const {
-  const int number = errno;
-  return {
-      number == ENOSPC || number == EDQUOT ? ErrorCode::kResourceExhausted : ErrorCode::kInternal,
-      "[" + what + " " + path_.string() + "] got: " + std::strerror(number)};
-}
-
 Result<std::unique_ptr<InstanceLogFile>> InstanceLogFile::open(const std::filesystem::path& path) {
   std::unique_ptr<InstanceLogFile> file(new InstanceLogFile(path));
-  PIE_TRY(file->load());
+  auto loaded = file->load();
+  file->release();
+  if (!loaded.ok() && loaded.error().code != ErrorCode::kNotFound) return std::move(loaded).error();
   return file;
 }
 
-InstanceLogFile::~InstanceLogFile() {
-  if (fd_ >= 0) ::close(fd_);
+InstanceLogFile::~InstanceLogFile() { release(); }
+
+void InstanceLogFile::release() {
+  if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+}
+
+Result<void> InstanceLogFile::access(int flags) {
+  if (fd_ < 0) fd_ = ::open(path_.c_str(), O_RDWR | O_CLOEXEC | flags, 0600);
+  return fd_ < 0 ? Result<void>(system_error("open", path_)) : Result<void>();
 }
 
 Result<void> InstanceLogFile::load() {
-  fd_ = ::open(path_.c_str(), O_RDWR | O_CLOEXEC);
-  if (fd_ < 0) return errno == ENOENT ? Result<void>() : Result<void>(failure("open"));
+  PIE_TRY(access(0));
   struct stat info{};
-  if (::fstat(fd_, &info) != 0) return failure("stat");
+  if (::fstat(fd_, &info) != 0) return system_error("stat", path_);
   const auto file_bytes = static_cast<uint64_t>(info.st_size);
   uint64_t delivered = 0;
   Header header{};
-  while (size_ + kHeaderBytes <= file_bytes &&
-         ::pread(fd_, header.data(), kHeaderBytes, static_cast<off_t>(size_)) ==
-             static_cast<ssize_t>(kHeaderBytes) &&
-         is_sound(header)) {
+  while (size_ + kHeaderBytes <= file_bytes) {
+    const ssize_t n = ::pread(fd_, header.data(), kHeaderBytes, static_cast<off_t>(size_));
+    if (n < 0) return system_error("read", path_);  // not the same as an event that was cut off
+    if (n != static_cast<ssize_t>(kHeaderBytes) || !is_sound(header)) break;
     const uint64_t payload_bytes = get(&header[16], 4);
     if (size_ + kHeaderBytes + payload_bytes > file_bytes) break;
     const uint64_t seq = get(&header[8], 8);
@@ -107,7 +108,7 @@ Result<void> InstanceLogFile::load() {
   if (size_ < file_bytes) {
     log::warning("{}: dropped {} bytes of an event that a crash cut off", path_.string(),
                  file_bytes - size_);
-    if (::ftruncate(fd_, static_cast<off_t>(size_)) != 0) return failure("truncate");
+    if (::ftruncate(fd_, static_cast<off_t>(size_)) != 0) return system_error("truncate", path_);
   }
   std::erase_if(records_, [delivered](const LogRecord& one) { return one.seq <= delivered; });
   return {};
@@ -115,10 +116,7 @@ Result<void> InstanceLogFile::load() {
 
 Result<uint64_t> InstanceLogFile::write(uint8_t type, const LogRecord& record,
                                         std::string_view payload) {
-  if (fd_ < 0) {
-    fd_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd_ < 0) return failure("create");
-  }
+  PIE_TRY(access(type == kTypeEvent ? O_CREAT : 0));
   Header header = encode(type, record, payload.size());
   uint64_t at = size_;
   const auto write_part = [&](const char* bytes, size_t count) {
@@ -142,7 +140,13 @@ Result<uint64_t> InstanceLogFile::write(uint8_t type, const LogRecord& record,
     const size_t rest = std::max(done, kHeaderBytes) - kHeaderBytes;
     whole = write_part(payload.data() + rest, payload.size() - rest);
   }
-  if (!whole) return failure("write");
+  if (!whole) {
+    Error error = system_error("write", path_);
+    // What is left of the part would be taken for an event behind the next one.
+    if (::ftruncate(fd_, static_cast<off_t>(size_)) != 0)
+      log::warning("{}: a part of an event stays", path_.string());
+    return error;
+  }
   const uint64_t payload_offset = size_ + kHeaderBytes;
   size_ = at;
   last_seq_ = std::max(last_seq_, record.seq);
@@ -155,14 +159,15 @@ Result<uint64_t> InstanceLogFile::append(LogRecord record, std::string_view payl
   return payload_offset;
 }
 
-Result<std::string> InstanceLogFile::read(uint64_t payload_offset, uint32_t payload_bytes) const {
+Result<std::string> InstanceLogFile::read(uint64_t payload_offset, uint32_t payload_bytes) {
+  PIE_TRY(access(0));
   std::string bytes(payload_bytes, '\0');
   size_t done = 0;
   while (done < bytes.size()) {
     const ssize_t n = ::pread(fd_, bytes.data() + done, bytes.size() - done,
                               static_cast<off_t>(payload_offset + done));
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return failure("read");
+    if (n < 0) return system_error("read", path_);
     if (n == 0)
       return Error{ErrorCode::kCorrupt,
                    "[read " + path_.string() + "] got the end of the file at " +
@@ -173,7 +178,7 @@ Result<std::string> InstanceLogFile::read(uint64_t payload_offset, uint32_t payl
 }
 
 Result<void> InstanceLogFile::mark_delivered(uint64_t seq) {
-  if (fd_ < 0) return {};
+  if (size_ == 0) return {};
   const bool is_all = seq >= last_seq_;
   const LogRecord marker{.seq = seq, .kind = is_all ? last_kind_ : uint8_t{0}};
   if (is_all && size_ >= kShrinkFromBytes) return replace_by_marker(marker);
@@ -186,17 +191,18 @@ Result<void> InstanceLogFile::replace_by_marker(const LogRecord& marker) {
   const Header header = encode(kTypeDelivered, marker, 0);
   const std::filesystem::path fresh = path_.string() + ".new";
   const int fd = ::open(fresh.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (fd < 0) return failure("create");
+  if (fd < 0) return system_error("create", path_);
   const bool is_written =
       ::pwrite(fd, header.data(), header.size(), 0) == static_cast<ssize_t>(header.size()) &&
       ::rename(fresh.c_str(), path_.c_str()) == 0;
   if (!is_written) {
-    const Error error = failure("replace");
+    Error error = system_error("replace", path_);
     ::close(fd);
     ::unlink(fresh.c_str());
     return error;
   }
-  ::close(std::exchange(fd_, fd));
+  release();
+  fd_ = fd;
   size_ = kHeaderBytes;
   return {};
 }

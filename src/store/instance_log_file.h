@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -22,7 +23,9 @@ struct LogRecord {
 
 /// An append-only file of events. What append() wrote survives the death of the process; a record
 /// that was cut off by it is dropped at the next opening. The file comes into being with the first
-/// event and shrinks to nothing when everything in a large one has been delivered.
+/// event and shrinks to nothing when everything in a large one has been delivered. A descriptor is
+/// held from the first access until release() alone, so that logs may be many.
+/// kResourceExhausted: no room on the disk, no descriptor or memory; kInternal: other failures.
 /// Not thread-safe.
 ///
 /// Layout, little-endian, one after the other: u32 magic, u8 type (1 event, 2 delivered), u8 kind,
@@ -37,22 +40,26 @@ class InstanceLogFile {
 
   /// What the file held when it was opened: events not marked as delivered, in order.
   const std::vector<LogRecord>& records() const { return records_; }
+  std::vector<LogRecord> take_records() { return std::exchange(records_, {}); }
   uint64_t last_seq() const { return last_seq_; }
 
-  /// Returns the payload's offset. kResourceExhausted when the disk is full.
+  /// Returns the payload's offset.
   Result<uint64_t> append(LogRecord record, std::string_view payload);
-  Result<std::string> read(uint64_t payload_offset, uint32_t payload_bytes) const;
+  Result<std::string> read(uint64_t payload_offset, uint32_t payload_bytes);
   /// Events up to `seq` need not be kept.
   Result<void> mark_delivered(uint64_t seq);
   /// The kind of the last event of all, when it was marked as delivered; 0 otherwise.
   uint8_t delivered_kind() const { return delivered_kind_; }
+  /// Closes the file until the next access.
+  void release();
 
  private:
   explicit InstanceLogFile(std::filesystem::path path) : path_(std::move(path)) {}
   Result<void> load();
+  /// Opens the file, unless it is; with `flags` beside O_RDWR.
+  Result<void> access(int flags);
   Result<void> replace_by_marker(const LogRecord& marker);
   Result<uint64_t> write(uint8_t type, const LogRecord& record, std::string_view payload);
-  Error failure(const std::string& what) const;
 
   std::filesystem::path path_;
   int fd_ = -1;

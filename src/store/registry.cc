@@ -1,6 +1,7 @@
 #include "store/registry.h"
 
 #include <system_error>
+#include <utility>
 
 #include "base/file.h"
 #include "crypto/blake3.h"
@@ -12,8 +13,17 @@ namespace fs = std::filesystem;
 
 Error not_found() { return {ErrorCode::kNotFound, "Program not found"}; }
 
-/// The newest version among the folder's wasm files.
-std::optional<Version> newest_version(const fs::path& folder) {
+bool is_absent(const std::error_code& failed) {
+  return failed == std::errc::no_such_file_or_directory || failed == std::errc::not_a_directory;
+}
+
+/// "Program not found" where nothing is there; any other reason is told as it is.
+Error failure(const fs::path& path, const std::error_code& failed) {
+  return is_absent(failed) ? not_found() : system_error("registry", path, failed.value());
+}
+
+/// The newest version among the folder's wasm files, if there is one.
+Result<std::optional<Version>> newest_version(const fs::path& folder) {
   std::optional<Version> newest;
   std::error_code failed;
   for (fs::directory_iterator i(folder, failed), end; !failed && i != end; i.increment(failed)) {
@@ -21,28 +31,33 @@ std::optional<Version> newest_version(const fs::path& folder) {
     auto version = Version::parse(i->path().stem().string());
     if (version.ok() && (!newest || *newest < *version)) newest = std::move(version).value();
   }
+  if (failed && !is_absent(failed)) return failure(folder, failed);
   return newest;
 }
 
 }  // namespace
 
-std::optional<fs::path> Registry::locate(const ProgramName& name) const {
+Result<fs::path> Registry::locate(const ProgramName& name) const {
   for (const auto& root : roots_) {
     const fs::path folder = root / name.ns / name.name;
     std::optional<std::string> version = name.version;
-    if (!version)
-      if (const auto newest = newest_version(folder)) version = newest->text();
+    if (!version) {
+      PIE_TRY_ASSIGN(const auto newest, newest_version(folder));
+      if (newest) version = newest->text();
+    }
+    if (!version) continue;
+    const fs::path file = folder / (*version + ".wasm");
     std::error_code failed;
-    if (version && fs::is_regular_file(folder / (*version + ".wasm"), failed))
-      return folder / (*version + ".wasm");
+    if (fs::is_regular_file(file, failed)) return file;
+    if (failed && !is_absent(failed)) return failure(file, failed);
   }
-  return std::nullopt;
+  return not_found();
 }
 
 Result<std::string> Registry::hash_of(const fs::path& wasm) {
   std::error_code failed;
   Hashed now{fs::last_write_time(wasm, failed), fs::file_size(wasm, failed), {}};
-  if (failed) return not_found();
+  if (failed) return failure(wasm, failed);
   {
     const std::lock_guard lock(mutex_);
     const auto known = hashes_.find(wasm);
@@ -58,19 +73,19 @@ Result<std::string> Registry::hash_of(const fs::path& wasm) {
 }
 
 Result<NamedProgram> Registry::find(const ProgramName& name) {
-  const auto wasm = locate(name);
-  if (!wasm) return not_found();
+  PIE_TRY_ASSIGN(const fs::path wasm, locate(name));
   NamedProgram found;
   found.name = name;
-  found.name.version = wasm->stem().string();
-  PIE_TRY_ASSIGN(found.hash, hash_of(*wasm));
-  found.manifest = manifest_beside(*wasm);
+  found.name.version = wasm.stem().string();
+  PIE_TRY_ASSIGN(found.hash, hash_of(wasm));
+  PIE_TRY_ASSIGN(found.manifest, manifest_beside(wasm));
   return found;
 }
 
-std::string Registry::manifest_beside(fs::path wasm) {
+Result<std::string> Registry::manifest_beside(fs::path wasm) {
   auto text = read_file(wasm.replace_extension(".toml"));
-  return text.ok() ? std::move(text).value() : std::string();
+  if (!text.ok() && text.error().code == ErrorCode::kNotFound) return std::string();
+  return text;
 }
 
 std::optional<fs::path> Registry::hashed_file(const std::string& hash) {
@@ -80,21 +95,25 @@ std::optional<fs::path> Registry::hashed_file(const std::string& hash) {
   return std::nullopt;
 }
 
-void Registry::hash_all() {
+Result<void> Registry::hash_all() {
   for (const auto& root : roots_) {
     std::error_code failed;
     for (fs::recursive_directory_iterator i(root, failed), end; !failed && i != end;
          i.increment(failed)) {
       const bool is_program = i->path().extension() == ".wasm" && i.depth() == 2;
-      if (is_program && !hash_of(i->path()).ok()) continue;  // it went away meanwhile
+      if (!is_program) continue;
+      const auto hash = hash_of(i->path());  // kNotFound: it went away meanwhile
+      if (!hash.ok() && hash.error().code != ErrorCode::kNotFound) return hash.error();
     }
+    if (failed && !is_absent(failed)) return failure(root, failed);
   }
+  return {};
 }
 
 Result<fs::path> Registry::file_with(const std::string& hash) {
   auto path = hashed_file(hash);
   if (!path) {
-    hash_all();
+    PIE_TRY(hash_all());
     path = hashed_file(hash);
   }
   if (!path) return not_found();
@@ -110,10 +129,11 @@ Result<std::string> Registry::wasm(const std::string& hash) {
 
 Result<NamedProgram> Registry::find_hash(const std::string& hash) {
   PIE_TRY_ASSIGN(const fs::path path, file_with(hash));
+  PIE_TRY_ASSIGN(std::string manifest, manifest_beside(path));
   return NamedProgram{{path.parent_path().parent_path().filename().string(),
                        path.parent_path().filename().string(), path.stem().string()},
                       hash,
-                      manifest_beside(path)};
+                      std::move(manifest)};
 }
 
 }  // namespace pie::store

@@ -19,7 +19,7 @@ class Registry {
   explicit Registry(std::vector<std::filesystem::path> roots) : roots_(std::move(roots)) {}
 
   /// The program, with the hash of its bytes; the newest version when the name says none.
-  /// kNotFound "Program not found".
+  /// kNotFound "Program not found"; a registry that cannot be read says why.
   Result<NamedProgram> find(const ProgramName& name);
   /// The bytes of the program with this hash. kNotFound. The first question reads every file.
   Result<std::string> wasm(const std::string& hash);
@@ -32,13 +32,15 @@ class Registry {
     uint64_t bytes = 0;
     std::string hash;
   };
-  std::optional<std::filesystem::path> locate(const ProgramName& name) const;
+  /// kNotFound.
+  Result<std::filesystem::path> locate(const ProgramName& name) const;
   /// The file with this hash among those that were hashed.
   std::optional<std::filesystem::path> hashed_file(const std::string& hash);
   /// The same, among all. kNotFound.
   Result<std::filesystem::path> file_with(const std::string& hash);
-  static std::string manifest_beside(std::filesystem::path wasm);
-  void hash_all();
+  /// "" when there is none.
+  static Result<std::string> manifest_beside(std::filesystem::path wasm);
+  Result<void> hash_all();
   Result<std::string> hash_of(const std::filesystem::path& wasm);
 
   const std::vector<std::filesystem::path> roots_;

@@ -32,6 +32,10 @@ class Programs {
   virtual Result<void> put(const std::string& owner, const std::string& hash, std::string_view wasm,
                            const std::optional<std::string>& manifest,
                            uint64_t owner_bytes_max) = 0;
+  /// Whether put() of the same would be refused for want of room.
+  virtual Result<void> check_room(const std::string& owner, const std::string& hash,
+                                  std::string_view wasm, const std::optional<std::string>& manifest,
+                                  uint64_t owner_bytes_max) = 0;
   virtual Result<bool> has(const std::string& hash) = 0;
   /// The component's bytes. kNotFound "Program not found".
   virtual Result<std::string> wasm(const std::string& hash) = 0;

@@ -2,12 +2,15 @@
 
 #include <gtest/gtest.h>
 #include <sqlite3.h>
+#include <sys/resource.h>
 
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "base/file.h"
 #include "crypto/blake3.h"
@@ -257,6 +260,53 @@ TEST_F(StoreTest, a_large_log_shrinks_once_everything_in_it_was_delivered) {
   const auto offset = (*log)->append({.seq = 2, .kind = 3, .code = 1}, "next");
   EXPECT_EQ(*(*log)->read(*offset, 4), "next");
   EXPECT_EQ((*InstanceLogFile::open(file))->records().size(), 1u);
+}
+
+TEST_F(StoreTest, a_log_that_rests_has_no_descriptor_and_goes_on) {
+  const auto open_files = [] {
+    return std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator());
+  };
+  const auto before = open_files();
+  std::vector<std::unique_ptr<InstanceLogFile>> logs;
+  for (int i = 0; i < 50; ++i) {
+    logs.push_back(std::move(store_->instances().open_log("i" + std::to_string(i))).value());
+    ASSERT_TRUE(logs.back()->append({.seq = 1, .kind = 3, .code = 1}, "one").ok());
+    logs.back()->release();
+  }
+  EXPECT_EQ(open_files(), before);
+  const auto offset = logs[7]->append({.seq = 2, .kind = 3, .code = 1}, "two");
+  logs[7]->release();
+  EXPECT_EQ(*logs[7]->read(*offset, 3), "two");
+  ASSERT_TRUE(logs[7]->mark_delivered(1).ok());
+  EXPECT_EQ((*store_->instances().open_log("i7"))->records().size(), 1u);
+}
+
+TEST_F(StoreTest, out_of_descriptors_a_program_is_not_taken_for_absent) {
+  const fs::path folder = home_ / "root" / "std" / "p";
+  fs::create_directories(folder);
+  ASSERT_TRUE(write_file_atomically(folder / "1.0.0.wasm", "wasm").ok());
+  Registry registry({home_ / "root"});
+  ASSERT_TRUE(store_->programs().put("u", std::string(64, 'a'), "wasm", std::nullopt, 0).ok());
+  const auto log = std::move(store_->instances().open_log("i")).value();
+  rlimit files{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &files), 0);
+  const rlimit none{0, files.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const std::vector<Error> refusals = {
+      registry.find(*ProgramName::parse("p")).error(),
+      registry.find(*ProgramName::parse("p@1.0.0")).error(),
+      registry.wasm(std::string(64, 'b')).error(),
+      registry.find_hash(std::string(64, 'b')).error(),
+      store_->programs().wasm(std::string(64, 'a')).error(),
+      store_->programs().put("u", std::string(64, 'c'), "wasm", std::nullopt, 0).error(),
+      log->append({.seq = 1, .kind = 3, .code = 1}, "").error(),
+      store_->instances().open_log("i").error()};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &files), 0);
+  for (const Error& one : refusals) {
+    EXPECT_EQ(one.code, ErrorCode::kResourceExhausted) << one.message;
+    EXPECT_NE(one.message.find("Too many open files"), std::string::npos) << one.message;
+  }
+  EXPECT_TRUE(registry.find(*ProgramName::parse("p")).ok());
 }
 
 TEST_F(StoreTest, the_registry_finds_names_and_newest_versions_over_its_roots) {

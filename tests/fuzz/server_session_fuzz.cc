@@ -16,9 +16,10 @@ constexpr uint64_t kBytesMax = 4096;
 
 class Spool final : public UploadSpool {
  public:
-  explicit Spool(int& open) : open_(open) { ++open_; }
+  Spool(int& open, bool is_full) : open_(open), is_full_(is_full) { ++open_; }
   ~Spool() override { --open_; }
-  Result<void> write(const Bytes& bytes) override {
+  Result<void> write(Bytes bytes) override {
+    if (is_full_) return Error{ErrorCode::kResourceExhausted, "disk full"};
     bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
     MUST(bytes_.size() <= kBytesMax);
     return {};
@@ -27,14 +28,14 @@ class Spool final : public UploadSpool {
 
  private:
   int& open_;
+  const bool is_full_;
   Bytes bytes_;
 };
 
 class Spools final : public UploadSpools {
  public:
-  Result<std::unique_ptr<UploadSpool>> open(Kind) override {
-    if (++opened_ % 16 == 0) return Error{ErrorCode::kResourceExhausted, "disk full"};
-    return std::unique_ptr<UploadSpool>(std::make_unique<Spool>(open_now));
+  UploadSpoolRef open(const std::string&) override {
+    return std::make_shared<Spool>(open_now, ++opened_ % 16 == 0);
   }
   int open_now = 0;
 
