@@ -263,3 +263,20 @@ def test_an_upload_stays_what_it_began_as(own_server: Server, programs: Path) ->
             assert not answer["successful"] and "one corr_id" in answer["result"]
 
     asyncio.run(main())
+
+
+def test_a_request_that_waits_is_the_users_memory(tmp_path: Path) -> None:
+    server = with_limits(tmp_path / "home", "user_host_bytes_max = 13000000\n")
+
+    async def main() -> None:
+        async with Peer(server.url) as peer, Peer(server.url, username="other") as other:
+            argument = ["x" * 14_000_000]
+            answer = await peer.call("launch_instance", inferlet="hello", arguments=argument, detached=True)
+            assert not answer["successful"] and "13000000" in answer["message"], answer
+            assert (await peer.final(await peer.launch("hello")))["event"] == COMPLETED
+            assert (await other.final(await other.launch("hello")))["event"] == COMPLETED
+
+    try:
+        asyncio.run(main())
+    finally:
+        assert server.stop() == 0

@@ -24,6 +24,8 @@ class UploadSpool {
   virtual ~UploadSpool() = default;
   /// Takes the bytes without waiting for a disk; a failure of earlier ones may be told here.
   virtual Result<void> write(Bytes bytes) = 0;
+  /// Bytes taken.
+  virtual uint64_t size() const = 0;
   /// The whole. May wait for a disk: not for the session's thread.
   virtual Result<BlobRef> finish() = 0;
 };

@@ -30,6 +30,7 @@ class MemorySpool final : public UploadSpool {
     bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
     return {};
   }
+  uint64_t size() const override { return bytes_.size(); }
   Result<BlobRef> finish() override { return make_memory_blob(std::move(bytes_)); }
 
  private:

@@ -81,8 +81,12 @@ void InstanceManager::adopt(const store::InstanceRecord& record) {
     if (auto done = store_.finished(record.id, now_ns); !done.ok())
       log::error("instance {}: {}", record.id, done.error().message);
   }
+  const UserQuotasRef quotas = ledger_.of(record.owner);
+  Holding memory(part_of(quotas, &UserQuotas::host_memory));
+  if (!memory.take(ManagedInstance::memory_bytes(record)))
+    log::warning("instance {}: kept over the bound of its user", record.id);
   auto instance = std::make_shared<ManagedInstance>(record, life, std::move(log).value(), nullptr,
-                                                    ledger_.of(record.owner));
+                                                    quotas, std::move(memory));
   instance->listen();
   const bool drained = instance->log().undelivered_bytes() == 0;
   {
@@ -136,7 +140,8 @@ Result<std::shared_ptr<ManagedInstance>> InstanceManager::create(const Launch& l
                                .arguments = launch.arguments,
                                .detached = launch.mode == instance::LaunchMode::kDetached,
                                .launched_ns = clock_.wall_ns(),
-                               .finished_ns = std::nullopt};
+                               .finished_ns = std::nullopt,
+                               .arguments_bytes = ManagedInstance::bytes_of(launch.arguments)};
   UserQuotasRef quotas = ledger_.of(launch.user);
   const uint64_t weight = ManagedInstance::weight(record);
   if (quotas && quotas->stored_logs.would_exceed(weight))
@@ -147,10 +152,17 @@ Result<std::shared_ptr<ManagedInstance>> InstanceManager::create(const Launch& l
   PIE_TRY(reserve_.check("launch", weight));
   PIE_TRY_ASSIGN(auto log, open_log(record.id, launch.user));
   PIE_TRY(store_.add(record));
+  record.arguments = shortened_arguments(record.arguments, kListedRowBytesMax);
+  Holding memory(part_of(quotas, &UserQuotas::host_memory));
+  if (const uint64_t bytes = ManagedInstance::memory_bytes(record); !memory.take(bytes)) {
+    auto removed = store_.remove(record.id);
+    return Error{ErrorCode::kResourceExhausted,
+                 "[launch] got no room for one more instance: " + memory.refusal(bytes)};
+  }
   auto instance = std::make_shared<ManagedInstance>(
       std::move(record), instance::LifeCycle(launch.mode, life_times(limits_)), std::move(log),
       [this](const InstanceRef& one, host::End end) { ended(one, std::move(end)); },
-      std::move(quotas));
+      std::move(quotas), std::move(memory));
   instance->listen();
   return instance;
 }

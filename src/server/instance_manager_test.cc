@@ -369,6 +369,26 @@ TEST_F(InstanceManagerTest, what_is_kept_of_instances_counts_as_stored_until_the
   EXPECT_TRUE(keep(600'000).ok());
 }
 
+TEST_F(InstanceManagerTest, what_the_memory_holds_of_instances_is_bounded_for_each_user) {
+  limits_.user.host_bytes_max = 100'000;
+  restart();
+  const auto launch_one = [&](const std::string& user) {
+    return manager_->launch({user,
+                             {std::make_shared<NamedProgram>(), "p"},
+                             {std::string(40'000, 'x')},
+                             instance::LaunchMode::kDetached});
+  };
+  const auto first = launch_one("u"), second = launch_one("u");
+  ASSERT_TRUE(second.ok());
+  const auto refused = launch_one("u");
+  EXPECT_EQ(refused.error().code, ErrorCode::kResourceExhausted);
+  EXPECT_NE(refused.error().message.find("server's memory holds for the user"), std::string::npos);
+  EXPECT_TRUE(launch_one("other").ok());
+  EXPECT_EQ(manager_->list("u").size(), 2u);
+  restart();
+  EXPECT_EQ(manager_->list("u").size(), 2u);
+}
+
 TEST_F(InstanceManagerTest, hourly_quotas_begin_anew_at_the_hour_and_the_others_do_not) {
   constexpr uint64_t kHourNs = 3'600'000'000'000;
   limits_.user.cpu_s_per_hour_max = 10;

@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "base/json_text.h"
+#include "base/utf8.h"
 
 namespace pie::server {
 namespace {
@@ -33,10 +34,12 @@ std::string name_of(const Event& event) {
   return "";
 }
 
+std::string text_of(const Event& event) { return shortened(to_utf8(*event.payload), kBytesMax); }
+
 std::string json_row(const Event& event) {
   const std::string what = event.kind == EventKind::kBlob
                                ? "\"bytes\": " + std::to_string(event.payload->size())
-                               : "\"text\": " + json_text(*event.payload);
+                               : "\"text\": " + json_text(text_of(event));
   return "{\"event\": \"" + name_of(event) + "\", " + what + "}";
 }
 
@@ -44,8 +47,8 @@ std::string text_row(const Event& event) {
   if (event.kind == EventKind::kBlob)
     return "[a blob of " + std::to_string(event.payload->size()) + " bytes]\n";
   if (event.kind == EventKind::kEnd)
-    return name_of(event) + (event.payload->empty() ? "" : ": " + *event.payload) + "\n";
-  return *event.payload + (event.kind == EventKind::kMessage ? "\n" : "");
+    return name_of(event) + (event.payload->empty() ? "" : ": " + text_of(event)) + "\n";
+  return text_of(event) + (event.kind == EventKind::kMessage ? "\n" : "");
 }
 
 }  // namespace

@@ -28,16 +28,25 @@ constexpr uint32_t kStoreAttemptsMax = 3;
 }  // namespace
 
 uint64_t ManagedInstance::weight(const store::InstanceRecord& record) {
-  uint64_t bytes = kRecordBytes;
-  for (const std::string& argument : record.arguments) bytes += argument.size();
+  return kRecordBytes + record.arguments_bytes;
+}
+
+uint64_t ManagedInstance::memory_bytes(const store::InstanceRecord& record) {
+  return kRecordBytes + bytes_of(record.arguments);
+}
+
+uint64_t ManagedInstance::bytes_of(const std::vector<std::string>& arguments) {
+  uint64_t bytes = arguments.size() * sizeof(std::string);
+  for (const std::string& one : arguments) bytes += one.size();
   return bytes;
 }
 
 ManagedInstance::ManagedInstance(store::InstanceRecord record, instance::LifeCycle life,
                                  std::shared_ptr<instance::EventLog> log, Ended ended,
-                                 UserQuotasRef quotas)
+                                 UserQuotasRef quotas, Holding memory)
     : record_(std::move(record)),
       quotas_(std::move(quotas)),
+      memory_(std::move(memory)),
       log_(std::move(log)),
       ended_callback_(std::move(ended)),
       life_(life),

@@ -37,9 +37,11 @@ class ManagedInstance final : public host::InstancePorts,
   /// `ended` is called once, on the thread of on_end(), and must be quick.
   using Ended = std::function<void(const std::shared_ptr<ManagedInstance>&, host::End)>;
 
-  /// `quotas`: its stored_logs counts the record until forgotten(); may be null.
+  /// `quotas`: its stored_logs counts the record until forgotten(); may be null. `memory`: what
+  /// this holds of it, memory_bytes().
   ManagedInstance(store::InstanceRecord record, instance::LifeCycle life,
-                  std::shared_ptr<instance::EventLog> log, Ended ended, UserQuotasRef quotas);
+                  std::shared_ptr<instance::EventLog> log, Ended ended, UserQuotasRef quotas,
+                  Holding memory);
   ~ManagedInstance() override;
 
   /// From now on what its log stores goes to the one who hears it. Once, before anything is said.
@@ -49,6 +51,9 @@ class ManagedInstance final : public host::InstancePorts,
   void forgotten();
   /// What is kept of an instance beside its log, in bytes: its arguments, and what every one costs.
   static uint64_t weight(const store::InstanceRecord& record);
+  /// What it takes in the server's memory beside its log, about.
+  static uint64_t memory_bytes(const store::InstanceRecord& record);
+  static uint64_t bytes_of(const std::vector<std::string>& arguments);
 
   const store::InstanceRecord& record() const { return record_; }
   const std::string& id() const { return record_.id; }
@@ -94,6 +99,7 @@ class ManagedInstance final : public host::InstancePorts,
 
   const store::InstanceRecord record_;
   const UserQuotasRef quotas_;
+  const Holding memory_;
   const std::shared_ptr<instance::EventLog> log_;
   const Ended ended_callback_;
   mutable std::mutex mutex_;

@@ -58,6 +58,7 @@ void Session::tick() {
 
 void Session::on_message(std::string_view frame) {
   heard();
+  request_bytes_ = frame.size();
   session_.on_frame(frame, services_.clock.now_ns());
   apply();
   const bool waits = uploads_.backlog().wait([weak = weak_from_this()] {

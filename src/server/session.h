@@ -90,13 +90,14 @@ class Session final : public net::WsHandler,
   /// Refuses a request in the words of protocol.md: a Response.
   std::function<void(std::string)> refuser(uint32_t corr_id);
 
-  /// Has a request's job run on a queue, for this connection's user. A queue that does not take it
-  /// gives the reason to `refuse`, at once.
+  /// Has a request's job run on a queue, for this connection's user, who is charged with the
+  /// request's bytes meanwhile. When it cannot be, the reason goes to `refuse`, at once. Strand.
   void later(WorkQueue& queue, std::function<void()> job,
              const std::function<void(std::string reason)>& refuse);
-  /// The same for what only this connection wants: it is dropped when the connection goes, its
-  /// processor time is the user's, and it is refused when the user has none left.
-  void compile_later(std::function<void()> job,
+  /// The same for what only this connection wants, and `bytes` long; any thread: it is dropped when
+  /// the connection goes, its processor time is the user's, and it is refused when the user has
+  /// none left.
+  void compile_later(uint64_t bytes, std::function<void()> job,
                      const std::function<void(std::string reason)>& refuse);
 
   void handle(protocol::Query request);
@@ -133,6 +134,8 @@ class Session final : public net::WsHandler,
   void settle_ends();
   /// Sends a few events; true when there may be more.
   bool send_some(Attachment& attachment);
+  /// `bytes` of the server's memory, charged to the user; kResourceExhausted.
+  Result<std::shared_ptr<Holding>> hold_bytes(uint64_t bytes) const;
   /// What the connection's outbox holds beyond a little is the user's.
   void charge_outbox();
 
@@ -144,8 +147,9 @@ class Session final : public net::WsHandler,
   std::deque<std::string> active_;                 ///< attachments that may have events, in turn
   std::set<std::string> is_active_;
   bool wake_posted_ = false;
-  bool is_known_ = false;     ///< has signed in
-  uint64_t event_bytes_ = 0;  ///< what the outbox may hold of events, beside answers
+  uint64_t request_bytes_ = 0;  ///< of the message that is being taken
+  bool is_known_ = false;       ///< has signed in
+  uint64_t event_bytes_ = 0;    ///< what the outbox may hold of events, beside answers
   Holding outbox_;
 
   std::mutex mutex_;  ///< of what follows

@@ -20,15 +20,28 @@ Response response_of(uint32_t corr_id, const Result<void>& result, std::string s
 
 void Session::later(WorkQueue& queue, std::function<void()> job,
                     const std::function<void(std::string)>& refuse) {
-  auto posted = queue.post_once(session_.user(), std::move(job));
+  auto held = hold_bytes(request_bytes_);
+  if (!held.ok()) return refuse(std::move(held).error().message);
+  auto posted = queue.post_once(session_.user(), [held = *held, job = std::move(job)] { job(); });
   if (!posted.ok()) refuse(std::move(posted).error().message);
 }
 
-void Session::compile_later(std::function<void()> job,
+Result<std::shared_ptr<Holding>> Session::hold_bytes(uint64_t bytes) const {
+  auto held = std::make_shared<Holding>(
+      part_of(services_.ledger.of(session_.user()), &UserQuotas::host_memory));
+  if (held->take(bytes)) return held;
+  return Error{ErrorCode::kResourceExhausted,
+               "[request] got " + std::to_string(bytes) +
+                   " bytes, expected room for them: " + held->refusal(bytes)};
+}
+
+void Session::compile_later(uint64_t bytes, std::function<void()> job,
                             const std::function<void(std::string)>& refuse) {
   const auto cpu = part_of(services_.ledger.of(session_.user()), &UserQuotas::cpu);
   if (cpu && cpu->would_exceed(1))
     return refuse("[compile] got no processor time for it, expected some: " + cpu->refusal(1));
+  auto held = hold_bytes(bytes);
+  if (!held.ok()) return refuse(std::move(held).error().message);
   std::string refusal;
   {
     const std::lock_guard lock(mutex_);
@@ -36,7 +49,7 @@ void Session::compile_later(std::function<void()> job,
     const uint64_t id = next_compiling_++;
     auto posted = services_.slow.post_once(
         session_.user(),
-        [self = shared_from_this(), id, job = std::move(job)] {
+        [self = shared_from_this(), id, held = *held, job = std::move(job)] {
           job();
           const std::lock_guard done(self->mutex_);
           self->compiling_.erase(id);
@@ -85,7 +98,10 @@ Response Session::answer(const protocol::Query& request) {
 
 void Session::handle(protocol::ProgramUploaded request) {
   const auto refuse = refuser(request.corr_id);
+  // In memory it is as long as the wasm, twice for a moment.
+  const uint64_t bytes = 2 * request.wasm->size();
   compile_later(
+      bytes,
       [self = shared_from_this(), request = std::move(request)] {
         Result<void> done = [&]() -> Result<void> {
           PIE_TRY_ASSIGN(const BlobRef whole, request.wasm->finish());
@@ -132,7 +148,9 @@ void Session::launch(LaunchRequest request) {
         auto ready = self->services_.programs.open_compiled(self->session_.user(), request.program,
                                                             request.from);
         if (ready) return self->launch_program(request, std::move(*ready));
+        const uint64_t bytes = ManagedInstance::bytes_of(request.arguments);
         self->compile_later(
+            bytes,
             [self, request = std::move(request)] {
               self->launch_program(
                   request, self->services_.programs.open(self->session_.user(), request.program,

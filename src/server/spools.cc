@@ -79,6 +79,7 @@ class Spool final : public protocol::UploadSpool, public std::enable_shared_from
       if (failure_) return *failure_;
       const bool fits = !is_file_ && memory_.size() + bytes.size() <= kMemoryBytesMax;
       PIE_TRY(charge(fits ? in_memory_ : on_disk_, bytes.size()));
+      size_ += bytes.size();
       if (fits) {
         memory_.insert(memory_.end(), bytes.begin(), bytes.end());
         return {};
@@ -91,6 +92,8 @@ class Spool final : public protocol::UploadSpool, public std::enable_shared_from
     auto posted = disk_.post_once(file_->user(), [self = shared_from_this()] { self->drain(); });
     return posted.ok() ? Result<void>() : Result<void>(std::move(posted).error());
   }
+
+  uint64_t size() const override { return size_; }
 
   Result<BlobRef> finish() override {
     drain();
@@ -167,6 +170,7 @@ class Spool final : public protocol::UploadSpool, public std::enable_shared_from
   std::mutex mutex_;        ///< of what follows
   protocol::Bytes memory_;
   std::deque<protocol::Bytes> pending_;  ///< for the file
+  std::atomic<uint64_t> size_ = 0;
   bool is_file_ = false, is_posted_ = false;
   std::optional<Error> failure_;
 };

@@ -200,6 +200,7 @@ std::string join_arguments(const std::vector<std::string>& arguments) {
   return joined;
 }
 
+/// `joined` may be cut off: then the last argument is, too, and says so.
 std::vector<std::string> split_arguments(std::string_view joined) {
   std::vector<std::string> arguments;
   while (!joined.empty()) {
@@ -207,7 +208,11 @@ std::vector<std::string> split_arguments(std::string_view joined) {
     size_t at = 0;
     for (; at < joined.size() && joined[at] >= '0' && joined[at] <= '9'; ++at)
       bytes = bytes * 10 + static_cast<size_t>(joined[at] - '0');
-    if (at >= joined.size() || bytes > joined.size() - at - 1) break;
+    if (at >= joined.size()) break;
+    if (bytes > joined.size() - at - 1) {
+      arguments.push_back(std::string(joined.substr(at + 1)) + "\u2026");
+      break;
+    }
     arguments.emplace_back(joined.substr(at + 1, bytes));
     joined.remove_prefix(at + 1 + bytes);
   }
@@ -252,9 +257,11 @@ class FileInstances final : public Instances {
   Result<std::vector<InstanceRecord>> list() override {
     std::vector<InstanceRecord> all;
     auto done = database_.read([&](Database& db) -> Result<void> {
-      PIE_TRY_ASSIGN(Statement rows,
-                     db.prepare("SELECT id,owner,cmd_name,hash,arguments,detached,launched_ns,"
-                                "finished_ns FROM instances ORDER BY launched_ns"));
+      PIE_TRY_ASSIGN(
+          Statement rows,
+          db.prepare(
+              "SELECT id,owner,cmd_name,hash,SUBSTR(arguments,1,65536),detached,"
+              "launched_ns,finished_ns,LENGTH(arguments) FROM instances ORDER BY launched_ns"));
       for (;;) {
         PIE_TRY_ASSIGN(const bool more, rows.step());
         if (!more) return {};
@@ -268,6 +275,7 @@ class FileInstances final : public Instances {
                            std::nullopt};
         if (!rows.column_is_null(7))
           one.finished_ns = static_cast<uint64_t>(rows.column_integer(7));
+        one.arguments_bytes = static_cast<uint64_t>(rows.column_integer(8));
         all.push_back(std::move(one));
       }
     });

@@ -66,10 +66,11 @@ struct InstanceRecord {
   std::string owner;
   std::string cmd_name;
   std::string program_hash;
-  std::vector<std::string> arguments;
+  std::vector<std::string> arguments;  ///< list() gives the first 64 KiB of them
   bool detached = false;
   uint64_t launched_ns = 0;
   std::optional<uint64_t> finished_ns;
+  uint64_t arguments_bytes = 0;  ///< of all arguments, about; set by list()
 };
 
 class Instances {

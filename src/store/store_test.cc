@@ -184,6 +184,13 @@ TEST_F(StoreTest, instances_come_back_with_their_arguments_and_state) {
   EXPECT_TRUE(all->front().detached);
   ASSERT_TRUE(store_->instances().remove("id-1").ok());
   EXPECT_TRUE(store_->instances().list()->empty());
+  record.arguments = {"first", std::string(10 << 20, 'x'), "last"};
+  ASSERT_TRUE(store_->instances().add(record).ok());
+  const auto long_one = store_->instances().list()->front();
+  EXPECT_EQ(long_one.arguments.size(), 2u);
+  EXPECT_EQ(long_one.arguments[0], "first");
+  EXPECT_LT(long_one.arguments[1].size(), 70'000u);
+  EXPECT_GE(long_one.arguments_bytes, 10u << 20);
 }
 
 TEST_F(StoreTest, a_damaged_database_is_named_and_the_error_says_what_to_do) {

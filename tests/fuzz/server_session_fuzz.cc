@@ -24,6 +24,7 @@ class Spool final : public UploadSpool {
     MUST(bytes_.size() <= kBytesMax);
     return {};
   }
+  uint64_t size() const override { return bytes_.size(); }
   Result<BlobRef> finish() override { return make_memory_blob(std::move(bytes_)); }
 
  private:
