@@ -87,7 +87,10 @@ TEST(Http, fields_and_targets_that_could_become_another_line_are_refused) {
   EXPECT_TRUE(is_http_field_value("a \t\xc3\xb6"));
   for (const char* text : {"a\r\nb", "\n", "\x7f"}) EXPECT_FALSE(is_http_field_value(text));
   EXPECT_TRUE(is_http_target("/a?b=%20"));
-  for (const char* text : {"", "a", "/a b", "/a\r\n"}) EXPECT_FALSE(is_http_target(text));
+  for (const char* text : {"", "a", "/a b", "/a\r\n", "/a#b"}) EXPECT_FALSE(is_http_target(text));
+  for (const char* text : {"", "a:1", "[::1]:80"}) EXPECT_TRUE(is_http_authority(text));
+  for (const char* text : {"a b", "a/b", "u@a", "a#b", "a\n"})
+    EXPECT_FALSE(is_http_authority(text)) << text;
   EXPECT_TRUE(is_connection_field("Transfer-Encoding"));
   EXPECT_FALSE(is_connection_field("content-length"));
   EXPECT_EQ(content_length({{"Content-Length", "12"}}), 12U);

@@ -16,6 +16,12 @@ bool is_token_character(char c) {
 
 }  // namespace
 
+std::string lower_case(std::string_view text) {
+  std::string out(text);
+  std::transform(out.begin(), out.end(), out.begin(), lower);
+  return out;
+}
+
 bool is_http_token(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), is_token_character);
 }
@@ -28,8 +34,15 @@ bool is_http_field_value(std::string_view text) {
 }
 
 bool is_http_target(std::string_view text) {
-  return text.starts_with('/') &&
-         std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+  return text.starts_with('/') && std::all_of(text.begin(), text.end(), [](char c) {
+           return c > 0x20 && c < 0x7f && c != '#';
+         });
+}
+
+bool is_http_authority(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) {
+    return c > 0x20 && c < 0x7f && std::string_view("/?#@\\").find(c) == std::string_view::npos;
+  });
 }
 
 bool same_field_name(std::string_view a, std::string_view b) {

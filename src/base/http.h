@@ -32,13 +32,17 @@ struct HttpFailure {
   std::string detail;
 };
 
+/// The text with its ASCII letters in lower case.
+std::string lower_case(std::string_view text);
 /// Whether it is a `token` (RFC 9110, section 5.6.2): a method, a field's name.
 bool is_http_token(std::string_view text);
 /// Whether it can be a field's value (RFC 9110, section 5.5): no control characters but tabs.
 bool is_http_field_value(std::string_view text);
 /// Whether it can stand in a request line as path and query: begins with '/', printable ASCII
-/// without spaces.
+/// without spaces, no fragment.
 bool is_http_target(std::string_view text);
+/// Whether it can be host[:port]: printable ASCII without spaces, path, user or fragment.
+bool is_http_authority(std::string_view text);
 /// Whether two field names are the same: letters' case does not count.
 bool same_field_name(std::string_view a, std::string_view b);
 /// The first value of the field, null when there is none.

@@ -1,24 +1,16 @@
 #include "net/host_policy.h"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
 #include <charconv>
-#include <cstring>
 #include <utility>
+
+#include "base/http.h"
 
 namespace pie::net {
 namespace {
 
 constexpr size_t kNameBytesMax = 253;  // RFC 1035, section 2.3.4
 constexpr size_t kLabelBytesMax = 63;
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
-}
 
 /// A name of letters, digits, '-' and '_' in labels, with a letter somewhere in the last one: what
 /// looks like a number could be read as an address by the resolver ("127.1", "0x7f000001").
@@ -67,37 +59,6 @@ std::optional<HostAndPort> split(std::string_view text) {
 
 uint16_t port_of(std::string_view scheme) { return scheme == "https" ? 443 : 80; }
 
-/// Whether the first `bits` of both are the same.
-bool same_bits(const uint8_t* a, const uint8_t* b, uint32_t bits) {
-  if (std::memcmp(a, b, bits / 8) != 0) return false;
-  if (bits % 8 == 0) return true;
-  const auto mask = static_cast<uint8_t>(0xff << (8 - bits % 8));
-  return ((a[bits / 8] ^ b[bits / 8]) & mask) == 0;
-}
-
-struct Special {
-  const char* address;
-  uint32_t bits;
-};
-/// IPv4 ranges that are not the public internet (IANA IPv4 Special-Purpose Address Registry).
-constexpr Special kSpecialV4[] = {
-    {"0.0.0.0", 8},      {"10.0.0.0", 8},     {"100.64.0.0", 10}, {"127.0.0.0", 8},
-    {"169.254.0.0", 16}, {"172.16.0.0", 12},  {"192.0.0.0", 24},  {"192.0.2.0", 24},
-    {"192.88.99.0", 24}, {"192.168.0.0", 16}, {"198.18.0.0", 15}, {"198.51.100.0", 24},
-    {"203.0.113.0", 24}, {"224.0.0.0", 4},    {"240.0.0.0", 4},
-};
-/// Within 2000::/3, which alone is global unicast: protocol assignments and Teredo, documentation,
-/// 6to4 (it carries an IPv4 address), documentation again.
-constexpr Special kSpecialV6[] = {
-    {"2001::", 23}, {"2001:db8::", 32}, {"2002::", 16}, {"3fff::", 20}};
-
-bool in_any(const IpAddress& address, const Special* begin, const Special* end) {
-  return std::any_of(begin, end, [&](const Special& one) {
-    const auto range = IpAddress::parse(one.address);
-    return same_bits(address.bytes.data(), range->bytes.data(), one.bits);
-  });
-}
-
 Error no_pattern(std::string_view text, const std::string& why) {
   return {ErrorCode::kInvalidArgument,
           "[http_allow] got '" + std::string(text) + "' (" + why +
@@ -107,35 +68,6 @@ Error no_pattern(std::string_view text, const std::string& why) {
 
 }  // namespace
 
-IpAddress IpAddress::v4(const std::array<uint8_t, 4>& bytes) {
-  IpAddress made;
-  std::copy(bytes.begin(), bytes.end(), made.bytes.begin());
-  return made;
-}
-
-IpAddress IpAddress::v6(const std::array<uint8_t, 16>& bytes) {
-  constexpr std::array<uint8_t, 12> kMapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-  if (std::equal(kMapped.begin(), kMapped.end(), bytes.begin()))
-    return v4({bytes[12], bytes[13], bytes[14], bytes[15]});
-  return {bytes, false};
-}
-
-std::optional<IpAddress> IpAddress::parse(std::string_view text) {
-  const std::string terminated(text);
-  if (terminated.find('\0') != terminated.npos) return std::nullopt;
-  std::array<uint8_t, 4> four{};
-  if (inet_pton(AF_INET, terminated.c_str(), four.data()) == 1) return v4(four);
-  std::array<uint8_t, 16> sixteen{};
-  if (inet_pton(AF_INET6, terminated.c_str(), sixteen.data()) == 1) return v6(sixteen);
-  return std::nullopt;
-}
-
-bool is_public(const IpAddress& address) {
-  if (address.is_v4) return !in_any(address, std::begin(kSpecialV4), std::end(kSpecialV4));
-  if ((address.bytes[0] & 0xe0) != 0x20) return false;
-  return !in_any(address, std::begin(kSpecialV6), std::end(kSpecialV6));
-}
-
 Result<HttpDestination> parse_destination(std::string_view scheme, std::string_view authority) {
   const auto wrong = [&] {
     return Error{
@@ -144,7 +76,7 @@ Result<HttpDestination> parse_destination(std::string_view scheme, std::string_v
   };
   const auto parts = split(authority);
   if (!parts) return wrong();
-  HttpDestination made{std::string(scheme), lower(parts->host), port_of(scheme),
+  HttpDestination made{std::string(scheme), lower_case(parts->host), port_of(scheme),
                        IpAddress::parse(parts->host)};
   const bool is_v6_text = parts->host.find(':') != parts->host.npos;
   if (parts->bracketed != is_v6_text) return wrong();
@@ -158,7 +90,8 @@ Result<HttpDestination> parse_destination(std::string_view scheme, std::string_v
 }
 
 bool HostPolicy::Range::contains(const IpAddress& one) const {
-  return one.is_v4 == address.is_v4 && same_bits(one.bytes.data(), address.bytes.data(), bits);
+  return one.is_v4 == address.is_v4 &&
+         same_leading_bits(one.bytes.data(), address.bytes.data(), bits);
 }
 
 bool HostPolicy::Pattern::fits(const HttpDestination& destination) const {
@@ -204,7 +137,7 @@ Result<HostPolicy::Pattern> HostPolicy::parse_pattern(std::string_view whole) {
     }
     made.host = range;
   } else {
-    std::string name = lower(parts->host);
+    std::string name = lower_case(parts->host);
     const bool below = name == "*" || name.starts_with("*.");
     if (below) name.erase(0, name == "*" ? 1 : 2);
     if (parts->bracketed || !(is_name(name) || (below && parts->host == "*")))

@@ -1,5 +1,4 @@
 #pragma once
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -8,27 +7,9 @@
 #include <vector>
 
 #include "base/result.h"
+#include "net/ip_address.h"
 
 namespace pie::net {
-
-/// An IPv4 or IPv6 address. An IPv4 address that is mapped into IPv6 (RFC 4291, section 2.5.5.2) is
-/// the IPv4 address.
-struct IpAddress {
-  std::array<uint8_t, 16> bytes{};  ///< in network order; the first four of IPv4
-  bool is_v4 = true;
-
-  /// "127.0.0.1", "::1"; nothing else (no names, no brackets, no zones, no other ways to write
-  /// IPv4).
-  static std::optional<IpAddress> parse(std::string_view text);
-  static IpAddress v4(const std::array<uint8_t, 4>& bytes);
-  static IpAddress v6(const std::array<uint8_t, 16>& bytes);
-  bool operator==(const IpAddress&) const = default;
-};
-
-/// Whether the address is one of the public internet: no loopback, private, link-local, shared,
-/// documentation, multicast or reserved range (RFC 6890 and IANA's special-purpose registries), no
-/// transition address that could hide one.
-bool is_public(const IpAddress& address);
 
 /// Where a request wants to go.
 struct HttpDestination {
