@@ -24,6 +24,7 @@ namespace http = boost::beast::http;
 using boost::system::error_code;
 
 constexpr size_t kReadBytes = 16 << 10;
+constexpr unsigned kHttp10 = 10;
 /// How often a connection whose request is being served is asked whether its peer is still there.
 constexpr uint64_t kWatchMs = 250;
 /// What is left of a request's body after its answer is read and forgotten, within these bounds: a
@@ -50,7 +51,8 @@ uint16_t status_of(const error_code& failed) {
 /// Whether the failure is about what came, not about the socket.
 bool is_bad_request(const error_code& failed) {
   return failed.category() == http::make_error_code(http::error::bad_method).category() &&
-         failed != http::error::end_of_stream && failed != http::error::partial_message;
+         failed != http::error::end_of_stream && failed != http::error::partial_message &&
+         failed != http::error::need_buffer;
 }
 
 }  // namespace
@@ -65,7 +67,11 @@ HttpConnection::HttpConnection(Socket socket, const HttpServerConfig& config,
       body_signal_(socket_.get_executor()),
       read_deadline_(socket_.get_executor()),
       write_deadline_(socket_.get_executor()),
-      watch_(socket_.get_executor()) {
+      watch_(socket_.get_executor()),
+      on_chunk_header_([this](uint64_t, std::string_view extensions, error_code& failed) {
+        extension_bytes_ += extensions.size();
+        if (extension_bytes_ > config_.header_bytes_max) failed = http::error::bad_chunk_extension;
+      }) {
   error_code ignored;
   socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
 }
@@ -102,7 +108,8 @@ asio::awaitable<void> HttpConnection::run(std::shared_ptr<HttpConnection> self) 
     if (!goes_on) break;
     auto head = self->request_head();
     if (!head) {
-      co_await refuse(self, 400, "got a request without a valid target or Host");
+      HttpRefusal refusal{400, "got a request without a valid target or Host"};
+      co_await refuse(self, std::move(refusal));
       break;
     }
     goes_on = co_await serve(self, std::move(*head));
@@ -112,9 +119,6 @@ asio::awaitable<void> HttpConnection::run(std::shared_ptr<HttpConnection> self) 
 
 asio::awaitable<bool> HttpConnection::read_head(std::shared_ptr<HttpConnection> self) {
   error_code failed;
-  self->parser_.emplace();
-  self->parser_->header_limit(static_cast<uint32_t>(self->config_.header_bytes_max));
-  self->parser_->body_limit(self->config_.body_bytes_max);
   const auto expired = [self] { self->close(); };
   if (self->buffer_.size() == 0) {
     self->read_deadline_.arm(
@@ -126,13 +130,25 @@ asio::awaitable<bool> HttpConnection::read_head(std::shared_ptr<HttpConnection> 
   }
   self->is_first_ = false;
   self->read_deadline_.arm(self->config_.header_ms_max, expired);
-  co_await http::async_read_header(self->socket_, self->buffer_, *self->parser_,
-                                   asio::redirect_error(asio::use_awaitable, failed));
+  HeadRead head =
+      co_await read_http_head(self->socket_, self->buffer_, self->config_.header_bytes_max, false);
   self->read_deadline_.disarm();
-  if (!failed) co_return true;
-  if (is_bad_request(failed) && !self->closed_)
-    co_await refuse(self, status_of(failed), "got a bad request: " + failed.message());
-  co_return false;
+  if (head.failed || self->closed_) co_return false;
+  if (!head.refusal) head.refusal = self->parse_head(head.text);
+  if (head.refusal) co_await refuse(self, std::move(*head.refusal));
+  co_return !head.refusal;
+}
+
+std::optional<HttpRefusal> HttpConnection::parse_head(const std::string& text) {
+  parser_.emplace();
+  parser_->header_limit(static_cast<uint32_t>(config_.header_bytes_max));
+  parser_->body_limit(config_.body_bytes_max);
+  parser_->on_chunk_header(on_chunk_header_);
+  extension_bytes_ = 0;
+  error_code failed;
+  parser_->put(asio::buffer(text), failed);
+  if (failed) return HttpRefusal{status_of(failed), "got a bad request: " + failed.message()};
+  return framing_fault(parser_->get(), parser_->get().version());
 }
 
 std::optional<HttpRequestHead> HttpConnection::request_head() const {
@@ -141,19 +157,19 @@ std::optional<HttpRequestHead> HttpConnection::request_head() const {
   head.method = std::string(message.method_string().data(), message.method_string().size());
   head.target = std::string(message.target().data(), message.target().size());
   head.fields = fields_of(message);
-  size_t hosts = 0;
-  for (const auto& one : message)
-    if (one.name() == http::field::host) {
-      ++hosts;
-      head.authority = std::string(one.value().data(), one.value().size());
-    }
-  if (hosts > 1 || (hosts == 0 && message.version() > 10)) return std::nullopt;
+  const size_t hosts = message.count(http::field::host);
+  if (hosts > 1 || (hosts == 0 && message.version() > kHttp10)) return std::nullopt;
+  if (hosts > 0) head.authority = std::string(message[http::field::host]);
   constexpr std::string_view kAbsolute = "http://";
-  if (head.target.starts_with(kAbsolute)) {  // absolute-form (RFC 9112, section 3.2.2)
-    const size_t path = std::min(head.target.find('/', kAbsolute.size()), head.target.size());
+  if (lower_case(head.target.substr(0, kAbsolute.size())) == kAbsolute) {
+    // absolute-form (RFC 9112, section 3.2.2)
+    const size_t path =
+        std::min(head.target.find_first_of("/?", kAbsolute.size()), head.target.size());
     head.authority = head.target.substr(kAbsolute.size(), path - kAbsolute.size());
-    head.target = path == head.target.size() ? "/" : head.target.substr(path);
+    head.target.erase(0, path);
+    if (!head.target.starts_with('/')) head.target.insert(0, "/");
   }
+  if (!is_http_authority(head.authority)) return std::nullopt;
   const bool is_asterisk = head.target == "*" && head.method == "OPTIONS";
   if (!is_asterisk && !is_http_target(head.target)) return std::nullopt;
   return head;
@@ -162,7 +178,8 @@ std::optional<HttpRequestHead> HttpConnection::request_head() const {
 asio::awaitable<bool> HttpConnection::serve(std::shared_ptr<HttpConnection> self,
                                             HttpRequestHead head) {
   const auto& message = self->parser_->get();
-  if (boost::beast::iequals(message[http::field::expect], "100-continue"))
+  const bool waits = boost::beast::iequals(message[http::field::expect], "100-continue");
+  if (waits && message.version() > kHttp10)
     if (!co_await write(self, "HTTP/1.1 100 Continue\r\n\r\n")) co_return false;
   auto exchange = std::make_shared<HttpExchangeImpl>(std::move(head), self->waker());
   self->reading_ = true;
@@ -210,10 +227,14 @@ asio::awaitable<void> HttpConnection::read_body(std::shared_ptr<HttpConnection> 
     pipe->end();
   else if (failed == http::error::body_limit)
     pipe->fail({"HTTP-request-body-size", "the body is longer than this server takes"});
+  else if (is_bad_request(failed))
+    pipe->fail({"HTTP-protocol-error", "the client's body is malformed"});
   else
     pipe->fail({"connection-terminated", "the client has gone"});
   if (failed == http::error::body_limit)
     exchange->fail(413, "got a body that is longer than this server takes");
+  else if (is_bad_request(failed))
+    exchange->fail(400, "got a malformed body: " + failed.message());
   self->reading_ = false;
   self->answer_signal_.set();
 }
@@ -232,7 +253,7 @@ asio::awaitable<bool> HttpConnection::write_answer(std::shared_ptr<HttpConnectio
   if (!answer->body) length = answer->text.size();
   Framing framing = length ? Framing::kLength : Framing::kChunked;
   if (status == 204 || (silent && !length)) framing = Framing::kNone;
-  const bool old = message.version() < 11;
+  const bool old = message.version() <= kHttp10;
   if (old && framing == Framing::kChunked) framing = Framing::kClose;
   self->keep_alive_ = self->parser_->keep_alive() && framing != Framing::kClose &&
                       (self->parser_->is_done() || answer->body);
@@ -276,19 +297,10 @@ asio::awaitable<bool> HttpConnection::write(std::shared_ptr<HttpConnection> self
   co_return !failed && !self->closed_;
 }
 
-asio::awaitable<void> HttpConnection::refuse(std::shared_ptr<HttpConnection> self, uint16_t status,
-                                             std::string text) {
-  text += "\n";
-  const HttpResponseHead head{status, {{"content-type", "text/plain; charset=utf-8"}}};
-  co_await write(self, response_text(head, Framing::kLength, text.size(), false) + text);
-  error_code failed;
-  self->socket_.shutdown(asio::ip::tcp::socket::shutdown_send, failed);
+asio::awaitable<void> HttpConnection::refuse(std::shared_ptr<HttpConnection> self,
+                                             HttpRefusal refusal) {
   self->read_deadline_.arm(kLingerMs, [self] { self->close(); });
-  std::array<char, kReadBytes> piece;  // NOLINT: filled before it is read
-  uint64_t forgotten_bytes = 0;
-  while (!failed && forgotten_bytes < kLingerBytesMax)
-    forgotten_bytes += co_await self->socket_.async_read_some(
-        asio::buffer(piece), asio::redirect_error(asio::use_awaitable, failed));
+  co_await send_refusal(self->socket_, self->socket_, std::move(refusal));
   self->read_deadline_.disarm();
 }
 

@@ -9,7 +9,9 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
+#include "net/http_head.h"
 #include "net/http_server.h"
 #include "net/io_context.h"
 
@@ -38,6 +40,8 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
 
   /// Reads a head; false when the connection is to be closed (what had to be said was).
   static Awaitable<bool> read_head(std::shared_ptr<HttpConnection> self);
+  /// Takes a whole head; why it is refused, if it is.
+  std::optional<HttpRefusal> parse_head(const std::string& text);
   /// The request of the parser's head; nothing when it is none that can be served.
   std::optional<HttpRequestHead> request_head() const;
   /// From the head to the end of the answer; false when the connection is to be closed.
@@ -49,8 +53,7 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   static Awaitable<bool> write_body(std::shared_ptr<HttpConnection> self, BodyPipeRef body,
                                     bool chunked, bool silent);
   static Awaitable<bool> write(std::shared_ptr<HttpConnection> self, std::string text);
-  static Awaitable<void> refuse(std::shared_ptr<HttpConnection> self, uint16_t status,
-                                std::string text);
+  static Awaitable<void> refuse(std::shared_ptr<HttpConnection> self, HttpRefusal refusal);
   /// Waits for the rest of the request's body; false when it does not come soon.
   static Awaitable<bool> finish_body(std::shared_ptr<HttpConnection> self);
   void watch(const std::shared_ptr<HttpExchangeImpl>& exchange);
@@ -67,9 +70,12 @@ class HttpConnection final : public std::enable_shared_from_this<HttpConnection>
   std::optional<Parser> parser_;
   Signal answer_signal_, body_signal_;
   Deadline read_deadline_, write_deadline_, watch_;
-  bool is_first_ = true;     ///< the next request is the connection's first
-  bool keep_alive_ = false;  ///< as the answer tells
-  bool reading_ = false;     ///< read_body runs
+  /// Bounds what chunks say beside their bytes; the parser keeps a reference.
+  std::function<void(uint64_t, std::string_view, boost::system::error_code&)> on_chunk_header_;
+  uint64_t extension_bytes_ = 0;  ///< of the current request's body
+  bool is_first_ = true;          ///< the next request is the connection's first
+  bool keep_alive_ = false;       ///< as the answer tells
+  bool reading_ = false;          ///< read_body runs
   bool closed_ = false;
 };
 
