@@ -120,16 +120,21 @@ def allowing(folder: Path, *patterns: str, more: str = "") -> Iterator[Server]:
 
 def outcomes(server: Server, programs: Path, *requests: str) -> list[str]:
     """What a program prints of these requests."""
+    return said(server, programs, *requests)[0].splitlines()
 
-    async def main() -> str:
+
+def said(server: Server, programs: Path, *requests: str) -> tuple[str, str]:
+    """What a program with these requests says on stdout and on stderr."""
+
+    async def main() -> tuple[str, str]:
         async with Peer(server.url, "asker") as peer:
             hash = await peer.upload_file(programs / "fetch.wasm")
             id = await peer.launch(hash, list(requests))
             end = await peer.final(id)
             assert (end["event"], end["message"]) == (1, "done"), end
-            return peer.output(id)
+            return peer.output(id), peer.output(id, "Stderr")
 
-    return asyncio.run(main()).splitlines()
+    return asyncio.run(main())
 
 
 def test_requests_to_others_are_denied_by_default(server: Server, programs: Path, upstream: Upstream) -> None:
@@ -191,13 +196,18 @@ def test_a_name_goes_through_when_its_address_is_allowed_too(
 
 
 def test_https_asks_for_a_certificate_that_is_trusted(
-    tmp_path: Path, programs: Path, secure_upstream: tuple[Upstream, Authority]
+    tmp_path: Path, programs: Path, upstream: Upstream, secure_upstream: tuple[Upstream, Authority]
 ) -> None:
     one, authority = secure_upstream
-    patterns = [f"https://localhost:{one.port}", f"127.0.0.1:{one.port}"]
+    patterns = [f"https://localhost:{one.port}", f"127.0.0.1:{one.port}", f"127.0.0.1:{upstream.port}"]
     request = f"GET https://localhost:{one.port}/s"
     with allowing(tmp_path / "untrusted", *patterns) as server:
-        assert outcomes(server, programs, request) == ["error TLS-certificate-error"]
+        out, err = said(server, programs, request, f"GET https://127.0.0.1:{upstream.port}/")
+        assert out.splitlines() == ["error TLS-certificate-error", "error TLS-protocol-error"]
+        first, second = err.splitlines()
+        assert first.startswith(f"[GET https://localhost:{one.port}] TLS-certificate-error: ")
+        assert "unable to get local issuer certificate" in first and "http_ca_file" in first
+        assert "use http://" in second
     ca_file = f"http_ca_file = {json.dumps(authority.path('ca.pem'))}\n"
     with allowing(tmp_path / "trusted", *patterns, more=ca_file) as server:
         assert outcomes(server, programs, request) == ["200 4 got "]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import socket
 import ssl
 import subprocess
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,12 +38,43 @@ class Authority:
                       "-CAcreateserial", "-out", "server.pem", "-days", "2", "-extfile", "ext")  # fmt: skip
         return self
 
+    def self_signed(self, name: str, days: int) -> None:
+        """Makes NAME.pem and NAME.key for localhost, signed by nobody else; -1 day: expired."""
+        self._openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out",
+                      f"{name}.csr", "-subj", "/CN=localhost")  # fmt: skip
+        self._openssl("x509", "-req", "-in", f"{name}.csr", "-signkey", f"{name}.key", "-out",
+                      f"{name}.pem", "-days", str(days), "-extfile", "ext")  # fmt: skip
+
     def _openssl(self, *arguments: str) -> None:
         subprocess.run(["openssl", *arguments], cwd=self.folder, check=True, capture_output=True)
 
     def path(self, name: str) -> str:
         """One of the files."""
         return str(self.folder / name)
+
+
+@contextlib.contextmanager
+def presenting(authority: Authority, name: str) -> Iterator[int]:
+    """The port of a TLS server, on every loopback address, that presents NAME.pem and then closes."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority.path(f"{name}.pem"), authority.path(f"{name}.key"))
+    listener = socket.create_server(("0.0.0.0", 0))
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True):
+                    pass
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield int(listener.getsockname()[1])
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -76,15 +110,33 @@ def test_our_client_and_another_speak_over_tls(secure: Server, authority: Author
     asyncio.run(main())
 
 
-def test_an_unknown_authority_and_a_wrong_name_are_refused(secure: Server, authority: Authority) -> None:
+async def refusal(url: str, ca_file: str | None = None) -> str:
+    """Why there is no connection."""
+    with pytest.raises(ConnectionError) as refused:
+        async with PieClient(url, ca_file=ca_file):
+            pass
+    return str(refused.value)
+
+
+def test_a_certificate_that_is_not_trusted_is_refused_with_the_reason_and_the_way_out(
+    secure: Server, authority: Authority
+) -> None:
+    authority.self_signed("own", days=2)
+    authority.self_signed("old", days=-1)
+
     async def main() -> None:
-        with pytest.raises(ConnectionError, match="secure connection"):
-            async with PieClient(secure.url):
-                pass
-        other = secure.url.replace("127.0.0.1", "127.0.0.2")
-        with pytest.raises(ConnectionError):
-            async with PieClient(other, ca_file=authority.path("ca.pem")):
-                pass
+        ca_file = authority.path("ca.pem")
+        said = await refusal(secure.url)
+        assert "unable to get local issuer certificate" in said and "ca_file" in said
+        with presenting(authority, "server") as port:
+            said = await refusal(f"wss://127.0.0.2:{port}", ca_file)
+            assert "IP address mismatch" in said and "that it is for" in said
+        for name, reason, way in (("own", "self-signed certificate", "ca_file"),
+                                  ("old", "certificate has expired", "valid now")):  # fmt: skip
+            with presenting(authority, name) as port:
+                said = await refusal(f"wss://localhost:{port}",
+                                     authority.path("old.pem") if name == "old" else ca_file)  # fmt: skip
+                assert reason in said and way in said, said
         with pytest.raises(Exception, match="ca_file"):
             async with PieClient(secure.url, ca_file=authority.path("absent.pem")):
                 pass
@@ -92,14 +144,14 @@ def test_an_unknown_authority_and_a_wrong_name_are_refused(secure: Server, autho
     asyncio.run(main())
 
 
-def test_mixing_plain_and_tls_fails_at_once(secure: Server, server: Server, authority: Authority) -> None:
+def test_mixing_plain_and_tls_says_so(secure: Server, server: Server, authority: Authority) -> None:
     async def main() -> None:
-        with pytest.raises(ConnectionError):
-            async with PieClient(secure.url.replace("wss://", "ws://")):
-                pass
-        with pytest.raises(ConnectionError):
-            async with PieClient(server.url.replace("ws://", "wss://"), ca_file=authority.path("ca.pem")):
-                pass
+        said = await refusal(secure.url.replace("wss://", "ws://"))
+        assert "got plain HTTP, expected TLS: use wss://" in said
+        said = await refusal(server.url.replace("ws://", "wss://"), authority.path("ca.pem"))
+        assert "does not seem to speak TLS: use ws://" in said
+        with presenting(authority, "server") as port:  # a server that only closes
+            assert "if the port speaks TLS, use wss://" in await refusal(f"ws://127.0.0.1:{port}")
 
     asyncio.run(main())
 

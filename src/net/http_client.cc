@@ -1,7 +1,5 @@
 #include "net/http_client.h"
 
-#include <openssl/err.h>
-
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -17,11 +15,14 @@
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/read.hpp>
 #include <exception>
+#include <string_view>
 #include <utility>
 
 #include "net/host_policy.h"
+#include "net/http_head.h"
 #include "net/http_text.h"
 #include "net/io_context.h"
+#include "net/tls.h"
 
 namespace pie::net {
 namespace {
@@ -39,6 +40,13 @@ struct Failed {
 };
 [[noreturn]] void fail(const char* code, const std::string& detail = {}) {
   throw Failed{{code, detail}};
+}
+
+/// A status line may end after the number, which the parser does not take.
+std::string with_reason(std::string head) {
+  constexpr size_t kNumberEnd = std::string_view("HTTP/1.1 200").size();
+  if (head.size() > kNumberEnd && head[kNumberEnd] == '\r') head.insert(kNumberEnd, " ");
+  return head;
 }
 
 IpAddress address_of(const asio::ip::address& address) {
@@ -176,16 +184,13 @@ class Call final : public std::enable_shared_from_this<Call> {
     error_code ignored;
     self->socket().set_option(tcp::no_delay(true), ignored);
     if (self->destination_.scheme != "https") co_return;
-    const std::string& host = self->destination_.host;
-    if (!self->destination_.address)
-      SSL_set_tlsext_host_name(self->stream_.native_handle(), host.c_str());
-    self->stream_.set_verify_mode(asio::ssl::verify_peer);
-    self->stream_.set_verify_callback(asio::ssl::host_name_verification(host));
+    SSL* const ssl = self->stream_.native_handle();
+    expect_tls_peer(ssl, self->destination_.host);
     co_await self->stream_.async_handshake(asio::ssl::stream_base::client,
                                            asio::redirect_error(asio::use_awaitable, failed));
-    const bool untrusted = ERR_GET_REASON(static_cast<unsigned long>(failed.value())) ==
-                           SSL_R_CERTIFICATE_VERIFY_FAILED;
-    self->check(failed, untrusted ? "TLS-certificate-error" : "TLS-protocol-error");
+    if (!failed || !self->reason_.empty()) co_return self->check(failed, "TLS-protocol-error");
+    const TlsFailure why = tls_failure(ssl, failed, "the server's setting http_ca_file", "http://");
+    fail(why.is_certificate ? "TLS-certificate-error" : "TLS-protocol-error", why.text);
   }
 
   template <class Stream>
@@ -251,22 +256,31 @@ class Call final : public std::enable_shared_from_this<Call> {
                                          std::optional<Parser>& parser,
                                          boost::beast::flat_buffer& buffer) {
     constexpr unsigned kFinalStatusMin = 200;  // interim responses are skipped
-    error_code failed;
+    constexpr unsigned kSwitching = 101;       // which nobody asked for
+    unsigned status = 0;
     do {
+      const HeadRead head =
+          co_await read_http_head(stream, buffer, self->shared_->config.header_bytes_max, true);
+      self->check(head.failed, "connection-terminated");
+      constexpr uint16_t kTooLong = 431;
+      if (head.refusal)
+        fail(head.refusal->status == kTooLong ? "HTTP-response-header-section-size"
+                                              : "HTTP-protocol-error",
+             head.refusal->text);
       parser.emplace();
       parser->header_limit(static_cast<uint32_t>(self->shared_->config.header_bytes_max));
       parser->body_limit(boost::none);
       parser->skip(self->request_.head.method == "HEAD");
-      co_await http::async_read_header(stream, buffer, *parser,
-                                       asio::redirect_error(asio::use_awaitable, failed));
-    } while (!failed && self->reason_.empty() && parser->get().result_int() < kFinalStatusMin);
-    const bool too_long =
-        failed == http::error::header_limit || failed == http::error::buffer_overflow;
-    const bool cut = failed == http::error::end_of_stream || failed == asio::error::eof ||
-                     failed == asio::error::connection_reset;
-    self->check(failed, too_long ? "HTTP-response-header-section-size"
-                        : cut    ? "connection-terminated"
-                                 : "HTTP-protocol-error");
+      error_code failed;
+      parser->put(asio::buffer(with_reason(head.text)), failed);
+      self->check(failed, "HTTP-protocol-error");
+      status = parser->get().result_int();
+    } while (status < kFinalStatusMin && status != kSwitching);
+    if (status == kSwitching) fail("HTTP-protocol-error", "got 101, which nobody asked for");
+    constexpr uint16_t kCoding = 501;
+    if (const auto fault = framing_fault(parser->get(), parser->get().version()))
+      fail(fault->status == kCoding ? "HTTP-response-transfer-coding" : "HTTP-protocol-error",
+           fault->text);
     self->answer(head_of(parser->get()));
   }
 

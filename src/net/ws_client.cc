@@ -4,7 +4,6 @@
 
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl/context.hpp>
-#include <boost/asio/ssl/host_name_verification.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/ssl/ssl_stream.hpp>
@@ -14,6 +13,10 @@
 #include <optional>
 #include <type_traits>
 #include <utility>
+
+#include "base/http.h"
+#include "base/utf8.h"
+#include "net/tls.h"
 
 namespace pie::net {
 namespace {
@@ -38,19 +41,20 @@ Result<WsUrl> parse_ws_url(std::string_view text) {
     if (static_cast<unsigned char>(c) <= ' ' || c == 0x7f)
       return wrong("it has a space or a control character");
   WsUrl url;
-  std::string_view rest = text;
-  if (rest.starts_with("ws://")) {
-    rest.remove_prefix(5);
-  } else if (rest.starts_with("wss://")) {
-    rest.remove_prefix(6);
-    url.tls = true;
-  } else {
+  const size_t scheme = text.find("://");
+  const std::string name = lower_case(text.substr(0, scheme));
+  if (scheme == text.npos || (name != "ws" && name != "wss"))
     return wrong("it must begin with ws:// or wss://");
+  url.tls = name == "wss";
+  std::string_view rest = text.substr(scheme + 3);
+  if (rest.find('#') != rest.npos) return wrong("it has a #fragment, which no server ever sees");
+  if (const size_t end = rest.find_first_of("/?"); end != rest.npos) {
+    url.target = rest.substr(end);
+    if (url.target.front() != '/') url.target.insert(0, "/");
+    rest = rest.substr(0, end);
   }
-  if (const size_t slash = rest.find('/'); slash != std::string_view::npos) {
-    url.target = rest.substr(slash);
-    rest = rest.substr(0, slash);
-  }
+  if (rest.find('@') != rest.npos)
+    return wrong("it has a user before the @, who signs in otherwise (--user, authenticate)");
   if (rest.starts_with('[')) {
     const size_t end = rest.find(']');
     if (end == std::string_view::npos)
@@ -63,6 +67,7 @@ Result<WsUrl> parse_ws_url(std::string_view text) {
     rest = colon == std::string_view::npos ? "" : rest.substr(colon);
   }
   if (url.host.empty()) return wrong("it names no host");
+  if (!rest.empty() && rest.front() != ':') return wrong("something follows its closing bracket");
   url.port = url.tls ? "443" : "80";
   if (rest.empty()) return url;
   rest.remove_prefix(1);
@@ -115,6 +120,7 @@ class ConnectionOver final : public WsClient::Connection,
                              public std::enable_shared_from_this<ConnectionOver<Transport>> {
   using Options = WsClient::Options;
   using Handlers = WsClient::Handlers;
+  static constexpr size_t kAnswerShownMax = 200;
   static constexpr size_t kLowWaterBytes = WsClient::kLowWaterBytes;
   using Endpoints = asio::ip::tcp::resolver::results_type;
   static constexpr bool kIsSecure = std::is_same_v<Transport, Secure>;
@@ -230,13 +236,11 @@ class ConnectionOver final : public WsClient::Connection,
   void secure() {
     if constexpr (kIsSecure) {
       auto& secure = socket_.next_layer();
-      SSL_set_tlsext_host_name(secure.native_handle(), url_.host.c_str());
-      secure.set_verify_callback(asio::ssl::host_name_verification(url_.host));
+      expect_tls_peer(secure.native_handle(), url_.host);
       secure.async_handshake(asio::ssl::stream_base::client,
                              [self = shared_from_this()](error_code ec) {
                                if (self->finished_) return;
-                               if (ec)
-                                 return self->finish_connect("make a secure connection to", ec);
+                               if (ec) return self->finish_secure(ec);
                                self->shake_hands();
                              });
     } else {
@@ -255,11 +259,40 @@ class ConnectionOver final : public WsClient::Connection,
     const std::string host = url_.host.find(':') == std::string::npos
                                  ? peer()
                                  : fmt::format("[{}]:{}", url_.host, url_.port);
-    socket_.async_handshake(host, url_.target, [self = shared_from_this()](error_code ec) {
+    socket_.async_handshake(answer_, host, url_.target, [self = shared_from_this()](error_code ec) {
       if (self->finished_) return;
-      if (ec) return self->finish_connect("open a WebSocket on", ec);
+      if (ec) return self->finish_handshake(ec);
       self->opened();
     });
+  }
+
+  void finish_secure(error_code ec) {
+    if constexpr (kIsSecure) {
+      const auto why = tls_failure(socket_.next_layer().native_handle(), ec,
+                                   "ca_file (--ca-file, PIE_CA_FILE)", "ws://");
+      finish(
+          unavailable(fmt::format("cannot make a secure connection to {}: {}", peer(), why.text)));
+    }
+  }
+
+  void finish_handshake(error_code ec) {
+    const auto failed = [&](std::string_view why) {
+      finish(unavailable(fmt::format("cannot open a WebSocket on {}: {}", peer(), why)));
+    };
+    if (ec == websocket::error::upgrade_declined) {
+      const std::string said = to_utf8(answer_.body().substr(0, kAnswerShownMax));
+      return failed(fmt::format("the server answered {}: {}", answer_.result_int(),
+                                said.substr(0, said.find_first_of("\r\n"))));
+    }
+    const bool is_cut = ec == beast::http::error::end_of_stream || ec == asio::error::eof ||
+                        ec == asio::error::connection_reset || ec == websocket::error::closed;
+    if (!kIsSecure && is_cut)
+      return failed(
+          "it closed the connection without an answer; if the port speaks TLS, use wss://");
+    // A TLS server answers with an alert, which is no HTTP.
+    if (!kIsSecure && ec == beast::http::error::bad_version)
+      return failed("it does not answer in HTTP; if the port speaks TLS, use wss://");
+    finish_connect("open a WebSocket on", ec);
   }
 
   void opened() {
@@ -325,6 +358,7 @@ class ConnectionOver final : public WsClient::Connection,
   asio::ip::tcp::resolver resolver_;
   websocket::stream<Transport> socket_;
   asio::steady_timer timer_;
+  websocket::response_type answer_;  ///< to the handshake
   beast::flat_buffer inbox_;
   std::deque<std::string> outbox_;
   size_t queued_bytes_ = 0;

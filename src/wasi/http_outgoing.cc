@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <mutex>
@@ -56,7 +57,9 @@ class IncomingResponse final : public wasm::Object {
 /// Behind `future-incoming-response`.
 class FutureResponse final : public wasm::Object {
  public:
-  explicit FutureResponse(WasiContext& context) : count_(context.outgoing_requests()) {}
+  /// `request`: what it is called on stderr.
+  FutureResponse(WasiContext& context, std::string request)
+      : request_(std::move(request)), count_(context.outgoing_requests()) {}
   ~FutureResponse() override {
     call_ = nullptr;  // no answer comes from now on, but one may be under way
     state_->drop();
@@ -73,7 +76,10 @@ class FutureResponse final : public wasm::Object {
   Value get(WasiContext& context) {
     auto answer = state_->take();
     if (!answer) return state_->event->ready() ? Value::some(Value::err()) : Value::none();
-    if (answer->failure) return Value::some(Value::ok(Value::err(error_code(*answer->failure))));
+    if (answer->failure) {
+      tell(context, *answer->failure);
+      return Value::some(Value::ok(Value::err(error_code(*answer->failure))));
+    }
     auto response = std::make_shared<IncomingResponse>(context, std::move(*answer));
     return Value::some(Value::ok(Value::ok(http_handle("incoming-response", std::move(response)))));
   }
@@ -108,6 +114,15 @@ class FutureResponse final : public wasm::Object {
       if (untaken && untaken->body) untaken->body->cancel();
     }
   };
+  /// error-code has no place for why there is no secure connection: stderr has.
+  void tell(WasiContext& context, const HttpFailure& failure) const {
+    if (!failure.code.starts_with("TLS-") || failure.detail.empty()) return;
+    if (context.output().writable_bytes() == 0) return;
+    context.output().write_stderr("[" + request_ + "] " + failure.code + ": " + failure.detail +
+                                  "\n");
+  }
+
+  const std::string request_;
   const std::shared_ptr<std::atomic<uint32_t>> count_;
   const std::shared_ptr<State> state_ = std::make_shared<State>();
   std::shared_ptr<void> call_;
@@ -153,7 +168,8 @@ void handle(Call& call) {
     context.outgoing_requests()->fetch_sub(1);
     return call.ret(refused(*request, {"connection-limit-reached", ""}));
   }
-  auto future = std::make_shared<FutureResponse>(context);
+  auto future = std::make_shared<FutureResponse>(
+      context, made.head.method + " " + made.head.scheme + "://" + made.head.authority);
   future->start(*context.http(), std::move(made));
   call.ret(Value::ok(http_handle("future-incoming-response", std::move(future))));
 }
@@ -172,6 +188,7 @@ void define_text(wasm::Registry& registry, const std::string& name,
   });
   registry.function(kHttpTypes, method + "set-" + name, [member, valid](Call& call) {
     auto text = call.optional_string(1);
+    if (text) text->resize(std::min(text->find('#'), text->size()));  // a fragment is never sent
     if (text && !valid(*text)) return call.ret(Value::err());
     *call.object<OutgoingRequest>(0).*member = std::move(text);
     call.ret(Value::ok());
@@ -202,10 +219,7 @@ void define_request(wasm::Registry& registry) {
     call.ret(Value::ok());
   });
   define_text(registry, "path-with-query", &OutgoingRequest::target, is_http_target);
-  define_text(registry, "authority", &OutgoingRequest::authority, [](std::string_view text) {
-    return is_http_target("/" + std::string(text)) &&
-           text.find_first_of("/?#@\\") == std::string_view::npos;
-  });
+  define_text(registry, "authority", &OutgoingRequest::authority, is_http_authority);
   registry.function(kHttpTypes, method + "scheme", [](Call& call) {
     const auto& scheme = call.object<OutgoingRequest>(0)->scheme;
     call.ret(scheme ? Value::some(scheme_value(*scheme)) : Value::none());
