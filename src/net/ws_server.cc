@@ -31,7 +31,10 @@
 #include <vector>
 
 #include "base/log.h"
+#include "net/http_head.h"
+#include "net/ip_address.h"
 #include "net/strangers.h"
+#include "net/ws_handshake.h"
 
 namespace pie::net {
 namespace {
@@ -42,7 +45,9 @@ namespace websocket = beast::websocket;
 using boost::system::error_code;
 using std::chrono::milliseconds;
 
-constexpr size_t kCloseReasonBytesMax = 123;  // RFC 6455, section 5.5
+constexpr size_t kHandshakeBytesMax = 16 << 10;  // browsers send cookies along
+constexpr uint64_t kFarewellMs = 1'000;          // for a refusal to arrive
+constexpr size_t kCloseReasonBytesMax = 123;     // RFC 6455, section 5.5
 
 /// Counts live connections, so that stop() can wait for them.
 class LiveCount {
@@ -112,15 +117,24 @@ class Connection final : public AnyConnection,
   static asio::awaitable<void> run(std::shared_ptr<Connection> self) {
     error_code failed;
     self->configure();
-    if constexpr (std::is_same_v<Transport, Secure>) {
-      auto& socket = beast::get_lowest_layer(self->stream_);
-      socket.expires_after(milliseconds(self->config_.handshake_ms_max));
-      co_await self->stream_.next_layer().async_handshake(
-          asio::ssl::stream_base::server, asio::redirect_error(asio::use_awaitable, failed));
-      socket.expires_never();
-      if (failed) co_return;
+    auto& transport = self->stream_.next_layer();
+    auto& tcp = beast::get_lowest_layer(self->stream_);
+    tcp.expires_after(milliseconds(self->config_.handshake_ms_max));
+    if constexpr (std::is_same_v<Transport, Secure>)
+      if (!co_await shake_hands_over_tls(transport, tcp)) co_return;
+    beast::flat_buffer begun;
+    HeadRead head = co_await read_http_head(transport, begun, kHandshakeBytesMax, false);
+    if (head.failed) co_return;
+    UpgradeRequest request;
+    if (!head.refusal) head.refusal = parse_handshake(head.text, self->config_.origins, request);
+    if (!head.refusal && begun.size() > 0)
+      head.refusal = HttpRefusal{400, "got data before the handshake was answered"};
+    if (head.refusal) {
+      tcp.expires_after(milliseconds(kFarewellMs));
+      co_return co_await send_refusal(transport, tcp.socket(), std::move(*head.refusal));
     }
-    co_await self->stream_.async_accept(asio::redirect_error(asio::use_awaitable, failed));
+    tcp.expires_never();
+    co_await self->stream_.async_accept(request, asio::redirect_error(asio::use_awaitable, failed));
     if (failed) co_return;
     self->open_ = true;
     asio::co_spawn(self->stream_.get_executor(), write_loop(self), asio::detached);
@@ -212,6 +226,25 @@ class Connection final : public AnyConnection,
     std::string bytes;  ///< the message, the ping's payload or the reason
     uint16_t code;
   };
+
+  /// False when there is no connection to speak on: what had to be said was.
+  static asio::awaitable<bool> shake_hands_over_tls(Transport& transport, beast::tcp_stream& tcp) {
+    constexpr size_t kPieceBytes = 4 << 10;
+    beast::flat_buffer begun;
+    error_code failed;
+    begun.commit(co_await tcp.async_read_some(begun.prepare(kPieceBytes),
+                                              asio::redirect_error(asio::use_awaitable, failed)));
+    if (failed) co_return false;
+    if (is_http_token({static_cast<const char*>(begun.cdata().data()), 1})) {
+      tcp.expires_after(milliseconds(kFarewellMs));
+      HttpRefusal refusal{400, "got plain HTTP, expected TLS: use wss://"};
+      co_await send_refusal(tcp, tcp.socket(), std::move(refusal));
+      co_return false;
+    }
+    co_await transport.async_handshake(asio::ssl::stream_base::server, begun.cdata(),
+                                       asio::redirect_error(asio::use_awaitable, failed));
+    co_return !failed;
+  }
 
   void configure() {
     websocket::stream_base::timeout timeout{};
@@ -325,7 +358,8 @@ class Server final : public WsServer {
   Result<void> bind() {
     error_code failed;
     asio::ip::tcp::resolver resolver(io_);
-    const auto found = resolver.resolve(config_.host, std::to_string(config_.port), failed);
+    const std::string host(without_brackets(config_.host));
+    const auto found = resolver.resolve(host, std::to_string(config_.port), failed);
     if (failed || found.empty()) return refused(failed);
     const asio::ip::tcp::endpoint endpoint = found.begin()->endpoint();
     acceptor_.open(endpoint.protocol(), failed);
@@ -450,6 +484,7 @@ class Server final : public WsServer {
 }  // namespace
 
 Result<std::unique_ptr<WsServer>> WsServer::listen(const WsServerConfig& config, Accept accept) {
+  PIE_TRY(check_origins(config.origins));
   auto server = std::make_unique<Server>(config, std::move(accept));
   PIE_TRY(server->prepare_tls());
   PIE_TRY(server->bind());

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 
@@ -52,6 +53,15 @@ class WsHandler {
   virtual void on_closed(Closing closing) = 0;
 };
 
+/// Which pages of browsers may connect. A browser names a page's origin in its handshake; what is
+/// no browser names none, and passes.
+struct OriginPolicy {
+  std::vector<std::string> allowed;  ///< "https://app.example.com", "null"; "*": any
+  /// The page must have reached us by a loopback address or localhost: a name of its own that
+  /// resolves to this machine would make it one of ours (DNS rebinding).
+  bool by_loopback_alone = false;
+};
+
 struct WsServerConfig {
   std::string host = "127.0.0.1";
   uint16_t port = 0;  ///< 0 = a free one
@@ -63,6 +73,7 @@ struct WsServerConfig {
   /// that one address cannot take all of connections_max.
   uint32_t strangers_per_address_max = 1'024;
   uint64_t handshake_ms_max = 10'000;  ///< of TLS, and of the WebSocket
+  OriginPolicy origins;
   std::string tls_certificate;  ///< PEM chain file; with tls_key the server speaks wss:// alone
   std::string tls_key;          ///< PEM file
 };

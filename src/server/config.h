@@ -27,12 +27,13 @@ struct Config {
   uint16_t port = 8080;  ///< 0 = a free one
   std::string model;     ///< a GGUF file, or the name of an installed one; "" = the default;
                          ///< ALIAS=FILE gives it a further name
-  std::vector<std::string> models;        ///< further ones, each with an engine of its own
-  bool auth = false;                      ///< clients prove who they are (protocol.md, section 5)
-  std::filesystem::path tls_certificate;  ///< PEM chain; with tls_key the server speaks wss://
-  std::filesystem::path tls_key;          ///< PEM
-  std::vector<std::string> http_allow;    ///< hosts for programs' requests (net/host_policy.h)
-  std::filesystem::path http_ca_file;     ///< trusted for those beside the system's certificates
+  std::vector<std::string> models;         ///< further ones, each with an engine of its own
+  bool auth = false;                       ///< clients prove who they are (protocol.md, section 5)
+  std::filesystem::path tls_certificate;   ///< PEM chain; with tls_key the server speaks wss://
+  std::filesystem::path tls_key;           ///< PEM
+  std::vector<std::string> origins_allow;  ///< of pages that may connect (net/ws_server.h)
+  std::vector<std::string> http_allow;     ///< hosts for programs' requests (net/host_policy.h)
+  std::filesystem::path http_ca_file;      ///< trusted for those beside the system's certificates
   bool allow_unauthenticated_network = false;
   std::string executor = "auto";  ///< auto, native or ggml (exec/open_executor.h)
   uint32_t model_threads = 0;     ///< of a step; 0 = all cores

@@ -16,6 +16,7 @@
 #include "base/machine.h"
 #include "base/work_queue.h"
 #include "net/http_client.h"
+#include "net/ip_address.h"
 #include "net/ws_server.h"
 #include "server/home_lock.h"
 #include "server/host_ports.h"
@@ -89,10 +90,6 @@ TotalLimits total_limits(TotalLimits total) {
   return total;
 }
 
-bool is_loopback(const std::string& host) {
-  return host == "localhost" || host == "::1" || host.rfind("127.", 0) == 0;
-}
-
 class PieServer final : public Server {
  public:
   explicit PieServer(const Config& config)
@@ -112,7 +109,8 @@ class PieServer final : public Server {
   ~PieServer() override { stop(); }
 
   Result<void> open() {
-    if (!config_.auth && !is_loopback(config_.host) && !config_.allow_unauthenticated_network)
+    if (!config_.auth && !net::is_loopback_host(config_.host) &&
+        !config_.allow_unauthenticated_network)
       return Error{
           ErrorCode::kPermissionDenied,
           "[--host] got " + config_.host +
@@ -207,15 +205,17 @@ class PieServer final : public Server {
         .frame_bytes_max = config_.limits.frame_bytes_max,
         .connections_max = connections_max(),
         .strangers_per_address_max = config_.limits.strangers_per_address_max,
+        .origins = {.allowed = config_.origins_allow,
+                    .by_loopback_alone = !config_.auth && net::is_loopback_host(config_.host)},
         .tls_certificate = config_.tls_certificate,
         .tls_key = config_.tls_key};
     PIE_TRY_ASSIGN(sockets_, net::WsServer::listen(sockets, [this] {
                      return std::make_shared<Session>(*services_);
                    }));
-    const bool is_v6 = config_.host.find(':') != std::string::npos;
-    url_ = (config_.tls_key.empty() ? "ws://" : "wss://") +
-           (is_v6 ? "[" + config_.host + "]" : config_.host) + ":" +
-           std::to_string(sockets_->port());
+    const std::string host(net::without_brackets(config_.host));
+    const bool is_v6 = host.find(':') != std::string::npos;
+    url_ = (config_.tls_key.empty() ? "ws://" : "wss://") + (is_v6 ? "[" + host + "]" : host) +
+           ":" + std::to_string(sockets_->port());
     schedule_sweep();
     return {};
   }

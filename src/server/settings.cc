@@ -173,6 +173,9 @@ std::vector<Setting> settings(Config& c) {
       {"", "auth", &c.auth, "ask clients for their keys (pie auth)"},
       {"", "tls_certificate", &c.tls_certificate, "PEM chain; with tls_key the server is wss://"},
       {"", "tls_key", &c.tls_key, "PEM private key of the certificate"},
+      {"", "origins_allow", &c.origins_allow,
+       "origins of web pages that may connect, each SCHEME://HOST[:PORT], null or * (any). Clients "
+       "that are no browsers send none and may always"},
       {"", "http_allow", &c.http_allow,
        "hosts that programs may send HTTP requests to, each [http://|https://]HOST[:PORT|:*]; HOST "
        "is a name, *.NAME, * (any), an address or a range like 10.0.0.0/8. Names reach public "
