@@ -12,6 +12,7 @@ void define_host(wasm::Registry& registry) {
   define_message(registry);
   define_chat(registry);
   define_snapshot(registry);
+  define_model_info(registry);
   define_unserved(registry);
 }
 

@@ -17,6 +17,7 @@ void define_kvs(wasm::Registry& registry);
 void define_message(wasm::Registry& registry);
 void define_chat(wasm::Registry& registry);
 void define_snapshot(wasm::Registry& registry);
+void define_model_info(wasm::Registry& registry);
 /// What links and ends the instance when it is called: inferlet:adapter, zo, image, actor.
 void define_unserved(wasm::Registry& registry);
 

@@ -62,6 +62,7 @@ const std::map<std::string, std::vector<std::string>> kFunctions = {
       "subscribe"}},
     {"pie:chat/template", {"render"}},
     {"pie:context/snapshot", {"save", "load", "all", "remove"}},
+    {"pie:model/info", {"get"}},
     {"inferlet:adapter/common", {"set-adapter", "download-adapter", "upload-adapter"}},
     {"inferlet:zo/evolve", {"set-adapter-seed", "initialize-adapter", "update-adapter"}},
     {"inferlet:image/image", {"embed-image", "calculate-embed-size"}}};

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/log.h"
 #include "host/define.h"
 #include "host/guest_errors.h"
 #include "host/instance_state.h"
@@ -126,12 +127,26 @@ void output_tokens(Call& call, sample::SamplerParams params) {
   for (uint32_t index : indices) self->pass.tokens.push_back({.index = index, .sampler = params});
 }
 
+/// Says once for each instance that it goes beyond what the model was trained for.
+void note_context(InstanceState& state, const ModelService& service,
+                  const engine::ForwardPass& pass) {
+  const uint64_t page_size = service.engine().page_size();
+  const uint64_t length = pass.pages.empty()
+                              ? pass.inputs.size()
+                              : (pass.pages.size() - 1) * page_size + pass.last_page_len;
+  if (length <= service.info().context_length || state.has_noted_context) return;
+  state.has_noted_context = true;
+  log::warning("instance {}: a context of {} tokens is longer than the {} that {} was trained for",
+               state.public_id, length, service.info().context_length, service.info().id);
+}
+
 /// Hands the pass to the engine and leaves the object empty, ready to be filled again.
 void execute(Call& call) {
   auto self = call.object<PassObject>(0);
   InstanceState& state = state_of(call);
   engine::ForwardPass pass = std::exchange(self->pass, {});
   auto result = std::make_shared<PassResult>(std::move(self->charge), state.memory);
+  note_context(state, self->queue->service, pass);
   const bool has_output = !pass.tokens.empty() || !pass.distributions.empty();
   result->reserve_output(pass);
   value_or_throw(self->queue->engine().submit(

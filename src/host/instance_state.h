@@ -43,6 +43,7 @@ struct InstanceState final : wasm::InstanceContext {
   std::string return_value;
   uint32_t queue_count = 0;         ///< queues made so far
   uint32_t subscription_count = 0;  ///< live subscriptions
+  bool has_noted_context = false;   ///< the log says that a context is beyond the model's length
   const std::shared_ptr<HostMemory> memory;
   const std::shared_ptr<Mailbox<std::string>> messages = std::make_shared<Mailbox<std::string>>();
   const std::shared_ptr<Mailbox<BlobRef>> blobs = std::make_shared<Mailbox<BlobRef>>();

@@ -127,7 +127,11 @@ SpecialIds LlamaTokenizer::special_ids() const {
   SpecialIds ids;
   const llama_token bos = llama_vocab_bos(vocab_);
   const llama_token eos = llama_vocab_eos(vocab_);
-  if (bos >= 0) ids.bos_text = pieces_[static_cast<size_t>(bos)];
+  if (bos >= 0) {
+    ids.bos_text = pieces_[static_cast<size_t>(bos)];
+    ids.bos = static_cast<TokenId>(bos);
+    ids.adds_bos = llama_vocab_get_add_bos(vocab_);
+  }
   if (eos >= 0) {
     ids.eos_text = pieces_[static_cast<size_t>(eos)];
     ids.turn_ends.push_back(static_cast<TokenId>(eos));

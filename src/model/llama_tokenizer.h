@@ -1,5 +1,6 @@
 #pragma once
 #include <memory>
+#include <optional>
 
 #include "base/result.h"
 #include "model/tokenizer.h"
@@ -11,6 +12,8 @@ class GgufFile;
 /// Tokens with a part to play, as the file names them.
 struct SpecialIds {
   std::string bos_text, eos_text;  ///< "" when the file has none
+  std::optional<TokenId> bos;
+  bool adds_bos = false;  ///< every text begins with it (add_bos_token, or the kind's habit)
   std::vector<TokenId> turn_ends;  ///< end-of-text and end-of-turn tokens; the file's EOS first
 };
 

@@ -88,6 +88,8 @@ Result<ModelInfo> make_info(const GgufFile& file, const std::filesystem::path& p
   for (const TokenId id : info.stop_token_ids) {
     info.stop_tokens.push_back(vocabulary.tokenizer->token_bytes(id));
   }
+  info.bos_token = vocabulary.special.bos;
+  info.adds_bos = vocabulary.special.bos.has_value() && vocabulary.special.adds_bos;
   info.vocab_size = architecture.vocab_size;
   info.embedding_size = architecture.embedding_size;
   info.layer_count = architecture.layer_count;

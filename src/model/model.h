@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,8 @@ struct ModelInfo {
   uint32_t embedding_size = 0;  ///< n_embd
   uint32_t layer_count = 0;
   uint32_t context_length = 0;  ///< tokens the model was trained for
+  std::optional<TokenId> bos_token;
+  bool adds_bos = false;  ///< it expects bos_token before every text (add_bos_token)
   uint64_t parameter_count = 0;
   uint64_t size_bytes = 0;  ///< of the file, or of all shards
   uint32_t shard_count = 1;
