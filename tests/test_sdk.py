@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import BUILD, ROOT, Server
+from tests.test_models import tiny
 from tests.wire import Peer
 
 
@@ -40,7 +43,7 @@ def test_what_an_earlier_build_left_in_the_sdk_is_removed(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("scenario", [
-    "fork", "fork-chat", "parallel", "chunks", "mask", "drop-pages", "samplers", "stop", "stream",
+    "fork", "fork-chat", "parallel", "chunks", "pending", "mask", "drop-pages", "samplers", "stop", "stream",
     "conversation", "reply-prefix", "beam",
 ])  # fmt: skip
 def test_context(server: Server, programs: Path, scenario: str) -> None:
@@ -52,5 +55,78 @@ def test_context(server: Server, programs: Path, scenario: str) -> None:
             end = await peer.final(await peer.launch(hash, [scenario]))
             assert end["event"] == 1, end["message"]
             assert end["message"] == f"{scenario}: passed"
+
+    asyncio.run(main())
+
+
+EXCEPTION = 3
+# Of Qwen3's kind: what was thought in earlier answers is left out of them.
+FORGETFUL = (
+    "{% for m in messages %}<|{{ m.role }}|>{% if m.role == 'assistant' %}"
+    "{{ m.content.split('</think>')[-1] }}{% else %}{{ m.content }}{% endif %}<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+# Of Gemma 2's kind: no place for a system turn.
+USERS_ONLY = (
+    "{{ bos_token }}{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}"
+    "{% endif %}{% for m in messages %}<start_of_turn>{{ 'model' if m.role == 'assistant' else m.role }}\n"
+    "{{ m.content }}<end_of_turn>\n{% endfor %}"
+    "{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
+)
+
+
+@contextlib.asynccontextmanager
+async def tiny_server(folder: Path, family: str, *keys: str) -> AsyncIterator[tuple[Server, Peer]]:
+    """A server of one tiny model, which has 256 tokens of context, and a peer of it."""
+    model = tiny(family, "tiny", folder / "models", *keys)
+    one = Server(folder / "home", "--model", str(model), "--kv-pages", "256").start()
+    try:
+        async with Peer(one.url) as peer:
+            yield one, peer
+    finally:
+        assert one.stop() == 0, one.log.read_text()[-4000:]
+
+
+@pytest.mark.parametrize(("scenario", "family", "keys"), [
+    ("rewrite", "qwen3", [f"tokenizer.chat_template={FORGETFUL}"]),
+    ("bos", "gemma2", []),
+    ("beyond", "llama", []),
+])  # fmt: skip
+def test_context_of_another_model(
+    tmp_path: Path, programs: Path, scenario: str, family: str, keys: list[str]
+) -> None:
+    async def main() -> None:
+        async with tiny_server(tmp_path, family, *keys) as (one, peer):
+            hash = await peer.upload_file(programs / "sdk_scenarios.wasm")
+            end = await peer.final(await peer.launch(hash, [scenario]))
+            assert end["event"] == 1, end["message"]
+            assert end["message"] == f"{scenario}: passed"
+            said = one.log.read_text().count("is longer than the 256 that tiny was trained for")
+            assert said == (1 if scenario == "beyond" else 0)
+
+    asyncio.run(main())
+
+
+def test_text_completion_says_when_the_context_is_full(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with tiny_server(tmp_path, "llama") as (_, peer):
+            arguments = ["--temperature", "0", "--max-tokens", "400", "--prompt"]
+            end = await peer.final(await peer.launch("text-completion", [*arguments, "x" * 1200]))
+            assert end["event"] == EXCEPTION
+            assert "tokens, expected fewer than the 256 of the model's context" in end["message"]
+            instance = await peer.launch("text-completion", [*arguments, "hello"])
+            end = await peer.final(instance)
+            assert end["event"] == 1, end["message"]
+            assert "the answer ends here" in peer.output(instance, "Stderr")
+
+    asyncio.run(main())
+
+
+def test_text_completion_with_a_template_that_refuses_system_turns(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with tiny_server(tmp_path, "gemma2", f"tokenizer.chat_template={USERS_ONLY}") as (_, peer):
+            arguments = ["--prompt", "hello", "--system", "he he", "--max-tokens", "4"]
+            end = await peer.final(await peer.launch("text-completion", arguments))
+            assert end["event"] == 1, end["message"]
 
     asyncio.run(main())

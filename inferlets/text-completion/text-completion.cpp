@@ -8,6 +8,16 @@
 //   --top-p             sample from the most probable tokens that together reach this probability
 #include <pie/inferlet.h>
 
+namespace {
+
+std::string too_long(const inferlet::Context& context) {
+  return "[prompt] got a conversation of " + std::to_string(context.size()) +
+         " tokens, expected fewer than the " +
+         std::to_string(context.model().info().context_length) + " of the model's context";
+}
+
+}  // namespace
+
 inferlet::Result<std::string> inferlet_main(const std::vector<std::string>& arguments) {
   std::string prompt;
   std::string system = "You are a helpful assistant.";
@@ -41,9 +51,14 @@ inferlet::Result<std::string> inferlet_main(const std::vector<std::string>& argu
       whole += '\n';
     }
     context->fill_user(*turn);
-    auto answer = context->generate(sampler, stop, inferlet::print);
+    if (auto opened = context->open_answer(); !opened) return inferlet::fail(opened.error());
+    const size_t room = context->room();
+    if (room == 0) return inferlet::fail(too_long(*context));
+    auto answer = context->generate(sampler, stop | inferlet::Stop::max_len(room), inferlet::print);
     if (!answer) return inferlet::fail(answer.error());
     whole += *answer;
+    if (context->room() == 0 && room < static_cast<size_t>(max_tokens))
+      inferlet::print_error("[context] the answer ends here: " + too_long(*context) + "\n");
   }
   return whole;
 }

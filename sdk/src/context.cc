@@ -36,8 +36,9 @@ Result<Context> Context::create(Model model) {
   auto pages = std::make_shared<KvPages>(model.create_queue(), model.kv_page_size());
   Tokenizer tokenizer = model.tokenizer();
   std::vector<std::string> stop_tokens = model.stop_tokens();
+  const ModelInfo info = model.info();
   return Context(std::make_shared<Shared>(std::move(model), std::move(tokenizer), std::move(pages),
-                                          std::move(stop_tokens)));
+                                          std::move(stop_tokens), info));
 }
 
 Context::Context(std::shared_ptr<Shared> shared)
@@ -47,8 +48,55 @@ void Context::append_pending(std::span<const uint32_t> tokens) {
   for (const uint32_t token : tokens) pending_.push_back({token, next_position_++, false});
 }
 
+/// The tokens of a text that comes next, with the one that begins every text where it is the first.
+std::vector<uint32_t> Context::tokens_at_end(std::string_view text) const {
+  std::vector<uint32_t> tokens = tokenizer().tokenize(text);
+  const ModelInfo& info = shared_->info;
+  if (size() == 0 && info.adds_bos && (tokens.empty() || tokens.front() != *info.bos_token))
+    tokens.insert(tokens.begin(), *info.bos_token);
+  return tokens;
+}
+
+/// Forgets all tokens but the first `count`. Those in a page that is not full of them are pending
+/// again, in a page of their own: others may read this one.
+void Context::keep(size_t count) {
+  if (count >= slots_.size()) {
+    pending_.resize(count - slots_.size());
+  } else {
+    const size_t page_count = count / shared_->pages->page_size();
+    const size_t computed = page_count * shared_->pages->page_size();
+    const auto begin = slots_.begin() + static_cast<ptrdiff_t>(computed);
+    pending_.assign(begin, slots_.begin() + static_cast<ptrdiff_t>(count));
+    slots_.resize(computed);
+    pages_.resize(page_count);
+    page_numbers_.resize(page_count);
+  }
+  const std::vector<Slot>& last = pending_.empty() ? slots_ : pending_;
+  next_position_ = last.empty() ? 0 : last.back().position + 1;
+  set_masked(0, 0, true);  // there may be no masked token left
+}
+
+/// Makes the last token pending when nothing is: a step needs one. Its slot is written again, so
+/// that a page which others may read is left to them.
+void Context::hold_last_token() {
+  if (!pending_.empty() || slots_.empty()) return;
+  if (pages_.back().use_count() > 1) {
+    const size_t begin = (pages_.size() - 1) * shared_->pages->page_size();
+    pending_.assign(slots_.begin() + static_cast<ptrdiff_t>(begin), slots_.end());
+    slots_.resize(begin);
+  } else {
+    pending_.push_back(slots_.back());
+    slots_.pop_back();
+  }
+  const size_t page_size = shared_->pages->page_size();
+  const size_t page_count = (slots_.size() + page_size - 1) / page_size;
+  pages_.resize(page_count);
+  page_numbers_.resize(page_count);
+}
+
 Result<void> Context::fill(std::string_view text) {
-  return fill_tokens(tokenizer().tokenize(text));
+  if (auto written = write_turns(false); !written) return written;
+  return fill_tokens(tokens_at_end(text));
 }
 
 Result<void> Context::fill_tokens(std::span<const uint32_t> tokens) {
@@ -71,9 +119,8 @@ Result<void> Context::flush() {
 
 Result<void> Context::begin_step(const Sampler& sampler) {
   if (auto written = write_turns(true); !written) return written;
-  if (pending_.empty()) {
-    return fail("[step] got no pending tokens, expected at least one: fill something in first");
-  }
+  hold_last_token();
+  if (pending_.empty()) return fail("[step] got an empty context, expected a token: fill one in");
   step_ = submit(&sampler);
   return {};
 }
@@ -182,6 +229,7 @@ size_t Context::drop_masked_pages() {
   pages_.resize(kept);
   page_numbers_.resize(kept);
   slots_ = std::move(slots);
+  if (dropped > 0) chat_.is_whole = false;
   set_masked(0, 0, true);  // there may be no masked token left
   return dropped;
 }
@@ -189,7 +237,9 @@ size_t Context::drop_masked_pages() {
 Context Context::fork() const {
   Context child(shared_);
   const size_t page_size = shared_->pages->page_size();
-  const size_t shared_pages = slots_.size() / page_size;
+  // Where nothing is pending, the last token will be held here and computed again in its page.
+  const bool holds_last = pending_.empty() && !slots_.empty();
+  const size_t shared_pages = (slots_.size() - (holds_last ? 1 : 0)) / page_size;
   const auto shared_end = slots_.begin() + static_cast<ptrdiff_t>(shared_pages * page_size);
   child.pages_.assign(pages_.begin(), pages_.begin() + static_cast<ptrdiff_t>(shared_pages));
   child.page_numbers_.assign(page_numbers_.begin(),

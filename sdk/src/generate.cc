@@ -71,16 +71,39 @@ Result<void> Context::write_turns(bool add_generation_prompt) {
       missing = after_last_answer(*rendered, chat_.written, answer->content);
     }
   }
-  if (!missing) {
+  if (missing) {
+    if (chat_.written.empty()) chat_.begin = size();
+    append_pending(tokens_at_end(*missing));
+    chat_.written += *missing;
+  } else if (chat_.is_whole) {
+    rewrite_turns(*rendered);
+  } else {
     return fail(
-        "[chat template] the new turns change what the template wrote before; fill all turns "
-        "in before generating, or use render_chat and fill");
+        "[chat template] the new turns change what the template wrote before, of which pages were "
+        "dropped; use render_chat and fill");
   }
-  append_pending(tokenizer().tokenize(*missing));
-  chat_.written += *missing;
   chat_.has_new_turns = false;
   chat_.is_prompted = add_generation_prompt;
   return {};
+}
+
+/// The template now writes earlier turns in another way (Qwen3's leaves out what was thought in
+/// them): what both have in common stays, the rest is filled in anew.
+void Context::rewrite_turns(const std::string& rendered) {
+  const std::vector<uint32_t> had = tokens();
+  std::vector<uint32_t> wanted(had.begin(), had.begin() + static_cast<ptrdiff_t>(chat_.begin));
+  if (chat_.begin == 0) {
+    const ModelInfo& info = shared_->info;
+    if (info.adds_bos) wanted.push_back(*info.bos_token);
+  }
+  std::vector<uint32_t> turns = tokenizer().tokenize(rendered);
+  const bool has_two =
+      chat_.begin == 0 && !wanted.empty() && !turns.empty() && turns.front() == wanted.front();
+  wanted.insert(wanted.end(), turns.begin() + (has_two ? 1 : 0), turns.end());
+  const auto [in_had, in_wanted] = std::ranges::mismatch(had, wanted);
+  keep(static_cast<size_t>(in_had - had.begin()));
+  append_pending(std::span(in_wanted, wanted.end()));
+  chat_.written = rendered;
 }
 
 Result<std::string> Context::generate(const Sampler& sampler, const Stop& stop,

@@ -106,6 +106,14 @@ std::vector<std::string> Model::stop_tokens() const {
   return lift::texts(out);
 }
 
+ModelInfo Model::info() const {
+  abi::ModelFacts facts;
+  abi::model_info_get(handle_.get(), &facts);
+  return {facts.context_length, facts.vocab_size,
+          facts.bos_token.has != 0 ? std::optional(facts.bos_token.value) : std::nullopt,
+          facts.adds_bos != 0};
+}
+
 std::vector<std::string> all_models() {
   abi::Slice<abi::Text> out;
   abi::runtime_get_all_models(&out);

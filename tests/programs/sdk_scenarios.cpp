@@ -6,6 +6,7 @@
 // another order, and is far below what one token more or less in sight does (0.1 and more).
 #include <pie/inferlet.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <map>
@@ -132,6 +133,51 @@ void a_prompt_in_pieces_is_the_whole_prompt() {
   must(pieces.fill(" on"));
   must(whole.fill(" on"));
   expect_same(next(pieces), next(whole), "pieces of seven");
+}
+
+/// A context of the first `count` tokens of the story, told again until it is long enough.
+Context of_length(size_t count) {
+  std::vector<uint32_t> tokens = filled(kStory).tokens();
+  while (tokens.size() < count) tokens.insert(tokens.end(), tokens.begin(), tokens.end());
+  return filled(std::span(tokens).first(count));
+}
+
+void a_step_follows_whatever_left_nothing_pending() {
+  for (const size_t count : {1, 15, 16, 17, 31, 32, 33}) {
+    const std::string length = std::to_string(count) + " tokens, ";
+    const auto expect_goes_on = [&](Context& context, const std::string& what) {
+      Context plain = of_length(count);
+      expect(context.size() == count, length + what + " changes the length");
+      expect_same(next(context), next(plain), length + what);
+      expect(must(context.decode_step(Sampler::greedy())) ==
+                 must(plain.decode_step(Sampler::greedy())),
+             length + what + ": another token");
+      expect(context.size() == count + 1, length + what + ": a token more");
+    };
+    Context flushed = of_length(count);
+    must(flushed.flush());
+    Context child = flushed.fork();
+    expect_goes_on(flushed, "flush");
+    expect_goes_on(child, "fork after flush");
+    Context asked = of_length(count);
+    next(asked);
+    Context grandchild = asked.fork().fork();
+    expect_goes_on(asked, "next_distribution");
+    expect_goes_on(grandchild, "forks after next_distribution");
+    Context saved = of_length(count);
+    must(saved.save("pending"));
+    Context loaded = must(Context::load("pending"));
+    Context heir = loaded.fork();
+    expect_goes_on(saved, "save");
+    expect_goes_on(loaded, "load");
+    expect_goes_on(heir, "fork after load");
+    Context generated = of_length(count);
+    must(generated.flush());
+    must(generated.generate(Sampler::greedy(), Stop::max_len(3)));
+    expect(generated.size() == count + 3, length + "generate after flush");
+  }
+  Context empty = make();
+  expect(!empty.decode_step(Sampler::greedy()), "an empty context has no step");
 }
 
 // ---- masks
@@ -304,6 +350,65 @@ void text_filled_into_an_answer_is_part_of_it() {
   expect(written == must(inferlet::render_chat(context.model(), messages, true)), written);
 }
 
+/// For a model whose template leaves out of earlier answers what was thought in them.
+void a_template_that_rewrites_earlier_turns() {
+  Context context = make();
+  context.fill_user("he said that he was here, and he went on and on until all of us had left");
+  must(context.open_answer());
+  must(context.fill("<think>why</think>he is"));
+  Context before = context.fork();
+  const std::vector<uint32_t> tokens_before = before.tokens();
+  context.fill_user("and then");
+  must(context.open_answer());
+  const std::vector<inferlet::ChatMessage> messages = {
+      {"user", "he said that he was here, and he went on and on until all of us had left"},
+      {"assistant", "<think>why</think>he is"},
+      {"user", "and then"}};
+  const std::string rendered = must(inferlet::render_chat(context.model(), messages, true));
+  const std::string written = context.tokenizer().detokenize(context.tokens());
+  expect(written == rendered, "written: " + written + "\nrendered: " + rendered);
+  expect(rendered.find("why") == std::string::npos, "the template leaves thoughts out");
+  Context again = filled(context.tokens());
+  expect_same(next(context), next(again), "what was written anew");
+  expect(before.tokens() == tokens_before, "the fork is as it was");
+  Context before_again = filled(tokens_before);
+  expect_same(next(before), next(before_again), "the fork");
+}
+
+/// For a model that expects a token before every text.
+void text_begins_as_the_model_expects() {
+  const inferlet::ModelInfo info = must(inferlet::default_model()).info();
+  expect(info.adds_bos && info.bos_token.has_value(), "the model adds a token");
+  const uint32_t bos = *info.bos_token;
+  const auto count = [&](const Context& context) {
+    const std::vector<uint32_t> tokens = context.tokens();
+    return std::count(tokens.begin(), tokens.end(), bos);
+  };
+  Context plain = filled("hello");
+  expect(plain.tokens().front() == bos, "it goes before the first text");
+  must(plain.fill(" hello"));
+  expect(count(plain) == 1, "and before no other");
+  Context written = filled("<bos>hello");
+  expect(count(written) == 1, "a text that has it gets no second one");
+  const std::vector<uint32_t> own = {5, 6};
+  expect(filled(own).tokens() == own, "tokens are as they are");
+  Context chat = make();
+  chat.fill_user("hello");
+  must(chat.open_answer());
+  expect(count(chat) == 1 && chat.tokens().front() == bos, "a template that writes it writes it");
+}
+
+/// For a model with a short context.
+void beyond_the_context_length() {
+  Context context = make();
+  const size_t length = context.model().info().context_length;
+  expect(context.room() == length, "all of it is left");
+  const std::vector<uint32_t> tokens(length + 40, 7);
+  must(context.fill_tokens(tokens));
+  expect(context.room() == 0, "nothing is left");
+  for (int i = 0; i < 3; ++i) must(context.decode_step(Sampler::greedy()));
+}
+
 // ---- beam search
 
 double score_of(std::string_view prompt, std::span<const uint32_t> tokens) {
@@ -343,6 +448,10 @@ const std::map<std::string, std::function<void()>> kScenarios = {
     {"fork-chat", forks_of_a_conversation_answer_for_themselves},
     {"parallel", steps_of_several_contexts_run_together},
     {"chunks", a_prompt_in_pieces_is_the_whole_prompt},
+    {"pending", a_step_follows_whatever_left_nothing_pending},
+    {"rewrite", a_template_that_rewrites_earlier_turns},
+    {"bos", text_begins_as_the_model_expects},
+    {"beyond", beyond_the_context_length},
     {"mask", masked_tokens_are_not_seen},
     {"drop-pages", dropped_pages_change_nothing_and_are_given_back},
     {"samplers", samplers_that_leave_one_token_take_the_best},

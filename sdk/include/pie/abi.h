@@ -205,6 +205,15 @@ PIE_IMPORT("pie:chat/template@0.1.0", "render")
 void chat_render(Handle model, const ChatMessage* messages, uint32_t count,
                  int32_t add_generation_prompt, TextResult* out);
 
+// pie:model/info
+struct ModelFacts {
+  uint32_t context_length;
+  uint32_t vocab_size;
+  Option<uint32_t> bos_token;
+  uint8_t adds_bos;
+};
+PIE_IMPORT("pie:model/info@0.1.0", "get") void model_info_get(Handle model, ModelFacts* out);
+
 // pie:context/snapshot
 struct LoadedSnapshot {
   U32s pages;

@@ -35,7 +35,10 @@ class Context {
   Queue& queue() { return shared_->pages->queue(); }
 
   /// Text as it is, special tokens included. While the assistant answers it is part of the answer.
+  /// At the beginning of an empty context the token goes before it that the model expects there
+  /// (ModelInfo::adds_bos), unless the text has it. So it does before the first turn.
   Result<void> fill(std::string_view text);
+  /// Tokens as they are: none is added.
   Result<void> fill_tokens(std::span<const uint32_t> tokens);
   /// Turns of a conversation.
   void fill_system(std::string text) { fill_turn("system", std::move(text)); }
@@ -44,8 +47,16 @@ class Context {
 
   /// Hands what is pending to the model. Does not wait: later commands come after it.
   Result<void> flush();
+  /// Writes the turns that wait and opens the assistant's, so that size() counts all that the next
+  /// step will see.
+  Result<void> open_answer() { return write_turns(true); }
+  /// Tokens until the model's context length; 0 beyond it.
+  size_t room() const {
+    return shared_->info.context_length > size() ? shared_->info.context_length - size() : 0;
+  }
 
-  /// One token: everything pending is computed, the next token chosen, and left pending.
+  /// One token: everything pending is computed, the next token chosen, and left pending. When
+  /// nothing is (after flush, save, load or a distribution) the last token is computed again.
   Result<uint32_t> decode_step(const Sampler& sampler);
   /// decode_step in two halves, so that the steps of several contexts run in one batch. Between the
   /// two the context must not be touched.
@@ -97,12 +108,15 @@ class Context {
     Tokenizer tokenizer;
     std::shared_ptr<KvPages> pages;
     std::vector<std::string> stop_tokens;
+    ModelInfo info;
   };
   /// The conversation as far as it was written into the context.
   struct Chat {
     std::vector<ChatMessage> messages;
     std::string written;          ///< template output and answers, as text
     std::vector<uint32_t> reply;  ///< tokens generated since the last turn
+    size_t begin = 0;             ///< tokens of the context before the conversation
+    bool is_whole = true;         ///< none of its tokens were dropped
     bool has_new_turns = false;
     bool is_prompted = false;  ///< the assistant's turn is open
   };
@@ -114,6 +128,10 @@ class Context {
   Result<void> write_turns(bool add_generation_prompt);
   void close_reply();
   void append_pending(std::span<const uint32_t> tokens);
+  std::vector<uint32_t> tokens_at_end(std::string_view text) const;
+  void keep(size_t count);
+  void hold_last_token();
+  void rewrite_turns(const std::string& rendered);
   std::optional<PassResult> submit(const Sampler* sampler);
   std::vector<std::vector<uint32_t>> mask_rows() const;
   void set_masked(size_t begin, size_t end, bool masked);

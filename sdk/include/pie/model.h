@@ -68,6 +68,14 @@ class Tokenizer {
   OwnedHandle<abi::tokenizer_drop> handle_;
 };
 
+/// What a model says of itself.
+struct ModelInfo {
+  uint32_t context_length;  ///< tokens that it was trained for; beyond, text makes less sense
+  uint32_t vocab_size;
+  std::optional<uint32_t> bos_token;  ///< begins a text
+  bool adds_bos;                      ///< it expects that token before every text
+};
+
 class Model {
  public:
   explicit Model(abi::Handle handle) : handle_(handle) {}
@@ -79,6 +87,7 @@ class Model {
   std::vector<std::string> traits() const;
   /// The texts of the tokens that end a turn.
   std::vector<std::string> stop_tokens() const;
+  ModelInfo info() const;
   uint32_t kv_page_size() const { return abi::model_get_kv_page_size(handle_.get()); }
   Queue create_queue() const { return Queue(abi::model_create_queue(handle_.get())); }
   Tokenizer tokenizer() const { return Tokenizer(abi::get_tokenizer(handle_.get())); }
