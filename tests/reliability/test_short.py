@@ -10,9 +10,10 @@ import pytest
 from tests.conftest import ROOT
 
 SEED = "20261124"
+PROGRAMS = ["attackers", "client_messages", "crash", "cross_user", "soak", "state_machine"]
 
 
-@pytest.mark.parametrize("program", ["attackers", "crash", "cross_user", "soak", "state_machine"])
+@pytest.mark.parametrize("program", PROGRAMS)
 def test_short_form(program: str) -> None:
     command = [sys.executable, "-m", f"tests.reliability.{program}", "--short", "--seed", SEED]
     done = subprocess.run(command, cwd=ROOT, text=True, check=False, timeout=160,
