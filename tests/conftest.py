@@ -59,13 +59,14 @@ def with_ccache(base: Path) -> dict[str, str]:
 class Server:
     """One `pie serve` process on a port of its own (kept by restarts), with a PIE_HOME of its own.
 
-    `prefix`: a command that replaces itself by the server (`prlimit`, ...).
+    `prefix`: a command that replaces itself by the server (`prlimit`, ...). `environment`: more variables.
     """
 
     def __init__(self, home: Path, *arguments: str) -> None:
         self.home = home
         self.arguments = arguments
         self.prefix: list[str] = []
+        self.environment: dict[str, str] = {}
         self.port = free_port()
         self.url = ""
         self.process: subprocess.Popen[bytes] | None = None
@@ -77,10 +78,9 @@ class Server:
         ready.unlink(missing_ok=True)
         command = [*self.prefix, str(PIE), "serve", "--port", str(self.port), "--ready-file", str(ready),
                    *self.arguments]  # fmt: skip
+        environment = dict(os.environ, PIE_HOME=str(self.home)) | self.environment
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                command, env=dict(os.environ, PIE_HOME=str(self.home)), stdout=log, stderr=log
-            )
+            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         deadline = time.monotonic() + DEADLINE_S
         while not ready.exists():
             if self.process.poll() is not None or time.monotonic() > deadline:
