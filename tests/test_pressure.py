@@ -280,3 +280,35 @@ def test_a_request_that_waits_is_the_users_memory(tmp_path: Path) -> None:
         asyncio.run(main())
     finally:
         assert server.stop() == 0
+
+
+def test_compiling_goes_with_the_connection_that_asked(own_server: Server, programs: Path) -> None:
+    """One user compiles on one thread; what a client that left has asked for is not compiled."""
+    large = (programs / "text-completion.wasm").read_bytes()
+    small = (programs / "hello.wasm").read_bytes()
+
+    def fresh(wasm: bytes, number: int) -> bytes:
+        return wasm + b"\0\x02\x01" + bytes([number])  # a custom section: never compiled before
+
+    async def exists(peer: Peer, wasm: bytes) -> str:
+        answer = await peer.call("query", subject="program_exists", record=blake3_hex(wasm))
+        return str(answer["result"])
+
+    async def main() -> None:
+        async with Peer(own_server.url) as peer:
+            uploads = [asyncio.create_task(peer.upload(fresh(large, number))) for number in range(4)]
+            async with Peer(own_server.url) as leaving:
+                corr_id = leaving.corr_id()
+                wasm = fresh(small, 9)
+                await leaving.send("upload_program", corr_id=corr_id, program_hash=blake3_hex(wasm),
+                                   chunk_index=0, total_chunks=1, chunk_data=wasm)  # fmt: skip
+                assert (await leaving.call("ping"))["successful"]
+            async with Peer(own_server.url, username="other") as other:
+                assert (await other.upload(fresh(small, 8)))["successful"]
+                assert not all(upload.done() for upload in uploads)
+            assert all(answer["successful"] for answer in await asyncio.gather(*uploads))
+            assert (await peer.upload(fresh(small, 7)))["successful"]  # its turn is after that of what left
+            assert await exists(peer, fresh(small, 7)) == "true"
+            assert await exists(peer, fresh(small, 9)) == "false"
+
+    asyncio.run(main())

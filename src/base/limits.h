@@ -67,7 +67,7 @@ struct ServerLimits {
   uint64_t http_request_s_max = 300;                ///< one request's program runs so long
   uint64_t compiled_disk_bytes_max = 4ULL << 30;    ///< compiled programs in the cache folder
   uint64_t compiled_memory_bytes_max = 1ULL << 30;  ///< programs kept ready, by their wasm's size
-  uint64_t disk_reserve_bytes = 256ULL << 20;  ///< of PIE_HOME's disk, kept for what runs; 0 = none
+  uint64_t disk_reserve_bytes = 0;    ///< of PIE_HOME's disk; 0 = by the disk; 1 = none
   uint64_t grace_s = 600;             ///< an attached launch that lost its client goes on so long
   uint64_t finished_kept_s = 86'400;  ///< an end that nobody fetched is kept so long
 };

@@ -10,7 +10,8 @@ namespace pie::server {
 /// asks the file system, so not for a thread that must not wait for a disk.
 class DiskReserve {
  public:
-  /// `bytes`: how much of the file system of `folder` stays free; 0 = nothing.
+  /// `bytes`: how much of the file system of `folder` stays free; 0 = a twentieth of it, at most
+  /// 256 MiB; 1 = nothing.
   DiskReserve(std::filesystem::path folder, uint64_t bytes)
       : folder_(std::move(folder)), bytes_(bytes) {}
 

@@ -161,7 +161,7 @@ class InstanceManagerTest : public testing::Test {
   FakeClock clock_;
   PuppetHost host_;
   std::unique_ptr<store::Store> store_;
-  const DiskReserve reserve_{testing::TempDir(), 0};
+  const DiskReserve reserve_{testing::TempDir(), 1};
   std::unique_ptr<WorkQueue> disk_, work_;
   net::IoThreads threads_{1};
   std::unique_ptr<InstanceManager> manager_;

@@ -259,7 +259,7 @@ std::vector<Setting> settings(Config& c) {
       {kLimits, "compiled_memory_bytes_max", &l.compiled_memory_bytes_max,
        "programs kept ready in memory, by the size of their wasm"},
       {kLimits, "disk_reserve_bytes", &l.disk_reserve_bytes,
-       "free disk that uploads and launches leave to the programs that run; 0: none"},
+       "free disk that uploads and launches leave to what runs; 0: by the disk; 1: none"},
       {kLimits, "grace_s", &l.grace_s, "an attached launch without its client goes on so long", 0,
        kSecondsMax},
       {kLimits, "finished_kept_s", &l.finished_kept_s, "an end that nobody fetches is kept so long",
