@@ -6,8 +6,10 @@
 namespace pie {
 namespace {
 
-void call(const std::vector<std::function<void()>>& wakes) {
-  for (const auto& wake : wakes) wake();
+using Wake = std::function<void()>;
+
+void call(const Wake& wake) {
+  if (wake) wake();
 }
 
 }  // namespace
@@ -19,7 +21,7 @@ uint64_t BodyPipe::room() const {
 
 void BodyPipe::write(std::string bytes) {
   if (bytes.empty()) return;
-  Wakes readers;
+  Wake reader;
   {
     const std::lock_guard lock(mutex_);
     if (ended_ || failure_ || cancelled_) return;
@@ -27,13 +29,13 @@ void BodyPipe::write(std::string bytes) {
       bytes_ = std::move(bytes);
     else
       bytes_ += bytes;
-    readers.swap(readers_);
+    reader.swap(on_readable_);
   }
-  call(readers);
+  call(reader);
 }
 
 void BodyPipe::end(HttpFields trailers) {
-  Wakes readers;
+  Wake reader;
   std::function<void()> forgotten;  // what it holds goes after the lock
   {
     const std::lock_guard lock(mutex_);
@@ -41,22 +43,22 @@ void BodyPipe::end(HttpFields trailers) {
     ended_ = true;
     trailers_ = std::move(trailers);
     forgotten = std::exchange(on_cancelled_, nullptr);
-    readers.swap(readers_);
+    reader.swap(on_readable_);
   }
-  call(readers);
+  call(reader);
 }
 
 void BodyPipe::fail(HttpFailure failure) {
-  Wakes readers;
+  Wake reader;
   std::function<void()> forgotten;
   {
     const std::lock_guard lock(mutex_);
     if (ended_ || failure_) return;
     failure_ = std::move(failure);
     forgotten = std::exchange(on_cancelled_, nullptr);
-    readers.swap(readers_);
+    reader.swap(on_readable_);
   }
-  call(readers);
+  call(reader);
 }
 
 bool BodyPipe::cancelled() const {
@@ -67,7 +69,7 @@ bool BodyPipe::cancelled() const {
 void BodyPipe::on_writable(std::function<void()> wake) {
   {
     const std::lock_guard lock(mutex_);
-    if (room_locked() == 0 && !cancelled_) return writers_.push_back(std::move(wake));
+    if (room_locked() == 0 && !cancelled_) return on_writable_.swap(wake);
   }
   wake();
 }
@@ -87,7 +89,7 @@ void BodyPipe::on_cancelled(std::function<void()> wake) {
 
 BodyPipe::Read BodyPipe::read(uint64_t bytes_max) {
   Read taken;
-  Wakes writers;
+  Wake writer;
   {
     const std::lock_guard lock(mutex_);
     if (bytes_.empty()) {
@@ -101,9 +103,9 @@ BodyPipe::Read BodyPipe::read(uint64_t bytes_max) {
       taken.bytes = bytes_.substr(0, bytes_max);
       bytes_.erase(0, bytes_max);
     }
-    if (room_locked() > 0) writers.swap(writers_);
+    if (room_locked() > 0) writer.swap(on_writable_);
   }
-  call(writers);
+  call(writer);
   return taken;
 }
 
@@ -115,13 +117,13 @@ bool BodyPipe::readable() const {
 void BodyPipe::on_readable(std::function<void()> wake) {
   {
     const std::lock_guard lock(mutex_);
-    if (!readable_locked()) return readers_.push_back(std::move(wake));
+    if (!readable_locked()) return on_readable_.swap(wake);
   }
   wake();
 }
 
 void BodyPipe::cancel() {
-  Wakes writers, readers;
+  Wake writer, reader, cancelled;
   {
     const std::lock_guard lock(mutex_);
     if (cancelled_) return;
@@ -129,12 +131,13 @@ void BodyPipe::cancel() {
     bytes_ = {};
     if (!ended_ && !failure_)
       failure_ = HttpFailure{"connection-terminated", "the reader has gone"};
-    writers.swap(writers_);
-    readers.swap(readers_);
-    if (on_cancelled_) writers.push_back(std::exchange(on_cancelled_, nullptr));
+    writer.swap(on_writable_);
+    reader.swap(on_readable_);
+    cancelled.swap(on_cancelled_);
   }
-  call(writers);
-  call(readers);
+  call(writer);
+  call(cancelled);
+  call(reader);
 }
 
 HttpFields BodyPipe::trailers() const {

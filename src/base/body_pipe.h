@@ -5,7 +5,6 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "base/http.h"
 
@@ -13,7 +12,8 @@ namespace pie {
 
 /// An HTTP body on its way from one thread to another: one writer, one reader, bounded.
 /// Thread-safe. A wake-up is called once, without a lock, on the thread of whoever caused it (at
-/// once, when there is cause already); it must be quick. Whoever lets go of his end without a word
+/// once, when there is cause already); it must be quick. Each end waits for one thing at a time: a
+/// further on_...() forgets the wake-up before it. Whoever lets go of his end without a word
 /// has failed: the writer by fail(), the reader by cancel().
 class BodyPipe {
  public:
@@ -34,7 +34,7 @@ class BodyPipe {
   /// The reader wants no more.
   bool cancelled() const;
   void on_writable(std::function<void()> wake);   ///< room() > 0, or cancelled()
-  void on_cancelled(std::function<void()> wake);  ///< one at a time; forgotten at the end
+  void on_cancelled(std::function<void()> wake);  ///< forgotten at the end
 
   // The reader's end.
   struct Read {
@@ -56,7 +56,6 @@ class BodyPipe {
   std::optional<HttpFailure> failure() const;
 
  private:
-  using Wakes = std::vector<std::function<void()>>;
   bool readable_locked() const { return !bytes_.empty() || ended_ || failure_; }
   uint64_t room_locked() const {
     return bytes_.size() < bytes_max_ ? bytes_max_ - bytes_.size() : 0;
@@ -69,8 +68,7 @@ class BodyPipe {
   bool cancelled_ = false;
   HttpFields trailers_;
   std::optional<HttpFailure> failure_;
-  Wakes writers_, readers_;
-  std::function<void()> on_cancelled_;
+  std::function<void()> on_writable_, on_readable_, on_cancelled_;
 };
 using BodyPipeRef = std::shared_ptr<BodyPipe>;
 

@@ -37,6 +37,17 @@ TEST(BodyPipe, a_full_pipe_tells_its_writer_when_there_is_room) {
   EXPECT_EQ(woken, 2);
 }
 
+TEST(BodyPipe, who_waits_again_is_woken_once) {
+  BodyPipe pipe(1);
+  int writer = 0, reader = 0;
+  for (int i = 0; i < 10'000; ++i) pipe.on_readable([&] { ++reader; });
+  pipe.write("a");
+  EXPECT_EQ(reader, 1);
+  for (int i = 0; i < 10'000; ++i) pipe.on_writable([&] { ++writer; });
+  EXPECT_EQ(pipe.read(1).bytes, "a");
+  EXPECT_EQ(writer, 1);
+}
+
 TEST(BodyPipe, a_failure_comes_after_the_bytes_before_it_and_wakes_the_reader) {
   BodyPipe pipe;
   int woken = 0;

@@ -70,7 +70,9 @@ class HttpInstance::RunPorts final : public host::InstancePorts,
   void send_message(std::string text) override { ports().send_message(std::move(text)); }
   void send_blob(std::vector<uint8_t> bytes) override { ports().send_blob(std::move(bytes)); }
   uint64_t writable_bytes() override { return ports().writable_bytes(); }
-  void on_writable(std::function<void()> wake) override { ports().on_writable(std::move(wake)); }
+  void on_writable(std::function<void()> wake) override {
+    instance_->log_waiters_->wait(number_, std::move(wake));
+  }
   /// On an engine's thread, which must not wait for the log's disk.
   void on_end(host::End end) override {
     instance_->parts_.threads.post_after(0, [self = shared_from_this(), instance = instance_,
@@ -181,6 +183,7 @@ void HttpInstance::run_ended(uint64_t number, const Exchange& exchange, const ho
     is_ending = end_.has_value();
     runs_.erase(number);
   }
+  log_waiters_->forget(number);
   const bool is_fine = end.kind == host::EndKind::kCompleted && exchange.answered();
   if (!is_fine && !is_ending && end.kind != host::EndKind::kAborted)
     report(exchange.head(), what_failed(end));

@@ -9,6 +9,7 @@
 
 #include "host/program_host.h"
 #include "net/http_server.h"
+#include "server/log_waiters.h"
 
 namespace pie::server {
 
@@ -28,7 +29,12 @@ class HttpInstance final : public host::RunningInstance,
   };
   /// Binds the port. kUnavailable with the system's reason when it can't be had.
   static Result<std::shared_ptr<HttpInstance>> launch(Parts parts);
-  explicit HttpInstance(Parts parts) : parts_(std::move(parts)) {}
+  explicit HttpInstance(Parts parts)
+      : parts_(std::move(parts)),
+        log_waiters_(
+            std::make_shared<LogWaiters>([ports = parts_.spec.ports](LogWaiters::Wake wake) {
+              ports->on_writable(std::move(wake));
+            })) {}
 
   // host::RunningInstance
   void post_message(std::string) override {}
@@ -64,6 +70,7 @@ class HttpInstance final : public host::RunningInstance,
   void finish_if_over();
 
   const Parts parts_;
+  const std::shared_ptr<LogWaiters> log_waiters_;  ///< the runs that a full log holds up
   std::shared_ptr<net::HttpServer> server_;
   mutable std::mutex mutex_;
   std::map<uint64_t, Run> runs_;
