@@ -42,6 +42,7 @@ soak: setup ## 1,000 connections for ten minutes, 20,000 random steps, every att
 	@build/venv/bin/python -m tests.reliability.attackers
 	@build/venv/bin/python -m tests.reliability.client_messages
 	@build/venv/bin/python -m tests.reliability.fault_injection
+	@build/venv/bin/python -m tests.reliability.environments
 
 bench: setup ## beside llama.cpp in the same run; writes build/bench.json
 	@tools/build --tests

@@ -10,7 +10,8 @@ import pytest
 from tests.conftest import ROOT
 
 SEED = "20261124"
-PROGRAMS = ["attackers", "client_messages", "crash", "cross_user", "fault_injection", "soak", "state_machine"]
+PROGRAMS = ["attackers", "client_messages", "crash", "cross_user", "environments", "fault_injection", "soak",
+            "state_machine"]  # fmt: skip
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
