@@ -22,7 +22,7 @@ struct InstanceLimits {
   uint64_t text_bytes_max = 1ULL << 20;      ///< one broadcast, or text to tokenize or render
   uint64_t kvs_key_bytes_max = 1024;
   uint64_t kvs_value_bytes_max = 1ULL << 20;
-  uint32_t queues_max = 16'384;      ///< engine queues, over its life
+  uint32_t queues_max = 16'384;      ///< live engine queues
   uint32_t subscriptions_max = 256;  ///< live ones
 };
 

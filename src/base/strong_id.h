@@ -17,8 +17,8 @@ struct StrongId {
 
 /// One instance of a program in this process; grows with every launch, so a smaller one is older.
 using InstanceId = StrongId<struct InstanceIdTag, uint64_t>;
-/// A command queue of an engine (`queue` of the ABI).
-using QueueId = StrongId<struct QueueIdTag, uint32_t>;
+/// A command queue of an engine (`queue` of the ABI); grows with every queue that is made.
+using QueueId = StrongId<struct QueueIdTag, uint64_t>;
 /// A physical page of the KV pool.
 using KvPageId = StrongId<struct KvPageIdTag, uint32_t>;
 /// A virtual page number that a program holds (`pointer` of the ABI, resource type 0).

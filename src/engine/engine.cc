@@ -45,6 +45,7 @@ class EngineImpl final : public Engine {
   }
   void instance_blocked(InstanceId instance) override { front_.instance_blocked(instance); }
   QueueId create_queue(InstanceId instance) override { return front_.create_queue(instance); }
+  void close_queue(QueueId queue) override { front_.close_queue(queue); }
   void set_priority(QueueId queue, Priority priority) override {
     front_.set_priority(queue, priority);
   }
@@ -87,8 +88,8 @@ class EngineImpl final : public Engine {
   Result<void> submit(QueueId queue, ForwardPass pass, ForwardCallback done) override {
     return front_.submit(queue, std::move(pass), std::move(done));
   }
-  void synchronize(QueueId queue, std::function<void(bool)> done) override {
-    front_.synchronize(queue, std::move(done));
+  Result<void> synchronize(QueueId queue, std::function<void(bool)> done) override {
+    return front_.synchronize(queue, std::move(done));
   }
   uint32_t kv_pages_used(InstanceId instance) const override {
     return front_.kv_pages_used(instance);

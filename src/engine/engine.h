@@ -79,8 +79,10 @@ struct EngineStats {
 /// again (where nothing is asked of these tokens); who asks for what is being computed right now
 /// waits for it.
 ///
-/// A queue of a closed (or unknown) instance refuses commands with kFailedPrecondition; more than
-/// 4096 commands of one instance that wait are refused with kResourceExhausted.
+/// A closed queue and one of a closed (or unknown) instance refuse commands with
+/// kFailedPrecondition; more than 4096 commands of one instance that wait are refused with
+/// kResourceExhausted. No call's cost under the engine's lock exceeds what the instance holds or
+/// the pool has.
 class Engine {
  public:
   static Result<std::unique_ptr<Engine>> create(std::shared_ptr<const model::Model> model,
@@ -103,15 +105,19 @@ class Engine {
   /// ignored.
   virtual void instance_blocked(InstanceId instance) = 0;
 
+  /// Costs the engine thread nothing until the first command.
   virtual QueueId create_queue(InstanceId instance) = 0;
+  /// The queue takes no more commands; those that it has take effect. Unknown ids are ignored.
+  virtual void close_queue(QueueId queue) = 0;
   virtual void set_priority(QueueId queue, Priority priority) = 0;
 
   /// `count` pointers, smallest free ones first, ascending. kResourceExhausted over the instance's
-  /// limit (message: which, used, allowed); kUnsupported for adapters; kInvalidArgument for an
-  /// unknown type.
+  /// limit or its user's (message: which, used, allowed); kUnsupported for adapters;
+  /// kInvalidArgument for an unknown type. What was deallocated counts as long as commands that
+  /// wait name it.
   virtual Result<std::vector<uint32_t>> allocate(QueueId queue, uint32_t resource_type,
                                                  uint32_t count) = 0;
-  /// Unmaps the pointers now and frees what they hold when the queue gets there.
+  /// Unmaps the pointers now; what they hold is free when no command that waits names it.
   virtual Result<void> deallocate(QueueId queue, uint32_t resource_type,
                                   std::span<const uint32_t> pointers) = 0;
 
@@ -145,7 +151,7 @@ class Engine {
   /// Appends a pass. `done` is called also when the pass asks for no output.
   virtual Result<void> submit(QueueId queue, ForwardPass pass, ForwardCallback done) = 0;
   /// Calls `done` when all earlier commands of the queue are completed (false: cancelled).
-  virtual void synchronize(QueueId queue, std::function<void(bool)> done) = 0;
+  virtual Result<void> synchronize(QueueId queue, std::function<void(bool)> done) = 0;
 
   /// KV pages of the pool that an instance holds now; 0 for an unknown one.
   virtual uint32_t kv_pages_used(InstanceId instance) const = 0;

@@ -171,10 +171,10 @@ TEST(Engine, commands_of_a_queue_take_effect_in_order) {
   s.hold();
   PendingOutput first = submit(*s.engine, queue, sequence.append({5}));
   Pending<bool> middle;
-  s.engine->synchronize(queue, middle.callback());
+  ASSERT_TRUE(s.engine->synchronize(queue, middle.callback()).ok());
   PendingOutput second = submit(*s.engine, queue, sequence.append({6}));
   Pending<bool> end;
-  s.engine->synchronize(queue, end.callback());
+  ASSERT_TRUE(s.engine->synchronize(queue, end.callback()).ok());
   EXPECT_FALSE(middle.ready());
   s.release();
   EXPECT_TRUE(end.get());
@@ -305,7 +305,7 @@ TEST(Engine, closing_in_mid_step_frees_the_pages_and_cancels_what_waits) {
   PendingOutput waiting = submit(*s.engine, queue, sequence.append({7}));
   PendingOutput next_door = submit(*s.engine, other, neighbour.append({2}));
   Pending<bool> synced;
-  s.engine->synchronize(queue, synced.callback());
+  ASSERT_TRUE(s.engine->synchronize(queue, synced.callback()).ok());
   Pending<bool> closed;
   s.engine->close_instance(
       kA, [&, done = closed.callback()] { done(s.engine->kv_pages_used(kA) == 0); });
@@ -415,12 +415,9 @@ TEST(Engine, a_program_that_never_waits_meets_a_limit) {
   EXPECT_EQ(accepted, 4096u);
   EXPECT_EQ(result.error().code, ErrorCode::kResourceExhausted);
   s.release();
-  Pending<bool> synced;
-  while (true) {  // the limit is on what waits: the queue drains
-    Pending<bool> attempt;
-    s.engine->synchronize(queue, attempt.callback());
-    if (attempt.get()) break;
-  }
+  Pending<bool> synced;  // the limit is on what waits: the queue drains
+  while (!s.engine->synchronize(queue, synced.callback()).ok()) std::this_thread::yield();
+  EXPECT_TRUE(synced.get());
   EXPECT_TRUE(s.engine->submit(queue, pass, nullptr).ok());
 }
 
@@ -451,6 +448,39 @@ TEST(Engine, a_failed_step_fails_its_passes_and_nothing_else) {
   EXPECT_EQ(sequence.run(numbers(20, 0)).error().code, ErrorCode::kInternal);
   Sequence another(*s.engine, s.open(kB));
   EXPECT_EQ(another.generate({1, 2}, 3), expected_text({1, 2}, 3));
+}
+
+TEST(Engine, what_there_is_no_memory_for_ends_the_one_who_asked_for_it) {
+  Rig s(64, 32);
+  {
+    const std::lock_guard lock(s.probe->mutex);
+    s.probe->no_memory_for = {7};
+  }
+  Sequence one(*s.engine, s.open(kA)), two(*s.engine, s.open(kB)), three(*s.engine, s.open(kC));
+  const QueueId q1 = s.engine->create_queue(kA), q2 = s.engine->create_queue(kB),
+                q3 = s.engine->create_queue(kC);
+  s.hold();
+  PendingOutput first = submit(*s.engine, q1, one.append({1, 2}));
+  PendingOutput greedy = submit(*s.engine, q2, two.append({7, 7}));
+  PendingOutput last = submit(*s.engine, q3, three.append({3, 4}));
+  s.release();
+  EXPECT_EQ(greedy.get().error().code, ErrorCode::kResourceExhausted);
+  EXPECT_EQ(first.get()->tokens, expected_text({1, 2}, 1));
+  EXPECT_EQ(last.get()->tokens, expected_text({3, 4}, 1));
+}
+
+TEST(Engine, ten_thousand_holders_of_pages_end_at_once) {
+  Rig s(10'000, 512);
+  for (uint32_t i = 1; i <= 10'000; ++i) {
+    Sequence sequence(*s.engine, s.open(InstanceId{i}));
+    ASSERT_TRUE(sequence.run({i % 100}).ok());
+  }
+  EXPECT_EQ(s.engine->stats().kv_pages_used, 10'000u);
+  const auto began = std::chrono::steady_clock::now();
+  for (uint32_t i = 1; i < 10'000; ++i) s.engine->close_instance(InstanceId{i}, [] {});
+  close(*s.engine, InstanceId{10'000});
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(2));
+  EXPECT_EQ(s.engine->stats().kv_pages_used, 0u);
 }
 
 TEST(Engine, draws_depend_on_the_seed_the_instance_and_the_pass_alone) {
@@ -491,7 +521,7 @@ TEST(Engine, what_is_pending_at_the_end_is_cancelled) {
   Sequence second(*s->engine, b);
   PendingOutput waiting = submit(*s->engine, b, second.append({1}));
   Pending<bool> synced;
-  s->engine->synchronize(b, synced.callback());
+  ASSERT_TRUE(s->engine->synchronize(b, synced.callback()).ok());
   s.reset();
   EXPECT_EQ(waiting.get().error().code, ErrorCode::kCancelled);
   EXPECT_FALSE(synced.get());

@@ -5,21 +5,11 @@
 #include <algorithm>
 
 namespace pie::engine {
-namespace {
-
-Error unmapped(std::string_view call, std::string_view kind, uint32_t pointer) {
-  return Error{ErrorCode::kInvalidArgument,
-               fmt::format("[{}] got {} pointer {}, expected one that this instance has allocated",
-                           call, kind, pointer)};
-}
-
-}  // namespace
 
 Front::Front(const EngineLimits& limits, const EngineConfig& config, SnapshotStore* snapshots)
     : limits_(limits),
       snapshots_(snapshots),
-      prefix_cache_(config.prefix_cache),
-      prefix_cache_shared_(config.prefix_cache_shared) {
+      domains_(config.prefix_cache, config.prefix_cache_shared) {
   stats_.kv_pages_capacity = limits.page_count;
   stats_.embeddings_capacity = kEmbeddingsCapacity;
 }
@@ -40,20 +30,14 @@ void Front::forget(InstanceId instance, uint32_t count) {
   if (expected_.empty() && waiting_ == Waiting::kGather) wake_.notify_one();
 }
 
-uint32_t Front::domain_of(const std::string& user) {
-  if (!prefix_cache_) return 0;
-  if (prefix_cache_shared_) return 1;
-  return domains_.try_emplace(user, static_cast<uint32_t>(domains_.size()) + 1).first->second;
-}
-
 void Front::open_instance(InstanceId instance, const InstanceOptions& options) {
   const std::lock_guard lock(mutex_);
   const uint32_t most = limits_.page_count;
   Instance& opened = instances_[instance];
   opened.kv_pages_max = options.kv_pages_max == 0 ? most : std::min(most, options.kv_pages_max);
-  opened.shared = options.shared;
+  opened.page_account->shared = options.shared;
   opened.user = options.user;
-  opened.domain = domain_of(options.user);
+  opened.domain = domains_.open(options.user);
 }
 
 void Front::close_instance(InstanceId instance, std::function<void()> closed) {
@@ -61,10 +45,10 @@ void Front::close_instance(InstanceId instance, std::function<void()> closed) {
   CloseInstance message{.instance = instance, .closed = std::move(closed)};
   if (const auto at = instances_.find(instance); at != instances_.end()) {
     message.pages = at->second.pages.slots();
-    if (at->second.shared) at->second.shared->kv_pages.give_back(message.pages.size());
     message.embeddings = at->second.embeddings.slots();
+    for (const QueueId queue : at->second.queues) queues_.erase(queue);
+    domains_.close(at->second.user);
     instances_.erase(at);
-    std::erase_if(queues_, [&](const auto& queue) { return queue.second == instance; });
   }
   forget(instance, UINT32_MAX);
   post(std::move(message));
@@ -83,15 +67,37 @@ void Front::instance_blocked(InstanceId instance) {
 QueueId Front::create_queue(InstanceId instance) {
   const std::lock_guard lock(mutex_);
   const QueueId queue{++last_queue_};
-  if (!instances_.contains(instance)) return queue;  // its commands will say so
-  queues_[queue] = instance;
-  post(OpenQueue{queue, instance});
+  const auto at = instances_.find(instance);
+  if (at == instances_.end()) return queue;  // its commands will say so
+  at->second.queues.insert(queue);
+  queues_[queue].instance = instance;
   return queue;
+}
+
+void Front::close_queue(QueueId queue) {
+  const std::lock_guard lock(mutex_);
+  const auto at = queues_.find(queue);
+  if (at == queues_.end()) return;
+  const bool is_open = at->second.is_open;
+  instances_.at(at->second.instance).queues.erase(queue);
+  queues_.erase(at);
+  if (is_open) post(CloseQueue{queue});
 }
 
 void Front::set_priority(QueueId queue, Priority priority) {
   const std::lock_guard lock(mutex_);
-  if (queues_.contains(queue)) post(ChangePriority{queue, priority});
+  const auto at = queues_.find(queue);
+  if (at == queues_.end() || at->second.priority == priority) return;
+  at->second.priority = priority;
+  if (!at->second.is_open) return;
+  // One that waits takes the new value: a program may call this as often as it likes.
+  if (auto& [inbox, place] = at->second.change; inbox == inbox_number_) {
+    std::get<ChangePriority>(inbox_[place]).priority = priority;
+  } else {
+    inbox = inbox_number_;
+    place = inbox_.size();
+    post(ChangePriority{queue, priority});
+  }
 }
 
 Result<Front::Owner> Front::owner(std::string_view call, QueueId queue) {
@@ -101,181 +107,35 @@ Result<Front::Owner> Front::owner(std::string_view call, QueueId queue) {
         ErrorCode::kFailedPrecondition,
         fmt::format("[{}] got queue {}, expected one of an open instance", call, queue.value)};
   }
-  return Owner{at->second, &instances_.at(at->second)};
+  return Owner{at->second.instance, &instances_.at(at->second.instance), &at->second};
 }
 
-Result<void> Front::admit_command(std::string_view call, Owner owner) {
-  if (owner.instance->pending_commands >= kCommandsPendingMax) {
-    return Error{ErrorCode::kResourceExhausted,
-                 fmt::format("[{}] got a command on top of {} that wait, expected at most {}: wait "
-                             "for results or synchronize",
-                             call, owner.instance->pending_commands, kCommandsPendingMax)};
-  }
+/// Whether the instance may have one more command that waits.
+Result<void> Front::admit_command(std::string_view call, const Owner& owner) const {
+  if (owner.instance->pending_commands < kCommandsPendingMax) return {};
+  return Error{ErrorCode::kResourceExhausted,
+               fmt::format("[{}] got a command on top of {} that wait, expected at most {}: wait "
+                           "for results or synchronize",
+                           call, owner.instance->pending_commands, kCommandsPendingMax)};
+}
+
+/// Counts an admitted command; the step loop hears of the queue before its first one.
+sched::CommandId Front::begin_command(QueueId id, const Owner& owner) {
   ++owner.instance->pending_commands;
   owner.instance->blocked = false;
-  return {};
+  if (!std::exchange(owner.queue->is_open, true))
+    post(OpenQueue{id, owner.id, owner.queue->priority});
+  return sched::CommandId{++last_command_};
 }
 
-/// Whether the instance (for pointers of its own: `is_mapped`), the engine and the user's quota
-/// take so many more; then the quota counts them.
-Result<void> Front::admit_slots(std::string_view call, const Instance& instance, ResourceType type,
-                                uint64_t count, bool is_mapped) {
-  const bool pages = type == ResourceType::kKvPage;
-  const uint64_t mapped = (pages ? instance.pages : instance.embeddings).mapped_count();
-  const uint32_t allowed = pages ? instance.kv_pages_max : kEmbeddingsPerInstance;
-  const std::string_view kind = pages ? "KV pages" : "embedding slots";
-  if (is_mapped && mapped + count > allowed) {
-    return Error{ErrorCode::kResourceExhausted,
-                 fmt::format("[{}] got {} {} on top of {} used, expected at most {} allowed for "
-                             "this instance",
-                             call, count, kind, mapped, allowed)};
-  }
-  if (!pages && uint64_t{embedding_slots_.taken_count()} + count > kEmbeddingsCapacity) {
-    return Error{ErrorCode::kResourceExhausted,
-                 fmt::format("[{}] got {} {} on top of {} used, expected at most {} in all", call,
-                             count, kind, embedding_slots_.taken_count(), kEmbeddingsCapacity)};
-  }
-  UserQuotas* shared = instance.shared.get();
-  if (pages && shared && !shared->kv_pages.take(count))
-    return Error{ErrorCode::kResourceExhausted,
-                 fmt::format("[{}] {}", call, shared->kv_pages.refusal(count))};
-  return {};
-}
-
-Result<std::vector<uint32_t>> Front::allocate(QueueId queue, uint32_t resource_type,
-                                              uint32_t count) {
-  constexpr std::string_view kCall = "allocate-resources";
-  PIE_TRY_ASSIGN(const ResourceType type, parse_resource_type(kCall, resource_type));
+Result<void> Front::synchronize(QueueId queue, std::function<void(bool)> done) {
   const std::lock_guard lock(mutex_);
-  PIE_TRY_ASSIGN(const Owner who, owner(kCall, queue));
-  const bool pages = type == ResourceType::kKvPage;
-  kv::PointerTable& table = pages ? who.instance->pages : who.instance->embeddings;
-  kv::SlotSource& source = pages ? page_slots_ : embedding_slots_;
-  PIE_TRY(admit_slots(kCall, *who.instance, type, count, true));
-  std::vector<uint32_t> pointers;
-  pointers.reserve(count);
-  for (uint32_t i = 0; i < count; ++i) pointers.push_back(table.map(source.take()));
-  return pointers;
-}
-
-Result<void> Front::deallocate(QueueId queue, uint32_t resource_type,
-                               std::span<const uint32_t> pointers) {
-  constexpr std::string_view kCall = "deallocate-resources";
-  PIE_TRY_ASSIGN(const ResourceType type, parse_resource_type(kCall, resource_type));
-  const std::lock_guard lock(mutex_);
-  PIE_TRY_ASSIGN(const Owner who, owner(kCall, queue));
-  const bool pages = type == ResourceType::kKvPage;
-  kv::PointerTable& table = pages ? who.instance->pages : who.instance->embeddings;
-  std::vector<uint32_t> sorted(pointers.begin(), pointers.end());
-  std::sort(sorted.begin(), sorted.end());
-  for (size_t i = 0; i < sorted.size(); ++i) {
-    if (!table.find(sorted[i])) {
-      return unmapped(kCall, pages ? "KV page" : "embedding", sorted[i]);
-    }
-    if (i > 0 && sorted[i] == sorted[i - 1]) {
-      return Error{ErrorCode::kInvalidArgument,
-                   fmt::format("[{}] got pointer {} twice, expected each once", kCall, sorted[i])};
-    }
-  }
-  if (sorted.empty()) return {};
-  PIE_TRY(admit_command(kCall, who));
-  Deallocate message{.queue = queue, .id = sched::CommandId{++last_command_}, .type = type};
-  for (const uint32_t pointer : pointers) message.slots.push_back(*table.unmap(pointer));
-  if (pages && who.instance->shared) who.instance->shared->kv_pages.give_back(pointers.size());
-  post(std::move(message));
-  return {};
-}
-
-Result<void> Front::give_temporary_pages(PendingPass& pending) {
-  const uint64_t count =
-      (uint64_t{pending.shape.token_count} + limits_.page_size - 1) / limits_.page_size;
-  if (count > limits_.page_count) {
-    return Error{
-        ErrorCode::kResourceExhausted,
-        fmt::format("[execute] got a pass of {} tokens without cache, expected at most {}",
-                    pending.shape.token_count, uint64_t{limits_.page_count} * limits_.page_size)};
-  }
-  pending.temporary_pages = true;
-  for (uint64_t i = 0; i < count; ++i) pending.shape.pages.push_back(page_slots_.take());
-  return {};
-}
-
-Result<void> Front::resolve(Instance& instance, const ForwardPass& pass, PendingPass& pending) {
-  pending.shape.pages.reserve(pass.pages.size());
-  for (const VirtualPage page : pass.pages) {
-    const auto slot = instance.pages.find(page.value);
-    if (!slot) return unmapped("execute", "KV page", page.value);
-    pending.shape.pages.push_back(*slot);
-  }
-  if (!pass.pages.empty()) {
-    // A page that this pass writes may occur once only: two tokens would share a cache slot.
-    const size_t first = pending.shape.context_len / limits_.page_size;
-    std::vector<VirtualPage> written(pass.pages.begin() + static_cast<ptrdiff_t>(first),
-                                     pass.pages.end());
-    std::sort(written.begin(), written.end());
-    auto twice = std::adjacent_find(written.begin(), written.end());
-    for (size_t i = 0; i < first && twice == written.end(); ++i) {
-      const auto at = std::lower_bound(written.begin(), written.end(), pass.pages[i]);
-      if (at != written.end() && *at == pass.pages[i]) twice = at;
-    }
-    if (twice != written.end()) {
-      return Error{ErrorCode::kInvalidArgument,
-                   fmt::format("[execute] got KV page pointer {} twice, expected once: this pass "
-                               "writes to that page",
-                               twice->value)};
-    }
-  }
-  for (size_t i = 0; i < pass.inputs.size(); ++i) {
-    const auto& pointer = pass.inputs[i].embedding_slot;
-    if (!pointer) continue;
-    const auto slot = instance.embeddings.find(*pointer);
-    if (!slot) return unmapped("execute", "embedding", *pointer);
-    pending.input_slots.resize(pass.inputs.size());
-    pending.input_slots[i] = *slot;
-    pending.embedding_pins.push_back(*slot);
-  }
-  for (const EmbeddingOutput& output : pass.embeddings) {
-    const auto slot = instance.embeddings.find(output.slot);
-    if (!slot) return unmapped("execute", "embedding", output.slot);
-    pending.embedding_targets.push_back({output.index, *slot});
-    pending.embedding_pins.push_back(*slot);
-  }
-  pending.shape.after_earlier_only = !pending.embedding_pins.empty();
-  return {};
-}
-
-Result<void> Front::submit(QueueId queue, ForwardPass pass, ForwardCallback done) {
-  PIE_TRY(validate_pass(pass, limits_));
-  uint32_t domain = 0;
-  {
-    const std::lock_guard lock(mutex_);
-    PIE_TRY_ASSIGN(const Owner who, owner("execute", queue));
-    domain = who.instance->domain;
-  }
-  std::unique_ptr<PendingPass> pending = take_pass(pass, std::move(done), limits_, domain);
-  const std::lock_guard lock(mutex_);
-  PIE_TRY_ASSIGN(const Owner who, owner("execute", queue));
-  PIE_TRY(resolve(*who.instance, pass, *pending));
-  PIE_TRY(admit_command("execute", who));
-  if (pass.pages.empty() && pending->shape.token_count > limits_.step_tokens_max) {
-    PIE_TRY(give_temporary_pages(*pending));
-  }
-  pending->instance = who.id;
-  pending->number = who.instance->pass_count++;
-  post(Submit{queue, sched::CommandId{++last_command_}, std::move(pending)});
+  PIE_TRY_ASSIGN(const Owner who, owner("synchronize", queue));
+  PIE_TRY(admit_command("synchronize", who));
+  const sched::CommandId id = begin_command(queue, who);
+  post(Synchronize{queue, who.id, id, std::move(done)});
   forget(who.id, 1);
   return {};
-}
-
-void Front::synchronize(QueueId queue, std::function<void(bool)> done) {
-  const std::lock_guard lock(mutex_);
-  const Result<Owner> who = owner("synchronize", queue);
-  if (!who.ok() || !admit_command("synchronize", *who).ok()) {
-    post(Notify{[done = std::move(done)] { done(false); }});
-    return;
-  }
-  post(Synchronize{queue, sched::CommandId{++last_command_}, std::move(done)});
-  forget(who->id, 1);
 }
 
 }  // namespace pie::engine

@@ -10,9 +10,13 @@
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
+#include "engine/charged_slots.h"
+#include "engine/domains.h"
 #include "engine/engine.h"
 #include "engine/message.h"
 #include "engine/validate.h"
@@ -30,9 +34,11 @@ constexpr uint32_t kCommandsPendingMax = 4096;
 
 /// What the step loop reports after a turn.
 struct Settlement {
+  std::vector<kv::SlotId> unpinned_pages;  ///< by commands that are done
+  std::vector<kv::SlotId> unpinned_embeddings;
   std::vector<kv::SlotId> dead_pages;
   std::vector<kv::SlotId> dead_embeddings;
-  std::map<InstanceId, uint32_t> kv_pages_held;
+  std::vector<std::pair<InstanceId, uint32_t>> kv_pages_held;  ///< what has changed
   std::vector<sched::PrefixHit> hits;
   EngineStats stats;
 };
@@ -53,6 +59,7 @@ class Front {
   void close_instance(InstanceId instance, std::function<void()> closed);
   void instance_blocked(InstanceId instance);
   QueueId create_queue(InstanceId instance);
+  void close_queue(QueueId queue);
   void set_priority(QueueId queue, Priority priority);
   Result<std::vector<uint32_t>> allocate(QueueId queue, uint32_t resource_type, uint32_t count);
   Result<void> deallocate(QueueId queue, uint32_t resource_type,
@@ -68,7 +75,7 @@ class Front {
   Result<std::vector<SnapshotInfo>> list_snapshots(QueueId queue);
   Result<void> remove_snapshot(QueueId queue, const std::string& name);
   Result<void> submit(QueueId queue, ForwardPass pass, ForwardCallback done);
-  void synchronize(QueueId queue, std::function<void(bool)> done);
+  Result<void> synchronize(QueueId queue, std::function<void(bool)> done);
   uint32_t kv_pages_used(InstanceId instance) const;
   PrefixSavings prefix_savings(InstanceId instance) const;
   EngineStats stats() const;
@@ -90,12 +97,12 @@ class Front {
   /// The instances that wait for something that is not this engine. From now on (`wakes`), or no
   /// longer, one more of them is as good as a message for wait().
   std::set<InstanceId> paused(bool wakes);
-  /// Pointers of the queue's instance to `count` fresh slots.
+  /// Pointers of the instance to fresh slots, of which the step loop knows.
   struct Mapped {
     std::vector<uint32_t> pointers;
     std::vector<kv::SlotId> slots;
   };
-  Result<Mapped> map_snapshot(QueueId queue, uint64_t count);
+  Result<Mapped> map_snapshot(InstanceId instance, uint64_t count);
 
   // From the disk thread.
   void page_moved(PageMoved message);
@@ -105,8 +112,10 @@ class Front {
  private:
   struct Instance {
     uint32_t kv_pages_max = 0;
-    UserQuotasRef shared;
     std::string user;
+    std::unordered_set<QueueId> queues;
+    SlotAccountRef page_account = std::make_shared<SlotAccount>();
+    SlotAccountRef embedding_account = std::make_shared<SlotAccount>();
     uint32_t pending_commands = 0;
     uint64_t pass_count = 0;
     uint32_t domain = 0;   ///< of the prefix cache
@@ -114,16 +123,30 @@ class Front {
     PrefixSavings savings;
     kv::PointerTable pages;
     kv::PointerTable embeddings;
+
+    const SlotAccountRef& account(ResourceType type) const {
+      return type == ResourceType::kKvPage ? page_account : embedding_account;
+    }
+    kv::PointerTable& table(ResourceType type) {
+      return type == ResourceType::kKvPage ? pages : embeddings;
+    }
+  };
+  struct Queue {
+    InstanceId instance;
+    Priority priority = Priority::kNormal;
+    bool is_open = false;  ///< for the step loop: it has had a command
+    /// Its ChangePriority that waits: the inbox's number, and where in it.
+    std::pair<uint64_t, size_t> change = {0, 0};
   };
   struct Owner {
     InstanceId id;
     Instance* instance;
+    Queue* queue;
   };
   /// What a name of a user stands for.
   struct Export {
     uint64_t number = 0;
     std::vector<kv::SlotId> slots;
-    UserQuotasRef shared;  ///< whose pages these count as; may be null
   };
   struct ExportKey {
     std::string user;
@@ -134,17 +157,25 @@ class Front {
   /// The user's own name, else one that `internal` published.
   const Export* find_export(const std::string& user, ResourceType type, const std::string& name);
   Result<void> admit_slots(std::string_view call, const Instance& instance, ResourceType type,
-                           uint64_t count, bool is_mapped);
-  Result<void> admit_share(std::string_view call, Owner owner, ResourceType type, uint64_t count,
-                           bool is_mapped);
-  Result<std::vector<kv::SlotId>> find_slots(std::string_view call, const Instance& instance,
+                           uint64_t count, bool is_own);
+  Result<std::vector<kv::SlotId>> find_slots(std::string_view call, Instance& instance,
                                              ResourceType type, std::span<const uint32_t> pointers);
+  Mapped map_slots(Instance& instance, ResourceType type, uint64_t count);
+  std::vector<kv::SlotId> take_slots(const SlotAccountRef& account, ResourceType type,
+                                     uint64_t count);
+  uint32_t& exported_count(ResourceType type) {
+    return type == ResourceType::kKvPage ? pages_exported_ : embeddings_exported_;
+  }
+  ChargedSlots& slots_of(ResourceType type) {
+    return type == ResourceType::kKvPage ? page_slots_ : embedding_slots_;
+  }
+  Result<std::string> snapshot_user(QueueId queue);
   Result<Owner> owner(std::string_view call, QueueId queue);
-  Result<void> admit_command(std::string_view call, Owner owner);
+  Result<void> admit_command(std::string_view call, const Owner& owner) const;
+  sched::CommandId begin_command(QueueId id, const Owner& owner);
   Result<void> resolve(Instance& instance, const ForwardPass& pass, PendingPass& pending);
-  Result<void> give_temporary_pages(PendingPass& pending);
+  void post_share(QueueId queue, const Owner& owner, ResourceType type, sched::ShareShape shape);
   void post(Message message);
-  uint32_t domain_of(const std::string& user);
   void forget(InstanceId instance, uint32_t count);
 
   const EngineLimits limits_;
@@ -154,19 +185,24 @@ class Front {
   enum class Waiting { kNo, kMessage, kGather } waiting_ = Waiting::kNo;
   bool stop_ = false;
   bool wants_paused_ = false, has_paused_ = false;
-  const bool prefix_cache_, prefix_cache_shared_;
-  std::map<std::string, uint32_t> domains_;  ///< by user
+  Domains domains_;
   std::vector<Message> inbox_;
+  uint64_t inbox_number_ = 1;
   std::unordered_map<InstanceId, Instance> instances_;
-  std::unordered_map<QueueId, InstanceId> queues_;
+  std::unordered_map<QueueId, Queue> queues_;
   std::unordered_map<InstanceId, uint32_t> expected_;
-  kv::SlotSource page_slots_;
-  kv::SlotSource embedding_slots_;
+  ChargedSlots page_slots_;
+  ChargedSlots embedding_slots_;
   std::map<ExportKey, Export> exports_;
+  struct ExportUse {
+    uint64_t names = 0, slots = 0;
+  };
+  std::unordered_map<std::string, ExportUse> export_use_;  ///< by user
+  uint32_t pages_exported_ = 0, embeddings_exported_ = 0;
   uint64_t last_export_ = 0;
-  uint32_t last_queue_ = 0;
+  uint64_t last_queue_ = 0;
   uint64_t last_command_ = 0;
-  std::map<InstanceId, uint32_t> kv_pages_held_;
+  std::unordered_map<InstanceId, uint32_t> kv_pages_held_;
   EngineStats stats_;
 };
 

@@ -1,8 +1,6 @@
 // Names under which resources outlive the instance that made them (inferlet-host.md, section 2).
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "base/user_name.h"
 #include "engine/front.h"
 
@@ -10,7 +8,9 @@ namespace pie::engine {
 namespace {
 
 constexpr size_t kNameBytesMax = 1024;
-constexpr ptrdiff_t kExportsPerUserMax = 4096;
+constexpr uint64_t kExportsPerUserMax = 4096;
+/// What they stand for together; several names may share pages.
+constexpr uint64_t kExportedPerUserMax = 1 << 20;
 
 Error no_such_name(std::string_view call, const std::string& name) {
   return Error{ErrorCode::kNotFound,
@@ -29,31 +29,13 @@ const Front::Export* Front::find_export(const std::string& user, ResourceType ty
   return nullptr;
 }
 
-Result<std::vector<kv::SlotId>> Front::find_slots(std::string_view call, const Instance& instance,
-                                                  ResourceType type,
-                                                  std::span<const uint32_t> pointers) {
-  const bool pages = type == ResourceType::kKvPage;
-  const kv::PointerTable& table = pages ? instance.pages : instance.embeddings;
-  std::vector<kv::SlotId> slots;
-  for (const uint32_t pointer : pointers) {
-    const auto slot = table.find(pointer);
-    if (!slot)
-      return Error{
-          ErrorCode::kInvalidArgument,
-          fmt::format("[{}] got {} pointer {}, expected one that this instance has allocated", call,
-                      pages ? "KV page" : "embedding", pointer)};
-    slots.push_back(*slot);
-  }
-  return slots;
-}
-
-/// Takes a command and the slots, or neither.
-Result<void> Front::admit_share(std::string_view call, Owner owner, ResourceType type,
-                                uint64_t count, bool is_mapped) {
-  PIE_TRY(admit_command(call, owner));
-  auto admitted = admit_slots(call, *owner.instance, type, count, is_mapped);
-  if (!admitted.ok()) --owner.instance->pending_commands;
-  return admitted;
+/// Posts an admitted export or import, whose slots it pins until it is done.
+void Front::post_share(QueueId queue, const Owner& owner, ResourceType type,
+                       sched::ShareShape shape) {
+  slots_of(type).pin(shape.from);
+  slots_of(type).pin(shape.to);
+  const sched::CommandId id = begin_command(queue, owner);
+  post(Share{queue, owner.id, id, type, std::move(shape)});
 }
 
 Result<void> Front::export_resources(QueueId queue, uint32_t resource_type,
@@ -72,23 +54,23 @@ Result<void> Front::export_resources(QueueId queue, uint32_t resource_type,
                  fmt::format("[{}] got the name '{}', expected one that is not exported: release "
                              "it first",
                              kCall, name.substr(0, 80))};
-  const std::string& user = who.instance->user;
-  const auto first = exports_.lower_bound({user, ResourceType::kKvPage, ""});
-  const auto last =
-      std::find_if(first, exports_.end(), [&](const auto& one) { return one.first.user != user; });
-  if (std::distance(first, last) >= kExportsPerUserMax)
-    return Error{ErrorCode::kResourceExhausted,
-                 fmt::format("[{}] got one name more than {}, expected fewer: release some", kCall,
-                             kExportsPerUserMax)};
   PIE_TRY_ASSIGN(std::vector<kv::SlotId> from, find_slots(kCall, *who.instance, type, pointers));
-  PIE_TRY(admit_share(kCall, who, type, pointers.size(), false));
-  Export made{.number = ++last_export_, .slots = {}, .shared = who.instance->shared};
-  kv::SlotSource& source = type == ResourceType::kKvPage ? page_slots_ : embedding_slots_;
-  for (size_t i = 0; i < from.size(); ++i) made.slots.push_back(source.take());
-  post(Share{.queue = queue,
-             .id = sched::CommandId{++last_command_},
-             .type = type,
-             .shape = {kv::kExports, std::move(from), made.slots, made.number, 0}});
+  const auto known = export_use_.find(key.user);
+  const ExportUse use = known == export_use_.end() ? ExportUse{} : known->second;
+  if (use.names >= kExportsPerUserMax || use.slots + pointers.size() > kExportedPerUserMax)
+    return Error{ErrorCode::kResourceExhausted,
+                 fmt::format("[{}] got {} more on top of {} under {} names, expected at most {} "
+                             "under {} of one user: release some",
+                             kCall, pointers.size(), use.slots, use.names, kExportedPerUserMax,
+                             kExportsPerUserMax)};
+  PIE_TRY(admit_command(kCall, who));
+  PIE_TRY(admit_slots(kCall, *who.instance, type, pointers.size(), false));
+  const auto account = std::make_shared<SlotAccount>();
+  account->shared = who.instance->account(type)->shared;
+  Export made{++last_export_, take_slots(account, type, from.size())};
+  export_use_[key.user] = {use.names + 1, use.slots + made.slots.size()};
+  exported_count(type) += static_cast<uint32_t>(made.slots.size());
+  post_share(queue, who, type, {kv::kExports, std::move(from), made.slots, made.number, 0});
   exports_.emplace(key, std::move(made));
   return {};
 }
@@ -101,21 +83,11 @@ Result<std::vector<uint32_t>> Front::import_resources(QueueId queue, uint32_t re
   PIE_TRY_ASSIGN(const Owner who, owner(kCall, queue));
   const Export* found = find_export(who.instance->user, type, name);
   if (found == nullptr) return no_such_name(kCall, name);
-  PIE_TRY(admit_share(kCall, who, type, found->slots.size(), true));
-  const bool pages = type == ResourceType::kKvPage;
-  kv::PointerTable& table = pages ? who.instance->pages : who.instance->embeddings;
-  kv::SlotSource& source = pages ? page_slots_ : embedding_slots_;
-  std::vector<uint32_t> pointers;
-  std::vector<kv::SlotId> to;
-  for (size_t i = 0; i < found->slots.size(); ++i) {
-    to.push_back(source.take());
-    pointers.push_back(table.map(to.back()));
-  }
-  post(Share{.queue = queue,
-             .id = sched::CommandId{++last_command_},
-             .type = type,
-             .shape = {who.id, found->slots, std::move(to), 0, found->number}});
-  return pointers;
+  PIE_TRY(admit_command(kCall, who));
+  PIE_TRY(admit_slots(kCall, *who.instance, type, found->slots.size(), true));
+  Mapped mapped = map_slots(*who.instance, type, found->slots.size());
+  post_share(queue, who, type, {who.id, found->slots, std::move(mapped.slots), 0, found->number});
+  return std::move(mapped.pointers);
 }
 
 Result<void> Front::release_exported(QueueId queue, uint32_t resource_type,
@@ -126,9 +98,13 @@ Result<void> Front::release_exported(QueueId queue, uint32_t resource_type,
   PIE_TRY_ASSIGN(const Owner who, owner(kCall, queue));
   const auto found = exports_.find({who.instance->user, type, name});
   if (found == exports_.end()) return no_such_name(kCall, name);
-  if (type == ResourceType::kKvPage && found->second.shared)
-    found->second.shared->kv_pages.give_back(found->second.slots.size());
-  post(ReleaseExport{type, std::move(found->second.slots)});
+  std::vector<kv::SlotId>& slots = found->second.slots;
+  for (const kv::SlotId slot : slots) static_cast<void>(slots_of(type).release(slot));
+  exported_count(type) -= static_cast<uint32_t>(slots.size());
+  const auto use = export_use_.find(who.instance->user);
+  use->second.slots -= slots.size();
+  if (--use->second.names == 0) export_use_.erase(use);
+  post(Release{type, std::move(slots)});
   exports_.erase(found);
   return {};
 }

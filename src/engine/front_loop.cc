@@ -16,6 +16,7 @@ bool Front::stopping() const {
 
 std::vector<Message> Front::receive() {
   const std::lock_guard lock(mutex_);
+  ++inbox_number_;
   return std::exchange(inbox_, {});
 }
 
@@ -54,9 +55,17 @@ void Front::gather(std::chrono::nanoseconds patience) {
 
 void Front::settle(Settlement settlement) {
   const std::lock_guard lock(mutex_);
-  page_slots_.give_back(settlement.dead_pages);
-  embedding_slots_.give_back(settlement.dead_embeddings);
-  kv_pages_held_ = std::move(settlement.kv_pages_held);
+  page_slots_.unpin(settlement.unpinned_pages);
+  embedding_slots_.unpin(settlement.unpinned_embeddings);
+  page_slots_.died(settlement.dead_pages);
+  embedding_slots_.died(settlement.dead_embeddings);
+  for (const auto& [instance, held] : settlement.kv_pages_held) {
+    if (held > 0) {
+      kv_pages_held_[instance] = held;
+    } else {
+      kv_pages_held_.erase(instance);
+    }
+  }
   for (const sched::PrefixHit& hit : settlement.hits) {
     const auto at = instances_.find(hit.instance);
     if (at == instances_.end()) continue;
@@ -114,11 +123,8 @@ EngineStats Front::stats() const {
   EngineStats stats = stats_;
   stats.instance_count = static_cast<uint32_t>(instances_.size());
   stats.embeddings_used = embedding_slots_.taken_count();
-  for (const auto& [key, one] : exports_) {
-    const auto count = static_cast<uint32_t>(one.slots.size());
-    (key.type == ResourceType::kKvPage ? stats.kv_pages_exported : stats.embeddings_exported) +=
-        count;
-  }
+  stats.kv_pages_exported = pages_exported_;
+  stats.embeddings_exported = embeddings_exported_;
   return stats;
 }
 

@@ -34,69 +34,71 @@ Result<void> check_request(const SnapshotRequest& request, uint32_t page_size) {
 
 }  // namespace
 
+/// The queue's user. The store is asked without the front's lock: it may delete files.
+Result<std::string> Front::snapshot_user(QueueId queue) {
+  if (!snapshots_) return not_served();
+  const std::lock_guard lock(mutex_);
+  PIE_TRY_ASSIGN(const Owner who, owner("snapshot", queue));
+  return who.instance->user;
+}
+
 Result<void> Front::save_snapshot(QueueId queue, SnapshotRequest request, SnapshotSaved done) {
   constexpr std::string_view kCall = "snapshot";
   if (!snapshots_) return not_served();
   PIE_TRY(check_request(request, limits_.page_size));
   const std::lock_guard lock(mutex_);
   PIE_TRY_ASSIGN(const Owner who, owner(kCall, queue));
+  constexpr ResourceType kPages = ResourceType::kKvPage;
   PIE_TRY_ASSIGN(std::vector<kv::SlotId> from,
-                 find_slots(kCall, *who.instance, ResourceType::kKvPage, request.pages));
+                 find_slots(kCall, *who.instance, kPages, request.pages));
   PIE_TRY(admit_command(kCall, who));
-  auto admitted = admit_share(kCall, who, ResourceType::kKvPage, from.size(), false);
-  if (!admitted.ok()) {
-    --who.instance->pending_commands;
-    return admitted;
-  }
-  SaveSnapshot message{.queue = queue,
-                       .id = {},
-                       .slots = {},
-                       .shared = who.instance->shared,
-                       .user = who.instance->user,
-                       .request = std::move(request),
-                       .done = std::move(done)};
-  for (size_t i = 0; i < from.size(); ++i) message.slots.push_back(page_slots_.take());
-  post(Share{.queue = queue,
-             .id = sched::CommandId{++last_command_},
-             .type = ResourceType::kKvPage,
-             .shape = {kv::kExports, std::move(from), message.slots, 0, 0}});
-  message.id = sched::CommandId{++last_command_};
-  post(std::move(message));
+  PIE_TRY(admit_slots(kCall, *who.instance, kPages, from.size(), false));
+  const auto account = std::make_shared<SlotAccount>();
+  account->shared = who.instance->page_account->shared;
+  std::vector<kv::SlotId> slots = take_slots(account, kPages, from.size());
+  post_share(queue, who, kPages, {kv::kExports, std::move(from), slots, 0, 0});
+  const sched::CommandId id = begin_command(queue, who);
+  post(SaveSnapshot{.queue = queue,
+                    .instance = who.id,
+                    .id = id,
+                    .slots = std::move(slots),
+                    .user = who.instance->user,
+                    .request = std::move(request),
+                    .done = std::move(done)});
   return {};
 }
 
 Result<void> Front::load_snapshot(QueueId queue, const std::string& name, SnapshotLoaded done) {
-  if (!snapshots_) return not_served();
+  PIE_TRY_ASSIGN(const std::string user, snapshot_user(queue));
+  PIE_TRY(snapshots_->find(user, name));
   const std::lock_guard lock(mutex_);
   PIE_TRY_ASSIGN(const Owner who, owner("snapshot", queue));
-  PIE_TRY(snapshots_->find(who.instance->user, name));
-  post(LoadSnapshot{queue, who.id, snapshots_->path(who.instance->user, name), std::move(done)});
+  PIE_TRY(admit_command("snapshot", who));
+  begin_command(queue, who);
+  post(LoadSnapshot{who.id, snapshots_->path(user, name), std::move(done)});
   return {};
 }
 
 Result<std::vector<SnapshotInfo>> Front::list_snapshots(QueueId queue) {
-  if (!snapshots_) return not_served();
-  const std::lock_guard lock(mutex_);
-  PIE_TRY_ASSIGN(const Owner who, owner("snapshot", queue));
-  return snapshots_->list(who.instance->user);
+  PIE_TRY_ASSIGN(const std::string user, snapshot_user(queue));
+  return snapshots_->list(user);
 }
 
 Result<void> Front::remove_snapshot(QueueId queue, const std::string& name) {
-  if (!snapshots_) return not_served();
-  const std::lock_guard lock(mutex_);
-  PIE_TRY_ASSIGN(const Owner who, owner("snapshot", queue));
-  return snapshots_->remove(who.instance->user, name);
+  PIE_TRY_ASSIGN(const std::string user, snapshot_user(queue));
+  return snapshots_->remove(user, name);
 }
 
-Result<Front::Mapped> Front::map_snapshot(QueueId queue, uint64_t count) {
+Result<Front::Mapped> Front::map_snapshot(InstanceId id, uint64_t count) {
   const std::lock_guard lock(mutex_);
-  PIE_TRY_ASSIGN(const Owner who, owner("snapshot", queue));
-  PIE_TRY(admit_slots("snapshot", *who.instance, ResourceType::kKvPage, count, true));
-  Mapped mapped;
-  for (uint64_t i = 0; i < count; ++i) {
-    mapped.slots.push_back(page_slots_.take());
-    mapped.pointers.push_back(who.instance->pages.map(mapped.slots.back()));
-  }
+  const auto at = instances_.find(id);
+  if (at == instances_.end())
+    return Error{ErrorCode::kCancelled, "[snapshot] got an instance that was closed"};
+  PIE_TRY(admit_slots("snapshot", at->second, ResourceType::kKvPage, count, true));
+  Mapped mapped = map_slots(at->second, ResourceType::kKvPage, count);
+  // The step loop knows them from now on.
+  page_slots_.pin(mapped.slots);
+  page_slots_.unpin(mapped.slots);
   return mapped;
 }
 

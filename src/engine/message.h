@@ -6,7 +6,6 @@
 #include <variant>
 #include <vector>
 
-#include "base/ledger.h"
 #include "base/strong_id.h"
 #include "engine/command.h"
 #include "engine/pending_pass.h"
@@ -20,6 +19,11 @@ namespace pie::engine {
 struct OpenQueue {
   QueueId queue;
   InstanceId instance;
+  Priority priority = Priority::kNormal;
+};
+/// It has all the commands that it will ever have.
+struct CloseQueue {
+  QueueId queue;
 };
 struct ChangePriority {
   QueueId queue;
@@ -30,14 +34,9 @@ struct Submit {
   sched::CommandId id;
   std::unique_ptr<PendingPass> pass;
 };
-struct Deallocate {
-  QueueId queue;
-  sched::CommandId id;
-  ResourceType type = ResourceType::kKvPage;
-  std::vector<kv::SlotId> slots;
-};
 struct Synchronize {
   QueueId queue;
+  InstanceId instance;
   sched::CommandId id;
   std::function<void(bool)> done;
 };
@@ -50,27 +49,28 @@ struct CloseInstance {
 /// An export or an import.
 struct Share {
   QueueId queue;
+  InstanceId instance;
   sched::CommandId id;
   ResourceType type = ResourceType::kKvPage;
   sched::ShareShape shape;
 };
-/// A name was released: its slots are nobody's any more.
-struct ReleaseExport {
+/// Slots whose holder (an instance, a name) lets go of them: they go with the last command that
+/// names them.
+struct Release {
   ResourceType type = ResourceType::kKvPage;
   std::vector<kv::SlotId> slots;
 };
 /// Everything before it in its queue is to be on the disk.
 struct SaveSnapshot {
   QueueId queue;
+  InstanceId instance;
   sched::CommandId id;
   std::vector<kv::SlotId> slots;  ///< nobody else's
-  UserQuotasRef shared;           ///< whose pages these count as; may be null
   std::string user;
   SnapshotRequest request;
   SnapshotSaved done;
 };
 struct LoadSnapshot {
-  QueueId queue;
   InstanceId instance;
   std::filesystem::path path;
   SnapshotLoaded done;
@@ -88,7 +88,7 @@ struct Notify {
 };
 
 using Message =
-    std::variant<OpenQueue, ChangePriority, Submit, Deallocate, Synchronize, CloseInstance, Share,
-                 ReleaseExport, SaveSnapshot, LoadSnapshot, PageMoved, Notify>;
+    std::variant<OpenQueue, CloseQueue, ChangePriority, Submit, Synchronize, CloseInstance, Share,
+                 Release, SaveSnapshot, LoadSnapshot, PageMoved, Notify>;
 
 }  // namespace pie::engine

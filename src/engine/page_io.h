@@ -21,6 +21,8 @@
 
 namespace pie::engine {
 
+class SnapshotStore;
+
 /// A file without a name for pages of one size, gone with the process. Thread: one.
 class SwapFile {
  public:
@@ -72,9 +74,10 @@ class PageIo {
 
   /// Called on the disk thread.
   using Done = std::function<void(const Result<void>&)>;
-  /// Writes a snapshot and fills in the hashes of its header. Its pages stay what they are until
-  /// then.
-  void save(std::shared_ptr<SnapshotWork> work, Done done);
+  /// Writes a snapshot for which the store makes room, fills in the hashes of its header and adds
+  /// it to the store. Its pages stay what they are until then. In pieces, like open(): other pages
+  /// are moved between them.
+  void save(std::shared_ptr<SnapshotWork> work, SnapshotStore& store, Done done);
   /// Opens a snapshot, under a number for kv::DiskPage, and reads it all: kCorrupt for damage,
   /// kFailedPrecondition for another layout.
   void open(uint32_t number, const std::filesystem::path& path, const std::string& layout,
@@ -99,14 +102,22 @@ class PageIo {
   void run();
   Result<void> carry_out(const Job& job);
   Result<void> read(const kv::DiskPage& disk);
-  Result<void> write(SnapshotWork& work);
+  struct Saving;
+  void begin_save(const std::shared_ptr<SnapshotWork>& work, SnapshotStore& store,
+                  const Done& done);
+  void end_save(const Done& done, const Result<void>& result);
+  void go_on(const std::shared_ptr<Saving>& saving);
+  Result<bool> write_piece(Saving& saving);
   Result<void> open_file(uint32_t number, const std::filesystem::path& path,
                          const std::string& layout, SnapshotHeader& header);
+  void check_pages(uint32_t number, uint32_t first, const Done& done);
+  uint32_t pages_a_piece() const;
   void close_file(uint32_t number);
 
   exec::Executor& executor_;
   std::optional<SwapFile> swap_;
-  std::map<uint32_t, OpenFile> files_;  // by number
+  std::map<uint32_t, OpenFile> files_;       // by number
+  std::deque<std::function<void()>> saves_;  // the first one is under way
   const std::function<void(PageMoved)> done_;
   std::vector<std::byte> buffer_;
   std::mutex mutex_;

@@ -3,14 +3,19 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <system_error>
 
 #include "engine/page_io.h"
+#include "engine/snapshot_store.h"
 
 namespace pie::engine {
 namespace {
+
+/// What is read or written of a snapshot before other pages have their turn.
+constexpr size_t kPieceBytes = size_t{16} << 20;
 
 Error disk_error(std::string_view what) {
   return {
@@ -56,41 +61,113 @@ struct NewFile {
 
 }  // namespace
 
-void PageIo::save(std::shared_ptr<SnapshotWork> work, Done done) {
-  push({.call = [this, work = std::move(work), done = std::move(done)] { done(write(*work)); }});
+/// A snapshot on its way to the disk.
+struct PageIo::Saving {
+  std::shared_ptr<SnapshotWork> work;
+  SnapshotStore& store;
+  Done done;
+  uint64_t bytes;  ///< admitted
+  NewFile file;
+  size_t next = 0;  ///< page of the header
+};
+
+uint32_t PageIo::pages_a_piece() const {
+  return static_cast<uint32_t>(std::max<size_t>(1, kPieceBytes / buffer_.size()));
 }
 
-/// The hashes come before the pages in the file: the head is written over once they are known.
-Result<void> PageIo::write(SnapshotWork& work) {
-  const NewFile made(work.path);
-  if (made.file < 0) return disk_error("creating a file");
-  std::string head = snapshot_head(work.header);
-  PIE_TRY(write_all(made.file, std::as_bytes(std::span(head))));
-  for (size_t i = 0; i < work.pages.size(); ++i) {
-    std::optional<ContentHash>& hash = work.header.pages[i];
+void PageIo::save(std::shared_ptr<SnapshotWork> work, SnapshotStore& store, Done done) {
+  push({.call = [this, work = std::move(work), &store, done = std::move(done)] {
+    saves_.push_back([this, work, &store, done] { begin_save(work, store, done); });
+    if (saves_.size() == 1) saves_.front()();
+  }});
+}
+
+/// One at a time: the last one of a name stays.
+void PageIo::end_save(const Done& done, const Result<void>& result) {
+  done(result);
+  saves_.pop_front();
+  if (!saves_.empty()) push({.call = [this] { saves_.front()(); }});
+}
+
+void PageIo::begin_save(const std::shared_ptr<SnapshotWork>& work, SnapshotStore& store,
+                        const Done& done) {
+  const SnapshotHeader& header = work->header;
+  const uint64_t bytes = header.bytes();
+  Result<void> begun = store.admit(header.user, header.name, bytes);
+  if (!begun.ok()) return end_save(done, begun);
+  const std::shared_ptr<Saving> saving(new Saving{work, store, done, bytes, NewFile(work->path)});
+  const std::string head = snapshot_head(header);
+  begun = saving->file.file < 0 ? disk_error("creating a file")
+                                : write_all(saving->file.file, std::as_bytes(std::span(head)));
+  if (begun.ok()) return go_on(saving);
+  store.give_up(header.user, bytes);
+  end_save(done, begun);
+}
+
+/// Writes a piece; the next one after what others wait for.
+void PageIo::go_on(const std::shared_ptr<Saving>& saving) {
+  const Result<bool> is_written = write_piece(*saving);
+  if (is_written.ok() && !*is_written) return push({.call = [this, saving] { go_on(saving); }});
+  const SnapshotHeader& header = saving->work->header;
+  if (is_written.ok()) {
+    saving->store.add(header);
+    end_save(saving->done, {});
+  } else {
+    saving->store.give_up(header.user, saving->bytes);
+    end_save(saving->done, is_written.error());
+  }
+}
+
+/// Whether that was the last one. The hashes come before the pages in the file: the head is written
+/// over once they are known.
+Result<bool> PageIo::write_piece(Saving& saving) {
+  SnapshotWork& work = *saving.work;
+  const int file = saving.file.file;
+  for (uint32_t count = 0; saving.next < work.pages.size(); ++saving.next) {
+    std::optional<ContentHash>& hash = work.header.pages[saving.next];
     if (!hash) continue;
-    const PageSource& source = work.pages[i];
+    if (count++ == pages_a_piece()) {
+      if (fdatasync(file) != 0) return disk_error("fdatasync");  // not all of it in the end
+      return false;
+    }
+    const PageSource& source = work.pages[saving.next];
     if (source.page) {
       executor_.read_page(*source.page, buffer_);
     } else {
       PIE_TRY(read(*source.disk));
     }
     hash = hash_content(buffer_);
-    PIE_TRY(write_all(made.file, buffer_));
+    PIE_TRY(write_all(file, buffer_));
   }
-  head = snapshot_head(work.header);
-  if (lseek(made.file, 0, SEEK_SET) != 0) return disk_error("lseek");
-  PIE_TRY(write_all(made.file, std::as_bytes(std::span(head))));
-  return made.become(work.path);
+  const std::string head = snapshot_head(work.header);
+  if (lseek(file, 0, SEEK_SET) != 0) return disk_error("lseek");
+  PIE_TRY(write_all(file, std::as_bytes(std::span(head))));
+  PIE_TRY(saving.file.become(work.path));
+  return true;
 }
 
 void PageIo::open(uint32_t number, const std::filesystem::path& path, const std::string& layout,
                   std::shared_ptr<SnapshotHeader> header, Done done) {
   push({.call = [this, number, path, layout, header = std::move(header), done = std::move(done)] {
     const Result<void> opened = open_file(number, path, layout, *header);
-    if (!opened.ok()) close_file(number);
+    if (opened.ok()) return check_pages(number, 0, done);
+    close_file(number);
     done(opened);
   }});
+}
+
+/// Reads a piece of the pages; the next one after what others wait for.
+void PageIo::check_pages(uint32_t number, uint32_t first, const Done& done) {
+  const auto count = static_cast<uint32_t>(files_.at(number).hashes.size());
+  const uint32_t end = std::min(count, first + pages_a_piece());
+  for (uint32_t page = first; page < end; ++page) {
+    const Result<void> is_whole = read({number, page});
+    if (is_whole.ok()) continue;
+    close_file(number);
+    return done(is_whole);
+  }
+  if (end == count) return done({});
+  push({.call = [this, number, end, done] { check_pages(number, end, done); }});
 }
 
 Result<void> PageIo::open_file(uint32_t number, const std::filesystem::path& path,
@@ -106,7 +183,6 @@ Result<void> PageIo::open_file(uint32_t number, const std::filesystem::path& pat
   for (const auto& hash : opened.header.pages) {
     if (hash) file.hashes.push_back(*hash);
   }
-  for (uint32_t page = 0; page < file.hashes.size(); ++page) PIE_TRY(read({number, page}));
   header = std::move(opened.header);
   return {};
 }

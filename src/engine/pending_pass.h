@@ -32,6 +32,7 @@ struct PendingPass {
   std::vector<uint32_t> logit_rows;        ///< token indices that need logits, ascending, unique
   std::vector<uint32_t> hidden_rows;       ///< likewise for hidden states
   std::vector<kv::SlotId> embedding_pins;  ///< every embedding slot that the pass names
+  std::vector<kv::SlotId> page_pins;       ///< every page's slot, likewise
 
   ForwardCallback done;
   ForwardOutput output;  ///< filled chunk by chunk

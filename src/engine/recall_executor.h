@@ -18,6 +18,7 @@ struct RecallProbe {
   std::condition_variable changed;
   bool hold = false;                         // steps stop before they compute
   bool fail_next = false;                    // the next step is an error
+  std::set<uint32_t> no_memory_for;          // steps with a slice that begins with one of these
   uint64_t entered = 0;                      // steps begun
   std::function<void()> during_step;         // set before the first step
   std::vector<std::vector<uint32_t>> steps;  // token counts of the slices, by step

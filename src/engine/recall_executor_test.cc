@@ -101,6 +101,7 @@ Result<exec::StepOutput> RecallExecutor::execute(const exec::StepBatch& batch) {
   logits_.clear();
   hidden_.clear();
   bool fail = false;
+  bool lacks_memory = false;
   {
     std::unique_lock lock(probe_->mutex);
     ++probe_->entered;
@@ -111,10 +112,12 @@ Result<exec::StepOutput> RecallExecutor::execute(const exec::StepBatch& batch) {
     for (const exec::StepSlice& slice : batch.slices) {
       counts.push_back(static_cast<uint32_t>(slice.tokens.size()));
       probe_->first_tokens.push_back(slice.tokens.front().id);
+      lacks_memory = lacks_memory || probe_->no_memory_for.contains(slice.tokens.front().id);
     }
     probe_->steps.push_back(std::move(counts));
   }
   if (probe_->during_step) probe_->during_step();
+  if (lacks_memory) throw std::bad_alloc();
   if (fail) return Error{ErrorCode::kInternal, "[step] got a broken machine, expected a whole one"};
   std::set<uint64_t> written;
   for (const exec::StepSlice& slice : batch.slices) run_slice(slice, written);

@@ -50,7 +50,7 @@ SnapshotStore::SnapshotStore(fs::path folder, uint64_t user_bytes_max)
     const Result<SnapshotOpened> opened = open_snapshot(file);
     if (opened.ok()) {
       ::close(opened->file);
-      add(opened->header);
+      list_file(opened->header);
     } else {
       log::error("engine: {}", opened.error().message);
     }
@@ -89,10 +89,12 @@ Result<void> SnapshotStore::admit(const std::string& user, const std::string& na
                                   uint64_t bytes) {
   const std::lock_guard lock(mutex_);
   drop_expired();
-  uint64_t used = 0;
+  const auto unfinished = unfinished_.find(user);
+  uint64_t used = unfinished == unfinished_.end() ? 0 : unfinished->second;
   std::vector<std::pair<uint64_t, Key>> unpinned;
-  for (const auto& [key, info] : all_) {
-    if (key.first != user || key.second == name) continue;
+  for (auto at = all_.lower_bound({user, ""}); at != all_.end() && at->first.first == user; ++at) {
+    const auto& [key, info] = *at;
+    if (key.second == name) continue;
     used += info.bytes;
     if (!info.is_pinned) unpinned.emplace_back(info.created_s, key);
   }
@@ -109,12 +111,26 @@ Result<void> SnapshotStore::admit(const std::string& user, const std::string& na
     used -= all_.at(key).bytes;
     drop(key);
   }
+  unfinished_[user] += bytes;
   return {};
 }
 
-void SnapshotStore::add(const SnapshotHeader& header) {
-  const std::lock_guard lock(mutex_);
+void SnapshotStore::list_file(const SnapshotHeader& header) {
   all_.insert_or_assign({header.user, header.name}, info_of(header));
+}
+
+void SnapshotStore::add(const SnapshotHeader& header) {
+  give_up(header.user, header.bytes());
+  const std::lock_guard lock(mutex_);
+  list_file(header);
+}
+
+void SnapshotStore::give_up(const std::string& user, uint64_t bytes) {
+  const std::lock_guard lock(mutex_);
+  const auto at = unfinished_.find(user);
+  if (at == unfinished_.end()) return;
+  at->second -= std::min(at->second, bytes);
+  if (at->second == 0) unfinished_.erase(at);
 }
 
 Result<SnapshotInfo> SnapshotStore::find(const std::string& user, const std::string& name) {

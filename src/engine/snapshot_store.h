@@ -23,11 +23,14 @@ class SnapshotStore {
 
   /// Where the user's snapshot of this name is or will be.
   std::filesystem::path path(const std::string& user, const std::string& name) const;
-  /// Makes room for so many bytes more of the user's: the oldest that are not pinned go.
-  /// kResourceExhausted with used and allowed when that is not enough.
+  /// Makes room for a file of the user's that is going to be written, and counts it: the oldest
+  /// that are not pinned go. kResourceExhausted with used and allowed when that is not enough.
+  /// Followed by add() or give_up().
   Result<void> admit(const std::string& user, const std::string& name, uint64_t bytes);
-  /// The file is there now.
+  /// The admitted file is there now.
   void add(const SnapshotHeader& header);
+  /// It will not be there.
+  void give_up(const std::string& user, uint64_t bytes);
   /// kNotFound, also for one that has expired.
   Result<SnapshotInfo> find(const std::string& user, const std::string& name);
   std::vector<SnapshotInfo> list(const std::string& user);
@@ -35,6 +38,7 @@ class SnapshotStore {
 
  private:
   using Key = std::pair<std::string, std::string>;  // user, name
+  void list_file(const SnapshotHeader& header);
   void drop_expired();
   void drop(const Key& key);
   Error no_such(const std::string& name) const;
@@ -43,6 +47,7 @@ class SnapshotStore {
   const uint64_t user_bytes_max_;
   std::mutex mutex_;
   std::map<Key, SnapshotInfo> all_;
+  std::map<std::string, uint64_t> unfinished_;  ///< bytes admitted and not there yet, by user
 };
 
 }  // namespace pie::engine

@@ -4,12 +4,14 @@
 
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <numeric>
 #include <set>
 
 #include "base/file.h"
 #include "engine/engine_harness.h"
 #include "engine/engine_impl.h"
+#include "engine/page_io.h"
 #include "engine/recall_executor.h"
 #include "engine/snapshot_file.h"
 #include "engine/snapshot_store.h"
@@ -271,6 +273,53 @@ TEST_F(SnapshotTest, mistakes_are_named_and_count_nothing) {
   EXPECT_EQ(code("a", {0, 9}, 1), ErrorCode::kInvalidArgument);
   EXPECT_TRUE(save(queue, "empty", {0, 1}, 4, {}).ok()) << "pages that were never written";
   EXPECT_EQ(load(queue, "empty")->pages, (std::vector<uint32_t>{2, 3}));
+}
+
+TEST(SnapshotStoreTest, files_that_are_not_finished_count) {
+  const fs::path folder = fs::temp_directory_path() / "pie-snapshot-store-test";
+  fs::remove_all(folder);
+  SnapshotStore store(folder, 100);
+  ASSERT_TRUE(store.admit("ann", "one", 60).ok());
+  EXPECT_EQ(store.admit("ann", "two", 60).error().code, ErrorCode::kResourceExhausted);
+  EXPECT_TRUE(store.admit("ben", "two", 60).ok());
+  store.give_up("ann", 60);
+  EXPECT_TRUE(store.admit("ann", "two", 60).ok());
+  fs::remove_all(folder);
+}
+
+TEST(PageIoTest, pages_are_moved_between_the_pieces_of_a_big_snapshot) {
+  const fs::path folder = fs::temp_directory_path() / "pie-page-io-test";
+  fs::remove_all(folder);
+  RecallExecutor executor({.page_count = 2, .page_size = 1 << 20, .step_tokens_max = 16},
+                          std::make_shared<RecallProbe>());
+  SnapshotStore store(folder, 1 << 30);
+  auto work = std::make_shared<SnapshotWork>();
+  work->header = {.layout = executor.layout_id(), .user = "ann", .name = "big"};
+  work->header.page_bytes = executor.page_bytes();  // 4 MiB
+  work->header.pages.assign(20, ContentHash{});
+  work->pages.assign(20, {.page = KvPageId{0}});
+  work->path = store.path("ann", "big");
+  std::promise<void> all_done;
+  std::string order;
+  const auto add = [&](char what) {
+    order += what;
+    if (order.size() == 4) all_done.set_value();
+  };
+  PageIo io(executor, SwapFile::open(folder, executor.page_bytes()).value(),
+            [&](PageMoved) { add('p'); });
+  auto header = std::make_shared<SnapshotHeader>();
+  io.save(work, store, [&](const Result<void>& saved) {
+    add(saved.ok() ? 's' : 'x');
+    io.open(1, work->path, executor.layout_id(), header,
+            [&](const Result<void>& opened) { add(opened.ok() ? 'o' : 'x'); });
+    io.store({kv::FrameId{0}, KvPageId{1}, {0, 1}});
+  });
+  io.store({kv::FrameId{0}, KvPageId{1}, {0, 0}});
+  all_done.get_future().get();
+  EXPECT_EQ(order, "pspo");
+  EXPECT_EQ(header->pages.size(), 20u);
+  EXPECT_EQ(store.list("ann").size(), 1u);
+  fs::remove_all(folder);
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 #include "engine/step.h"
 
 #include <algorithm>
+#include <atomic>
+#include <new>
 
 #include "base/check.h"
 #include "sample/random.h"
@@ -74,8 +76,9 @@ void OutputCollector::sample(const Rows& rows, sample::Sampler& sampler) const {
   }
 }
 
-uint32_t OutputCollector::collect(std::span<const StepPart> parts, const exec::StepOutput& output,
-                                  EmbeddingStore& embeddings, exec::Executor& executor) {
+Result<uint32_t> OutputCollector::collect(std::span<const StepPart> parts,
+                                          const exec::StepOutput& output,
+                                          EmbeddingStore& embeddings, exec::Executor& executor) {
   size_t logit_row = 0;
   size_t hidden_row = 0;
   rows_.clear();
@@ -96,8 +99,16 @@ uint32_t OutputCollector::collect(std::span<const StepPart> parts, const exec::S
     hidden_row += hidden_rows.size();
   }
   samplers_.resize(std::max(executor.config().thread_count, 1U));
-  executor.for_each(static_cast<uint32_t>(rows_.size()),
-                    [this](uint32_t thread, uint32_t i) { sample(rows_[i], samplers_[thread]); });
+  std::atomic<bool> lacks_memory = false;
+  executor.for_each(static_cast<uint32_t>(rows_.size()), [&](uint32_t thread, uint32_t i) {
+    try {
+      sample(rows_[i], samplers_[thread]);
+    } catch (const std::bad_alloc&) {
+      lacks_memory = true;
+    }
+  });
+  if (lacks_memory)
+    return Error{ErrorCode::kResourceExhausted, "[step] got no memory to draw the step's tokens"};
   return static_cast<uint32_t>(logit_row);
 }
 

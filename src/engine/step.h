@@ -28,9 +28,10 @@ class OutputCollector {
   OutputCollector(uint64_t seed, uint32_t vocab_size, uint32_t embedding_size)
       : seed_(seed), vocab_size_(vocab_size), embedding_size_(embedding_size) {}
 
-  /// Passes are looked after side by side, on the executor's threads.
-  uint32_t collect(std::span<const StepPart> parts, const exec::StepOutput& output,
-                   EmbeddingStore& embeddings, exec::Executor& executor);
+  /// Passes are looked after side by side, on the executor's threads. kResourceExhausted when the
+  /// machine has no memory for that; it may be called again then.
+  Result<uint32_t> collect(std::span<const StepPart> parts, const exec::StepOutput& output,
+                           EmbeddingStore& embeddings, exec::Executor& executor);
 
  private:
   /// A part and where its rows begin in the output.

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <new>
+
 #include "base/log.h"
 #include "sample/random.h"
 
@@ -94,8 +96,10 @@ void StepLoop::receive() {
 
 void StepLoop::handle(OpenQueue& message) {
   scheduler_.open_queue(message.queue, message.instance);
-  queues_[message.queue] = message.instance;
+  scheduler_.set_level(message.queue, level_of(message.priority));
 }
+
+void StepLoop::handle(CloseQueue& message) { scheduler_.close_queue(message.queue); }
 
 void StepLoop::handle(ChangePriority& message) {
   scheduler_.set_level(message.queue, level_of(message.priority));
@@ -111,19 +115,8 @@ void StepLoop::handle(Submit& message) {
   passes_[message.id] = std::move(message.pass);
 }
 
-void StepLoop::handle(Deallocate& message) {
-  const InstanceId instance = queues_.at(message.queue);
-  if (message.type == ResourceType::kKvPage) {
-    deallocations_[message.id] = {instance, {}};
-    scheduler_.push_deallocate(message.queue, message.id, std::move(message.slots));
-  } else {
-    deallocations_[message.id] = {instance, std::move(message.slots)};
-    scheduler_.push_marker(message.queue, message.id);
-  }
-}
-
 void StepLoop::handle(Synchronize& message) {
-  syncs_[message.id] = {queues_.at(message.queue), std::move(message.done)};
+  syncs_[message.id] = {message.instance, std::move(message.done)};
   scheduler_.push_marker(message.queue, message.id);
 }
 
@@ -141,16 +134,15 @@ void StepLoop::handle(CloseInstance& message) {
   }
   for (const kv::SlotId slot : message.pages) pages_.release(slot);
   for (const kv::SlotId slot : message.embeddings) embeddings_.release(slot);
-  std::erase_if(queues_, [&](const auto& queue) { return queue.second == message.instance; });
   settle();
   message.closed();
 }
 
 void StepLoop::handle(Share& message) {
-  PendingShare pending{queues_.at(message.queue), {}, {}};
-  if (message.type == ResourceType::kEmbedding) {
-    pending.from = std::exchange(message.shape.from, {});
-    pending.to = std::exchange(message.shape.to, {});
+  PendingShare pending{message.instance, message.type, message.shape.from, message.shape.to};
+  if (message.type == ResourceType::kEmbedding) {  // of which the scheduler does not know
+    message.shape.from = {};
+    message.shape.to = {};
     embeddings_.pin(pending.from);
     embeddings_.pin(pending.to);
   }
@@ -158,7 +150,7 @@ void StepLoop::handle(Share& message) {
   scheduler_.push_share(message.queue, message.id, std::move(message.shape));
 }
 
-void StepLoop::handle(ReleaseExport& message) {
+void StepLoop::handle(Release& message) {
   for (const kv::SlotId slot : message.slots) {
     if (message.type == ResourceType::kKvPage) pages_.release(slot);
     if (message.type == ResourceType::kEmbedding) embeddings_.release(slot);
@@ -251,22 +243,53 @@ void StepLoop::rest(Turn turn) {
 
 void StepLoop::complete(sched::CommandId command) {
   if (passes_.contains(command)) {  // all of it was computed before, and nothing is asked of it
-    end_pass(std::move(passes_.extract(command).mapped()), ForwardOutput{});
+    end_pass(take_pass(command), ForwardOutput{});
   } else if (const auto sync = syncs_.extract(command)) {
     front_.retire(sync.mapped().instance, 1, true);
     sync.mapped().done(true);
-  } else if (const auto deallocation = deallocations_.extract(command)) {
-    for (const kv::SlotId slot : deallocation.mapped().embeddings) embeddings_.release(slot);
-    front_.retire(deallocation.mapped().instance, 1);
   } else if (const auto share = shares_.extract(command)) {
     const PendingShare& pending = share.mapped();
-    for (size_t i = 0; i < pending.to.size(); ++i) embeddings_.copy(pending.from[i], pending.to[i]);
-    embeddings_.unpin(pending.from);
-    embeddings_.unpin(pending.to);
+    const bool is_embedding = pending.type == ResourceType::kEmbedding;
+    for (size_t i = 0; is_embedding && i < pending.to.size(); ++i)
+      embeddings_.copy(pending.from[i], pending.to[i]);
+    for (const auto* slots : {&pending.from, &pending.to}) {
+      if (is_embedding) embeddings_.unpin(*slots);
+      std::vector<kv::SlotId>& unpinned = is_embedding ? unpinned_embeddings_ : unpinned_pages_;
+      unpinned.insert(unpinned.end(), slots->begin(), slots->end());
+    }
     front_.retire(pending.instance, 1);
   } else if (auto saving = saves_.extract(command)) {
     save(std::move(saving.mapped()));
   }
+}
+
+/// Computes parts together. What the machine refuses is an error.
+Result<void> StepLoop::compute_together(std::span<const StepPart> parts) {
+  try {
+    PIE_TRY_ASSIGN(const exec::StepOutput output,
+                   executor_->execute(build_batch(parts, embeddings_)));
+    PIE_TRY_ASSIGN(const uint32_t generated,
+                   collector_.collect(parts, output, embeddings_, *executor_));
+    generated_ += generated;
+    return {};
+  } catch (const std::bad_alloc&) {
+    return Error{ErrorCode::kResourceExhausted,
+                 "[step] got no memory from the machine, expected enough for the pass: run fewer "
+                 "instances at once, or serve with fewer KV pages"};
+  }
+}
+
+/// What became of each part: when a step fails, its members go one at a time, so that only those
+/// fail for whom there is no other way.
+std::vector<Result<void>> StepLoop::compute(std::span<const StepPart> parts) {
+  std::vector<Result<void>> outcomes(parts.size());
+  generated_ = 0;
+  const Result<void> together = compute_together(parts);
+  if (together.ok()) return outcomes;
+  log::error("engine: a step of {} passes failed: {}", parts.size(), together.error().message);
+  for (size_t i = 0; i < parts.size(); ++i)
+    outcomes[i] = parts.size() == 1 ? together : compute_together(parts.subspan(i, 1));
+  return outcomes;
 }
 
 void StepLoop::execute(const sched::Plan& plan, uint64_t started_ns) {
@@ -277,38 +300,40 @@ void StepLoop::execute(const sched::Plan& plan, uint64_t started_ns) {
     parts.push_back({&chunk, passes_.at(chunk.pass).get()});
     tokens += chunk.token_count;
   }
-  const Result<exec::StepOutput> output = executor_->execute(build_batch(parts, embeddings_));
-  generated_ = output.ok() ? collector_.collect(parts, *output, embeddings_, *executor_) : 0;
-  scheduler_.finish(plan, output.ok());
+  const std::vector<Result<void>> outcomes = compute(parts);
+  std::set<size_t> failed;
+  for (size_t i = 0; i < outcomes.size(); ++i) {
+    if (!outcomes[i].ok()) failed.insert(i);
+  }
+  scheduler_.finish(plan, failed);
   ++stats_.steps;
   stats_.tokens_computed += tokens;
   stats_.tokens_generated += generated_;
   const uint64_t step_ns = clock_.now_ns() - started_ns;
   stats_.step_ns += step_ns;
-  publish(parts, output);
+  publish(plan, outcomes);
   front_.gather(
       nanoseconds(static_cast<int64_t>(static_cast<double>(step_ns) * config_.gather_fraction)));
   throughput_.add(clock_.now_ns() - started_ns, step_ns, generated_);
 }
 
-void StepLoop::publish(const std::vector<StepPart>& parts, const Result<exec::StepOutput>& output) {
+/// After finish(): ends the passes that are done or have failed.
+void StepLoop::publish(const sched::Plan& plan, const std::vector<Result<void>>& outcomes) {
+  std::vector<std::pair<std::unique_ptr<PendingPass>, Result<ForwardOutput>>> ended;
   std::vector<InstanceId> waiting;
-  for (const StepPart& part : parts) {
-    if (part.chunk->last && part.pass->has_result()) waiting.push_back(part.pass->instance);
+  for (size_t i = 0; i < outcomes.size(); ++i) {
+    const sched::Chunk& chunk = plan.chunks[i];
+    if (outcomes[i].ok() && !chunk.last) continue;
+    if (!chunk.last) scheduler_.drop_pass(chunk.queue, chunk.pass);
+    std::unique_ptr<PendingPass> pass = take_pass(chunk.pass);
+    if (chunk.last && pass->has_result()) waiting.push_back(pass->instance);
+    Result<ForwardOutput> result = std::move(pass->output);
+    if (!outcomes[i].ok()) result = Error(outcomes[i].error()).within("[execute]");
+    ended.emplace_back(std::move(pass), std::move(result));
   }
-  if (!output.ok()) log::error("engine: a step failed: {}", output.error().message);
   settle();
   front_.expect(waiting);  // before the first of them can answer
-  for (const StepPart& part : parts) {
-    if (!output.ok()) {
-      if (!part.chunk->last) scheduler_.drop_pass(part.chunk->pass);
-      fail(part.chunk->pass, Error(output.error()).within("[execute]"));
-    } else if (part.chunk->last) {
-      std::unique_ptr<PendingPass> pass = std::move(passes_.extract(part.chunk->pass).mapped());
-      ForwardOutput result = std::move(pass->output);
-      end_pass(std::move(pass), std::move(result));
-    }
-  }
+  for (auto& [pass, result] : ended) end_pass(std::move(pass), std::move(result));
 }
 
 void StepLoop::evict() {
@@ -324,11 +349,20 @@ void StepLoop::evict() {
 }
 
 void StepLoop::fail(sched::CommandId command, const Error& error) {
-  end_pass(std::move(passes_.extract(command).mapped()), error);
+  end_pass(take_pass(command), error);
+}
+
+/// The scheduler is done with the pass: what it names is its no more.
+std::unique_ptr<PendingPass> StepLoop::take_pass(sched::CommandId command) {
+  std::unique_ptr<PendingPass> pass = std::move(passes_.extract(command).mapped());
+  embeddings_.unpin(pass->embedding_pins);
+  unpinned_pages_.insert(unpinned_pages_.end(), pass->page_pins.begin(), pass->page_pins.end());
+  unpinned_embeddings_.insert(unpinned_embeddings_.end(), pass->embedding_pins.begin(),
+                              pass->embedding_pins.end());
+  return pass;
 }
 
 void StepLoop::end_pass(std::unique_ptr<PendingPass> pass, Result<ForwardOutput> result) {
-  embeddings_.unpin(pass->embedding_pins);
   front_.retire(pass->instance, 1);
   if (pass->done) pass->done(std::move(result));
 }
@@ -336,9 +370,12 @@ void StepLoop::end_pass(std::unique_ptr<PendingPass> pass, Result<ForwardOutput>
 void StepLoop::settle() {
   close_files();
   Settlement settlement;
+  settlement.unpinned_pages = std::exchange(unpinned_pages_, {});
+  settlement.unpinned_embeddings = std::exchange(unpinned_embeddings_, {});
   settlement.dead_pages = pages_.take_dead_slots();
   settlement.dead_embeddings = embeddings_.take_dead_slots();
-  settlement.kv_pages_held = pages_.holders();
+  for (const InstanceId instance : pages_.take_changed_holders())
+    settlement.kv_pages_held.emplace_back(instance, pages_.held_count(instance));
   settlement.hits = std::exchange(hits_, {});
   stats_.kv_pages_used = pages_.live_count();
   stats_.kv_pages_cached = pages_.frame_table().unused_count();

@@ -37,13 +37,13 @@ class StepLoop {
 
   void receive();
   void handle(OpenQueue& message);
+  void handle(CloseQueue& message);
   void handle(ChangePriority& message);
   void handle(Submit& message);
-  void handle(Deallocate& message);
   void handle(Synchronize& message);
   void handle(CloseInstance& message);
   void handle(Share& message);
-  void handle(ReleaseExport& message);
+  void handle(Release& message);
   void handle(SaveSnapshot& message);
   void handle(LoadSnapshot& message);
   void handle(PageMoved& message);
@@ -51,8 +51,7 @@ class StepLoop {
 
   void save(SaveSnapshot message);
   void drop_save(sched::CommandId command);
-  Result<LoadedSnapshot> attach(const SnapshotHeader& header, uint32_t file, QueueId queue,
-                                InstanceId instance);
+  Result<LoadedSnapshot> attach(const SnapshotHeader& header, uint32_t file, InstanceId instance);
   void close_files();
 
   Turn turn();
@@ -62,10 +61,13 @@ class StepLoop {
   /// Whether pages come free by what make_room() did.
   enum class Relief { kNone, kSoon, kNow };
   Relief make_room(bool is_waited_for);
+  Result<void> compute_together(std::span<const StepPart> parts);
+  std::vector<Result<void>> compute(std::span<const StepPart> parts);
   void execute(const sched::Plan& plan, uint64_t started_ns);
-  void publish(const std::vector<StepPart>& parts, const Result<exec::StepOutput>& output);
+  void publish(const sched::Plan& plan, const std::vector<Result<void>>& outcomes);
   void evict();
   void fail(sched::CommandId command, const Error& error);
+  std::unique_ptr<PendingPass> take_pass(sched::CommandId command);
   void end_pass(std::unique_ptr<PendingPass> pass, Result<ForwardOutput> result);
   void settle();
   void cancel_all();
@@ -96,17 +98,14 @@ class StepLoop {
     std::function<void(bool)> done;
   };
   std::unordered_map<sched::CommandId, PendingSync> syncs_;
-  struct PendingDeallocation {
-    InstanceId instance;
-    std::vector<kv::SlotId> embeddings;
-  };
-  std::unordered_map<sched::CommandId, PendingDeallocation> deallocations_;
   struct PendingShare {
     InstanceId instance;
-    std::vector<kv::SlotId> from, to;  ///< embeddings, which the scheduler does not know
+    ResourceType type = ResourceType::kKvPage;
+    std::vector<kv::SlotId> from, to;
   };
   std::unordered_map<sched::CommandId, PendingShare> shares_;
-  std::unordered_map<QueueId, InstanceId> queues_;
+  /// What commands that are done since the last settle() named.
+  std::vector<kv::SlotId> unpinned_pages_, unpinned_embeddings_;
   std::unordered_map<sched::CommandId, SaveSnapshot> saves_;
   std::string layout_;                  // of pages, when there are snapshots
   std::map<uint32_t, uint32_t> files_;  // open snapshots -> pages that somebody refers to

@@ -27,8 +27,7 @@ void StepLoop::handle(SaveSnapshot& message) {
 
 /// Everything before it in its queue is done.
 void StepLoop::save(SaveSnapshot message) {
-  const InstanceId instance = queues_.at(message.queue);
-  front_.retire(instance, 1);
+  front_.retire(message.instance, 1);
   auto work = std::make_shared<SnapshotWork>();
   SnapshotHeader& header = work->header;
   header.layout = layout_;
@@ -54,7 +53,7 @@ void StepLoop::save(SaveSnapshot message) {
   }
   pages_.use(used);
   // What ends it, on this thread.
-  const auto end = [this, work, used, slots = std::move(message.slots), shared = message.shared,
+  const auto end = [this, work, used, slots = std::move(message.slots),
                     done = std::move(message.done)](Result<void> result) {
     if (result.ok() && pages_.any_lost(used)) {
       static_cast<void>(snapshots_->remove(work->header.user, work->header.name));
@@ -62,16 +61,12 @@ void StepLoop::save(SaveSnapshot message) {
     }
     pages_.unuse(used);
     for (const kv::SlotId slot : slots) pages_.release(slot);
-    if (shared) shared->kv_pages.give_back(slots.size());
     settle();
     done(std::move(result));
   };
   if (pages_.any_lost(bound)) return end(lost_page_error());
-  Result<void> admitted = snapshots_->admit(header.user, header.name, header.bytes());
-  if (!admitted.ok()) return end(std::move(admitted));
   work->path = snapshots_->path(header.user, header.name);
-  io_->save(work, [this, work, end](const Result<void>& written) {
-    if (written.ok()) snapshots_->add(work->header);
+  io_->save(work, *snapshots_, [this, end](const Result<void>& written) {
     front_.notify([end, written] { end(written); });
   });
 }
@@ -79,7 +74,6 @@ void StepLoop::save(SaveSnapshot message) {
 void StepLoop::drop_save(sched::CommandId command) {
   SaveSnapshot message = std::move(saves_.extract(command).mapped());
   for (const kv::SlotId slot : message.slots) pages_.release(slot);
-  if (message.shared) message.shared->kv_pages.give_back(message.slots.size());
   message.done(Error{ErrorCode::kCancelled, "[snapshot] got an instance that was closed"});
 }
 
@@ -87,18 +81,19 @@ void StepLoop::handle(LoadSnapshot& message) {
   const uint32_t file = ++last_file_;
   auto header = std::make_shared<SnapshotHeader>();
   io_->open(file, message.path, layout_, header,
-            [this, header, file, queue = message.queue, instance = message.instance,
+            [this, header, file, instance = message.instance,
              done = std::move(message.done)](const Result<void>& opened) {
-              front_.notify([this, header, file, queue, instance, opened, done] {
+              front_.notify([this, header, file, instance, opened, done] {
+                front_.retire(instance, 1);
                 if (!opened.ok()) return done(opened.error());
-                done(attach(*header, file, queue, instance));
+                done(attach(*header, file, instance));
               });
             });
 }
 
-Result<LoadedSnapshot> StepLoop::attach(const SnapshotHeader& header, uint32_t file, QueueId queue,
+Result<LoadedSnapshot> StepLoop::attach(const SnapshotHeader& header, uint32_t file,
                                         InstanceId instance) {
-  Result<Front::Mapped> mapped = front_.map_snapshot(queue, header.pages.size());
+  Result<Front::Mapped> mapped = front_.map_snapshot(instance, header.pages.size());
   if (!mapped.ok()) {
     io_->close(file);
     return mapped.error();

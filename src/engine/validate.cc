@@ -14,7 +14,16 @@ Error invalid(std::string message) {
 }
 
 Result<void> validate_cache(const ForwardPass& pass, const EngineLimits& limits) {
-  if (pass.pages.empty()) return {};
+  const uint64_t pool_tokens = uint64_t{limits.page_count} * limits.page_size;
+  if (pass.pages.empty()) {
+    if (pass.inputs.size() <= std::max<uint64_t>(pool_tokens, limits.step_tokens_max)) return {};
+    return Error{ErrorCode::kResourceExhausted,
+                 fmt::format("[execute] got a pass of {} tokens without cache, expected at most {}",
+                             pass.inputs.size(), pool_tokens)};
+  }
+  if (pass.pages.size() > limits.page_count)
+    return invalid(fmt::format("[execute] got {} KV pages, expected at most the {} of the pool",
+                               pass.pages.size(), limits.page_count));
   if (pass.last_page_len == 0 || pass.last_page_len > limits.page_size) {
     return invalid(fmt::format("[execute] got last-kv-page-len {}, expected 1 to {}",
                                pass.last_page_len, limits.page_size));
@@ -32,10 +41,47 @@ Result<void> validate_cache(const ForwardPass& pass, const EngineLimits& limits)
   return {};
 }
 
+/// A page that the pass writes may occur once only: two tokens would share a cache slot.
+Result<void> validate_written(const ForwardPass& pass, const EngineLimits& limits) {
+  if (pass.pages.empty()) return {};
+  const size_t length = (pass.pages.size() - 1) * limits.page_size + pass.last_page_len;
+  const size_t first = (length - pass.inputs.size()) / limits.page_size;
+  std::vector<VirtualPage> written(pass.pages.begin() + static_cast<ptrdiff_t>(first),
+                                   pass.pages.end());
+  std::sort(written.begin(), written.end());
+  auto twice = std::adjacent_find(written.begin(), written.end());
+  for (size_t i = 0; i < first && twice == written.end(); ++i) {
+    const auto at = std::lower_bound(written.begin(), written.end(), pass.pages[i]);
+    if (at != written.end() && *at == pass.pages[i]) twice = at;
+  }
+  if (twice == written.end()) return {};
+  return invalid(fmt::format(
+      "[execute] got KV page pointer {} twice, expected once: this pass writes to that page",
+      twice->value));
+}
+
 Result<void> validate_index(uint32_t index, size_t input_count) {
   if (index < input_count) return {};
   return invalid(fmt::format("[execute] got output index {}, expected < {} (inputs of this pass)",
                              index, input_count));
+}
+
+/// Indices within the inputs, and not too many outputs at one of them.
+Result<void> validate_outputs(const ForwardPass& pass) {
+  const size_t count = pass.inputs.size();
+  std::vector<uint8_t> asked(count);
+  const auto add = [&](uint32_t index) -> Result<void> {
+    PIE_TRY(validate_index(index, count));
+    if (asked[index]++ < kOutputsPerIndexMax) return {};
+    return invalid(
+        fmt::format("[execute] got more than {} outputs at index {}, expected at most "
+                    "that many: ask for the others in a further pass",
+                    kOutputsPerIndexMax, index));
+  };
+  for (const TokenSlot& slot : pass.tokens) PIE_TRY(add(slot.index));
+  for (const DistributionSlot& slot : pass.distributions) PIE_TRY(add(slot.index));
+  for (const EmbeddingOutput& output : pass.embeddings) PIE_TRY(add(output.index));
+  return {};
 }
 
 std::vector<uint32_t> unique_rows(std::vector<uint32_t> rows) {
@@ -45,6 +91,12 @@ std::vector<uint32_t> unique_rows(std::vector<uint32_t> rows) {
 }
 
 }  // namespace
+
+Error unmapped_error(std::string_view call, std::string_view kind, uint32_t pointer) {
+  return invalid(
+      fmt::format("[{}] got {} pointer {}, expected one that this instance has allocated", call,
+                  kind, pointer));
+}
 
 Result<ResourceType> parse_resource_type(std::string_view call, uint32_t resource_type) {
   switch (resource_type) {
@@ -79,14 +131,8 @@ Result<void> validate_pass(const ForwardPass& pass, const EngineLimits& limits) 
     return invalid(fmt::format("[execute] got {} attention mask rows, expected {} (one per input)",
                                pass.mask->size(), count));
   }
-  for (const TokenSlot& slot : pass.tokens) PIE_TRY(validate_index(slot.index, count));
-  for (const DistributionSlot& slot : pass.distributions) {
-    PIE_TRY(validate_index(slot.index, count));
-  }
-  for (const EmbeddingOutput& output : pass.embeddings) {
-    PIE_TRY(validate_index(output.index, count));
-  }
-  return {};
+  PIE_TRY(validate_outputs(pass));
+  return validate_written(pass, limits);
 }
 
 std::unique_ptr<PendingPass> take_pass(ForwardPass& pass, ForwardCallback done,

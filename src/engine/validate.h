@@ -18,9 +18,15 @@ struct EngineLimits {
   uint32_t step_tokens_max = 0;
 };
 
+/// Outputs that a pass may ask for at one index: what is drawn there holds up the whole step.
+constexpr uint32_t kOutputsPerIndexMax = 64;
+
 /// Everything about a pass that can be checked without the instance's pointers: inputs, lengths,
-/// indices, mask. kInvalidArgument names the value and the bound.
+/// indices, mask, pages that are named twice. kInvalidArgument names the value and the bound.
 Result<void> validate_pass(const ForwardPass& pass, const EngineLimits& limits);
+
+/// What is said of a pointer that stands for nothing.
+Error unmapped_error(std::string_view call, std::string_view kind, uint32_t pointer);
 
 /// The resource type, or kInvalidArgument (unknown) or kUnsupported (adapters).
 Result<ResourceType> parse_resource_type(std::string_view call, uint32_t resource_type);

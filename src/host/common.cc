@@ -71,12 +71,13 @@ void define_blobs(wasm::Registry& registry) {
 void create_queue(Call& call) {
   InstanceState& state = state_of(call);
   auto model = call.object<ModelObject>(0);
-  if (state.queue_count >= state.limits.queues_max)
+  const uint32_t used = *state.queue_count;
+  if (used >= state.limits.queues_max)
     throw wasm::LimitError(
-        fmt::format("queues: used {}, allowed {}", state.queue_count, state.limits.queues_max));
-  ++state.queue_count;
+        fmt::format("queues: used {}, allowed {}", used, state.limits.queues_max));
   QueueId id = model->service.engine().create_queue(state.id);
-  call.ret(Value::handle(kQueueResource, std::make_shared<QueueObject>(model->service, id)));
+  call.ret(Value::handle(kQueueResource,
+                         std::make_shared<QueueObject>(model->service, id, state.queue_count)));
 }
 
 /// A function without arguments that tells something of the model.
@@ -109,10 +110,10 @@ void define_model(wasm::Registry& registry) {
 void synchronize(Call& call) {
   auto queue = call.object<QueueObject>(0);
   auto result = std::make_shared<SynchronizationObject>();
-  queue->engine().synchronize(queue->id, [state = result->state](bool completed) {
+  value_or_throw(queue->engine().synchronize(queue->id, [state = result->state](bool completed) {
     state->completed = completed;
     state->fire();
-  });
+  }));
   call.ret(Value::handle(kSynchronizationResource, std::move(result)));
 }
 

@@ -1,4 +1,5 @@
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -41,9 +42,10 @@ struct InstanceState final : wasm::InstanceContext {
   const std::shared_ptr<Ending> ending;
   const std::shared_ptr<Output> output;
   std::string return_value;
-  uint32_t queue_count = 0;         ///< queues made so far
-  uint32_t subscription_count = 0;  ///< live subscriptions
-  bool has_noted_context = false;   ///< the log says that a context is beyond the model's length
+  const std::shared_ptr<std::atomic<uint32_t>> queue_count =
+      std::make_shared<std::atomic<uint32_t>>(0);  ///< live queues
+  uint32_t subscription_count = 0;                 ///< live subscriptions
+  bool has_noted_context = false;  ///< the log says that a context is beyond the model's length
   const std::shared_ptr<HostMemory> memory;
   const std::shared_ptr<Mailbox<std::string>> messages = std::make_shared<Mailbox<std::string>>();
   const std::shared_ptr<Mailbox<BlobRef>> blobs = std::make_shared<Mailbox<BlobRef>>();

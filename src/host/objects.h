@@ -1,4 +1,6 @@
 #pragma once
+#include <atomic>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -31,12 +33,22 @@ struct ModelObject final : wasm::Object {
   const ModelService& service;
 };
 
-/// `queue`.
+/// `queue`: closed in the engine when nothing refers to it any more. `live` counts those of an
+/// instance.
 struct QueueObject final : wasm::Object {
-  QueueObject(const ModelService& service_, QueueId id_) : service(service_), id(id_) {}
+  using Counter = std::shared_ptr<std::atomic<uint32_t>>;
+  QueueObject(const ModelService& service_, QueueId id_, Counter live_)
+      : service(service_), id(id_), live(std::move(live_)) {
+    ++*live;
+  }
+  ~QueueObject() override {
+    engine().close_queue(id);
+    --*live;
+  }
   engine::Engine& engine() const { return service.engine(); }
   const ModelService& service;
   const QueueId id;
+  const Counter live;
   engine::Priority priority = engine::Priority::kNormal;
 };
 

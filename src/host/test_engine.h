@@ -33,6 +33,7 @@ class ScriptedEngine final : public engine::Engine {
   void instance_blocked(InstanceId) override { ++blocked_count; }
 
   QueueId create_queue(InstanceId) override { return QueueId(++last_queue_); }
+  void close_queue(QueueId) override { ++closed_queue_count; }
   void set_priority(QueueId, engine::Priority) override {}
   Result<std::vector<uint32_t>> allocate(QueueId, uint32_t type, uint32_t count) override {
     if (type == 2) return Error{ErrorCode::kUnsupported, "[allocate] got type 2"};
@@ -59,7 +60,10 @@ class ScriptedEngine final : public engine::Engine {
     arrived_.notify_all();
     return {};
   }
-  void synchronize(QueueId, std::function<void(bool)> done) override { done(true); }
+  Result<void> synchronize(QueueId, std::function<void(bool)> done) override {
+    done(true);
+    return {};
+  }
   Result<void> save_snapshot(QueueId, engine::SnapshotRequest request,
                              engine::SnapshotSaved done) override {
     saved = std::move(request);
@@ -105,7 +109,7 @@ class ScriptedEngine final : public engine::Engine {
     for (auto& closed : held) closed();
   }
 
-  std::atomic<int> open_count{0}, blocked_count{0};
+  std::atomic<int> open_count{0}, blocked_count{0}, closed_queue_count{0};
   std::deque<Submitted> passes;
   engine::SnapshotRequest saved;  ///< the last one
 

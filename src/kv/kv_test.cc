@@ -106,6 +106,27 @@ TEST(PageMap, a_released_page_stays_while_a_pass_waits_for_it) {
   p.map.check_invariants();
 }
 
+TEST(PageMap, says_whose_count_of_pages_changed_and_of_nobody_else) {
+  Pages p(300);
+  for (uint32_t i = 0; i < 200; ++i) ASSERT_TRUE(p.bind(InstanceId{i + 1}, {SlotId{i}}));
+  EXPECT_EQ(p.map.take_changed_holders().size(), 200u);
+  p.map.release(SlotId{7});
+  EXPECT_EQ(p.map.take_changed_holders(), std::set<InstanceId>{InstanceId{8}});
+  EXPECT_EQ(p.map.held_count(InstanceId{8}), 0u);
+  EXPECT_TRUE(p.map.take_changed_holders().empty());
+}
+
+TEST(PrefixIndex, domains_of_which_nothing_is_known_any_more_are_forgotten) {
+  PrefixIndex index(1);
+  const std::vector<uint32_t> page{1, 2, 3};
+  const PrefixId kept = index.insert(index.root(1), page);
+  for (uint32_t domain = 2; domain < 10'000; ++domain)
+    index.unref(index.insert(index.root(domain), page));
+  EXPECT_LT(index.size(), 200u);
+  EXPECT_EQ(index.find(index.root(1), page), kept);
+  index.check_invariants();
+}
+
 TEST(PageMap, a_slot_that_never_got_a_page_dies_quietly) {
   Pages p(1);
   p.map.release(SlotId{9});

@@ -49,6 +49,7 @@ PageMap::Binding& PageMap::binding(SlotId slot) {
 
 void PageMap::count_held(InstanceId owner, int by) {
   if (owner == kExports) return;
+  changed_.insert(owner);
   uint32_t& held = held_[owner];
   held += static_cast<uint32_t>(by);
   if (held == 0) held_.erase(owner);

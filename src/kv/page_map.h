@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <utility>
 #include <vector>
@@ -99,6 +100,8 @@ class PageMap {
   uint32_t held_count(InstanceId owner) const;
   /// Every instance that refers to a page in the pool, with how many.
   const std::map<InstanceId, uint32_t>& holders() const { return held_; }
+  /// The instances whose count may have changed since the last call.
+  std::set<InstanceId> take_changed_holders() { return std::exchange(changed_, {}); }
   /// Pages in the pool that somebody refers to.
   uint32_t live_count() const { return frames_.pool().taken_count() - frames_.unused_count(); }
 
@@ -132,6 +135,7 @@ class PageMap {
   std::vector<Binding> bindings_;         // by slot
   std::vector<uint64_t> frames_counted_;  // by frame, like Binding::counted
   std::map<InstanceId, uint32_t> held_;
+  std::set<InstanceId> changed_;
   std::vector<SlotId> dead_;
   uint64_t count_number_ = 0;
 };

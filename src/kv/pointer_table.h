@@ -36,6 +36,8 @@ class PointerTable {
   std::optional<SlotId> find(uint32_t pointer) const;
 
   uint32_t mapped_count() const { return mapped_; }
+  /// Numbers that were ever handed out are below this.
+  size_t number_count() const { return entries_.size(); }
   /// All slots that are mapped.
   std::vector<SlotId> slots() const;
 

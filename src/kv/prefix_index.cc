@@ -38,12 +38,23 @@ PrefixId PrefixIndex::make(PrefixId parent, uint32_t domain) {
 
 PrefixId PrefixIndex::root(uint32_t domain) {
   PIE_CHECK(domain != 0);
-  PrefixId& root = roots_[domain];
-  if (root == kNoPrefix) {
-    root = make(kNoPrefix, domain);
-    nodes_[root.value].references = 1;  // its own
-  }
+  if (const PrefixId known = find_root(domain); known != kNoPrefix) return known;
+  if (roots_.size() >= roots_max_) forget_empty_roots();
+  const PrefixId root = make(kNoPrefix, domain);
+  nodes_[root.value].references = 1;  // its own
+  roots_[domain] = root;
   return root;
+}
+
+void PrefixIndex::forget_empty_roots() {
+  std::erase_if(roots_, [this](const auto& entry) {
+    Node& node = nodes_[entry.second.value];
+    if (node.children > 0 || node.references > 1) return false;
+    node = Node{};
+    free_.push_back(entry.second);
+    return true;
+  });
+  roots_max_ = std::max(kRootsMin, 2 * roots_.size());
 }
 
 PrefixId PrefixIndex::find_root(uint32_t domain) const {

@@ -30,7 +30,8 @@ class PrefixIndex {
   /// `salt` keeps programs from making contents that collide in the table.
   explicit PrefixIndex(uint64_t salt) : salt_(salt), nodes_(1) {}
 
-  /// Nothing yet, of a domain (not 0); always there once it was asked for.
+  /// Nothing yet, of a domain (not 0); there until the next one of a new domain is asked for, and
+  /// as long as it has children or somebody refers to it.
   PrefixId root(uint32_t domain);
   /// The same, when somebody asked for it before.
   PrefixId find_root(uint32_t domain) const;
@@ -73,12 +74,16 @@ class PrefixIndex {
   uint64_t hash_of(PrefixId parent, std::span<const uint32_t> text) const;
   PrefixId make(PrefixId parent, uint32_t domain);
   void forget_unused(PrefixId prefix);
+  void forget_empty_roots();
+
+  static constexpr size_t kRootsMin = 64;
 
   const uint64_t salt_;
   std::vector<Node> nodes_;  // by id
   std::vector<PrefixId> free_;
   std::unordered_multimap<uint64_t, PrefixId> by_hash_;
   std::map<uint32_t, PrefixId> roots_;
+  size_t roots_max_ = kRootsMin;  // then those that nothing hangs on go
 };
 
 }  // namespace pie::kv

@@ -98,7 +98,7 @@ bool Scheduler::admit_in_line(Plan& plan) {
   for (Queue* q : lost) {
     plan.lost.push_back(q->commands.front().id);
     end_pass(*q, 0);
-    if (q->commands.empty()) active_.erase({q->instance, q->id});
+    if (q->commands.empty()) rest(q->id);
   }
   return any_done || !lost.empty();
 }
@@ -184,6 +184,7 @@ bool Scheduler::add_chunk(Candidate& candidate, uint32_t& budget, Plan& plan) {
     step_pages_.add(read, written);
   }
   plan.chunks.push_back(Chunk{.pass = command.id,
+                              .queue = q.id,
                               .instance = q.instance,
                               .first_token = pass->done_tokens,
                               .token_count = count,

@@ -174,10 +174,12 @@ class CacheSimulation {
     }
     const bool ok = below(50) != 0;
     for (const Chunk& chunk : plan.chunks) compute(chunk, ok);
-    scheduler_.finish(plan, ok);
+    std::set<size_t> failed;
+    for (size_t i = 0; !ok && i < plan.chunks.size(); ++i) failed.insert(i);
+    scheduler_.finish(plan, failed);
     for (const Chunk& chunk : plan.chunks) {
       if (!ok) {
-        if (!chunk.last) scheduler_.drop_pass(chunk.pass);
+        if (!chunk.last) scheduler_.drop_pass(chunk.queue, chunk.pass);
         agents_.at(chunk.instance.value).pass.reset();
         close(chunk.instance.value);
       } else if (chunk.last) {

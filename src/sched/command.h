@@ -30,6 +30,7 @@ struct PassShape {
 /// Tokens [first_token, first_token + token_count) of a pass, to be computed in one step.
 struct Chunk {
   CommandId pass;
+  QueueId queue;
   InstanceId instance;
   uint32_t first_token = 0;
   uint32_t token_count = 0;

@@ -17,7 +17,24 @@ void Scheduler::open_queue(QueueId id, InstanceId instance) {
   PIE_CHECK(fresh);
   at->second.id = id;
   at->second.instance = instance;
-  by_instance_[instance].push_back(id);
+  by_instance_[instance].insert(id);
+}
+
+void Scheduler::close_queue(QueueId id) {
+  Queue& q = queue(id);
+  q.closing = true;
+  if (q.commands.empty()) rest(id);
+}
+
+void Scheduler::rest(QueueId id) {
+  const auto at = queues_.find(id);
+  const InstanceId instance = at->second.instance;
+  active_.erase({instance, id});
+  if (!at->second.closing) return;
+  queues_.erase(at);
+  const auto of_instance = by_instance_.find(instance);
+  of_instance->second.erase(id);
+  if (of_instance->second.empty()) by_instance_.erase(of_instance);
 }
 
 Scheduler::Queue& Scheduler::queue(QueueId id) {
@@ -42,10 +59,6 @@ void Scheduler::push_pass(QueueId id, CommandId command, PassShape shape) {
   Pass pass;
   pass.shape = std::move(shape);
   push(id, Command{command, std::move(pass)});
-}
-
-void Scheduler::push_deallocate(QueueId id, CommandId command, std::vector<kv::SlotId> slots) {
-  push(id, Command{command, Deallocate{std::move(slots)}});
 }
 
 void Scheduler::push_marker(QueueId id, CommandId command) { push(id, Command{command, Marker{}}); }
@@ -98,9 +111,6 @@ void Scheduler::drain(Queue& q, std::vector<CommandId>& completed) {
       if (!can_share(sharing->shape)) return;
       share(sharing->shape);
     }
-    if (const auto* deallocate = std::get_if<Deallocate>(&head.what)) {
-      for (const kv::SlotId slot : deallocate->slots) pages_.release(slot);
-    }
     completed.push_back(head.id);
     q.commands.pop_front();
     --pending_;
@@ -125,9 +135,9 @@ Plan Scheduler::plan(Line line) {
   pages_.begin_turn();
   do {
     for (auto at = active_.begin(); at != active_.end();) {
-      Queue& q = *at->second;
+      Queue& q = *at++->second;
       drain(q, plan.completed);
-      at = q.commands.empty() ? active_.erase(at) : std::next(at);
+      if (q.commands.empty()) rest(q.id);
     }
   } while (admit_in_line(plan));
   if (active_.empty()) return plan;
@@ -143,39 +153,36 @@ Plan Scheduler::plan(Line line) {
   return plan;
 }
 
-void Scheduler::finish(const Plan& plan, bool ok) {
-  for (const Chunk& chunk : plan.chunks) {
-    // A chunk's queue is among the active ones; few commands precede it there.
-    for (const QueueId id : by_instance_.at(chunk.instance)) {
-      Queue& q = queue(id);
-      const auto at = std::find_if(q.commands.begin(), q.commands.end(),
-                                   [&](const Command& c) { return c.id == chunk.pass; });
-      if (at == q.commands.end()) continue;
-      auto& pass = std::get<Pass>(at->what);
-      pass.done_tokens += chunk.token_count;
-      const auto frames = std::span(pass.frames).first(chunk.pages.size());
-      if (ok && !frames.empty()) {
-        pages_.cache().wrote(frames, pass.shape.content,
-                             {chunk.context_len, chunk.first_token, chunk.token_count});
-      }
-      for (size_t i = chunk.context_len / config_.page_size; !ok && i < frames.size(); ++i)
-        pages_.cache().begin_write(frames[i], 0);
-      if (chunk.last) end_pass(q, static_cast<size_t>(at - q.commands.begin()));
-      if (q.commands.empty()) active_.erase({q.instance, q.id});
-      break;
-    }
-  }
+void Scheduler::finish(const Plan& plan, const std::set<size_t>& failed) {
+  for (size_t i = 0; i < plan.chunks.size(); ++i) finish_chunk(plan.chunks[i], !failed.contains(i));
 }
 
-void Scheduler::drop_pass(CommandId pass) {
-  for (const auto& [age, q] : active_) {
-    for (size_t i = 0; i < q->commands.size(); ++i) {
-      if (q->commands[i].id != pass) continue;
-      end_pass(*q, i);
-      if (q->commands.empty()) active_.erase(Age(age));
-      return;
-    }
+void Scheduler::finish_chunk(const Chunk& chunk, bool ok) {
+  Queue& q = queue(chunk.queue);
+  // Few commands precede it there.
+  const auto at = std::find_if(q.commands.begin(), q.commands.end(),
+                               [&](const Command& c) { return c.id == chunk.pass; });
+  PIE_CHECK(at != q.commands.end());
+  auto& pass = std::get<Pass>(at->what);
+  pass.done_tokens += chunk.token_count;
+  const auto frames = std::span(pass.frames).first(chunk.pages.size());
+  if (ok && !frames.empty()) {
+    pages_.cache().wrote(frames, pass.shape.content,
+                         {chunk.context_len, chunk.first_token, chunk.token_count});
   }
+  for (size_t i = chunk.context_len / config_.page_size; !ok && i < frames.size(); ++i)
+    pages_.cache().begin_write(frames[i], 0);
+  if (chunk.last) end_pass(q, static_cast<size_t>(at - q.commands.begin()));
+  if (q.commands.empty()) rest(q.id);
+}
+
+void Scheduler::drop_pass(QueueId id, CommandId pass) {
+  Queue& q = queue(id);
+  const auto at = std::find_if(q.commands.begin(), q.commands.end(),
+                               [&](const Command& c) { return c.id == pass; });
+  PIE_CHECK(at != q.commands.end());
+  end_pass(q, static_cast<size_t>(at - q.commands.begin()));
+  if (q.commands.empty()) rest(id);
 }
 
 std::optional<CommandId> Scheduler::evict_youngest() {
@@ -185,7 +192,7 @@ std::optional<CommandId> Scheduler::evict_youngest() {
     if (pass == nullptr || !pass->waits || pages_.held_count(q.instance) == 0) continue;
     const CommandId id = q.commands.front().id;
     end_pass(q, 0);
-    if (q.commands.empty()) active_.erase({q.instance, q.id});
+    if (q.commands.empty()) rest(q.id);
     return id;
   }
   return std::nullopt;
@@ -224,6 +231,8 @@ void Scheduler::check_invariants() const {
   for (const auto& [id, q] : queues_) {
     pending += static_cast<uint32_t>(q.commands.size());
     PIE_CHECK(active_.contains({q.instance, id}) == !q.commands.empty());
+    PIE_CHECK(!q.closing || !q.commands.empty());
+    PIE_CHECK(by_instance_.at(q.instance).contains(id));
     for (const Command& command : q.commands) {
       const auto* pass = std::get_if<Pass>(&command.what);
       if (pass == nullptr) continue;

@@ -43,12 +43,12 @@ class Scheduler {
   Scheduler(const SchedulerConfig& config, kv::PageMap& pages);
 
   void open_queue(QueueId queue, InstanceId instance);
+  /// The queue takes no more commands: it is gone when those that it has are done.
+  void close_queue(QueueId queue);
   void set_level(QueueId queue, Level level);
 
   /// Appends; the queue is open. Pins the pass's slots until it is done or dropped.
   void push_pass(QueueId queue, CommandId id, PassShape shape);
-  /// Releases the slots when the queue gets there.
-  void push_deallocate(QueueId queue, CommandId id, std::vector<kv::SlotId> slots);
   /// Takes effect when the queue gets there, the export that it needs was made, and no pass under
   /// way writes what it shares or uses what it replaces. Pins all slots until then.
   void push_share(QueueId queue, CommandId id, ShareShape shape);
@@ -58,10 +58,11 @@ class Scheduler {
   /// The next step. Nothing in `chunks` and `completed`: nothing to do until a command comes, or,
   /// when passes wait for pages, until the caller lets them overtake.
   Plan plan(Line line);
-  /// The step that plan() returned was executed, or failed: its passes are done all the same.
-  void finish(const Plan& plan, bool ok = true);
+  /// The step that plan() returned was executed. Passes of chunks in `failed` (by index) are done
+  /// all the same.
+  void finish(const Plan& plan, const std::set<size_t>& failed = {});
   /// Ends a pass before its time, e.g. after a failed step; what follows in its queue goes on.
-  void drop_pass(CommandId pass);
+  void drop_pass(QueueId queue, CommandId pass);
 
   /// Moves cold pages out of the pool: of instances that are paused (waiting for something that is
   /// not this engine), the coldest first; and, when somebody waits in line, of those behind the
@@ -75,11 +76,11 @@ class Scheduler {
   /// When stuck: drops the first pass of the youngest instance that waits and holds pages.
   std::optional<CommandId> evict_youngest();
 
-  /// Drops all commands and queues of an instance and returns them, oldest first of each queue. Its
-  /// deallocations take effect.
+  /// Drops all commands and queues of an instance and returns them, oldest first of each queue.
   std::vector<CommandId> close_instance(InstanceId instance);
 
   uint32_t pending_count() const { return pending_; }
+  size_t queue_count() const { return queues_.size(); }
 
   /// Ends the process (PIE_CHECK) when queues, pins and pages disagree.
   void check_invariants() const;
@@ -98,22 +99,20 @@ class Scheduler {
     bool waits = false;     // for pages
   };
   enum class Got { kPages, kMustWait, kAwaits };
-  struct Deallocate {
-    std::vector<kv::SlotId> slots;
-  };
   struct Marker {};
   struct Share {
     ShareShape shape;
   };
   struct Command {
     CommandId id;
-    std::variant<Pass, Deallocate, Marker, Share> what;
+    std::variant<Pass, Marker, Share> what;
   };
   struct Queue {
     QueueId id;
     InstanceId instance;
     Level level = Level::kNormal;
     uint32_t passed_over = 0;  // steps since its head could have run and did not
+    bool closing = false;      // goes with its last command
     std::deque<Command> commands;
   };
   using Age = std::pair<InstanceId, QueueId>;  // smaller is older
@@ -123,6 +122,9 @@ class Scheduler {
   };
 
   Queue& queue(QueueId id);
+  void finish_chunk(const Chunk& chunk, bool ok);
+  /// It has no commands any more.
+  void rest(QueueId id);
   void push(QueueId queue, Command command);
   void drain(Queue& queue, std::vector<CommandId>& completed);
   bool can_share(const ShareShape& shape) const;
@@ -161,7 +163,7 @@ class Scheduler {
   std::vector<Use> use_;  // by slot
   std::set<uint64_t> exports_pending_;
   std::map<QueueId, Queue> queues_;
-  std::map<InstanceId, std::vector<QueueId>> by_instance_;
+  std::map<InstanceId, std::set<QueueId>> by_instance_;
   std::map<Age, Queue*> active_;  // queues that have commands, oldest instance first
   bool line_blocked_ = false;     // somebody waits for pages: nobody younger takes any
   uint32_t line_needs_ = 0;       // pages that the first one in line needs

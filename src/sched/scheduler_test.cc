@@ -27,10 +27,8 @@ struct Fixture {
     shape.context_len = slots.empty() ? 0 : length - tokens;
     scheduler.push_pass(QueueId{queue}, CommandId{id}, std::move(shape));
   }
-  void deallocate(uint32_t queue, uint64_t id, const std::vector<uint32_t>& slots) {
-    std::vector<SlotId> ids;
-    for (const uint32_t slot : slots) ids.emplace_back(slot);
-    scheduler.push_deallocate(QueueId{queue}, CommandId{id}, ids);
+  void release(const std::vector<uint32_t>& slots) {
+    for (const uint32_t slot : slots) map.release(SlotId{slot});
   }
   /// Plans and finishes a step; its passes as "id:tokens".
   std::string step(Line line = Line::kInOrder) {
@@ -57,15 +55,15 @@ TEST(Scheduler, commands_of_a_queue_take_effect_in_order) {
   f.pass(1, 10, 4, {0});
   f.scheduler.push_marker(QueueId{1}, CommandId{11});
   f.pass(1, 12, 1, {0});
-  f.deallocate(1, 13, {0});
+  f.scheduler.push_marker(QueueId{1}, CommandId{13});
+  f.release({0});
   EXPECT_EQ(f.step(), "10:4");
   EXPECT_TRUE(f.last.completed.empty()) << "the marker waits for the pass";
   EXPECT_EQ(f.step(), "12:1");
   EXPECT_EQ(f.last.completed, std::vector{CommandId{11}});
-  EXPECT_EQ(f.map.live_count(), 1u);
+  EXPECT_EQ(f.map.live_count(), 0u) << "no pass names the page any more";
   EXPECT_EQ(f.step(), "");
   EXPECT_EQ(f.last.completed, std::vector{CommandId{13}});
-  EXPECT_EQ(f.map.live_count(), 0u);
   EXPECT_EQ(f.scheduler.pending_count(), 0u);
 }
 
@@ -180,7 +178,7 @@ TEST(Scheduler, passes_wait_in_line_for_pages_oldest_first) {
   f.pass(1, 10, 1, {20, 21});
   EXPECT_EQ(f.step(), "") << "1 is first in line; the free page is not given to 2";
   EXPECT_TRUE(f.last.waiting);
-  f.deallocate(3, 31, {0, 1, 2});
+  f.release({0, 1, 2});
   EXPECT_EQ(f.step(), "10:1 20:1");
 }
 
@@ -237,7 +235,7 @@ TEST(Scheduler, close_drops_what_is_pending_and_spares_the_others) {
   f.pass(1, 10, 12, {0, 1, 2});
   EXPECT_EQ(f.step(), "10:8");
   f.scheduler.push_marker(QueueId{1}, CommandId{11});
-  f.deallocate(2, 12, {3});
+  f.scheduler.push_marker(QueueId{2}, CommandId{12});
   f.pass(3, 30, 1, {4});
   EXPECT_EQ(f.scheduler.close_instance(InstanceId{1}),
             (std::vector{CommandId{10}, CommandId{11}, CommandId{12}}));
@@ -245,6 +243,20 @@ TEST(Scheduler, close_drops_what_is_pending_and_spares_the_others) {
   f.scheduler.check_invariants();
   EXPECT_EQ(f.map.live_count(), 0u);
   EXPECT_EQ(f.step(), "30:1");
+}
+
+TEST(Scheduler, a_closed_queue_is_gone_with_its_last_command) {
+  Fixture f(8);
+  f.open(1, 1);
+  f.open(2, 1);
+  f.pass(1, 10, 12, {0, 1, 2});
+  f.scheduler.close_queue(QueueId{1});
+  f.scheduler.close_queue(QueueId{2});
+  EXPECT_EQ(f.scheduler.queue_count(), 1u) << "the idle one is gone at once";
+  EXPECT_EQ(f.step(), "10:8");
+  EXPECT_EQ(f.step(), "10:4");
+  EXPECT_EQ(f.scheduler.queue_count(), 0u);
+  EXPECT_TRUE(f.scheduler.close_instance(InstanceId{1}).empty());
 }
 
 }  // namespace

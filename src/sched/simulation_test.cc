@@ -62,8 +62,10 @@ class Simulation {
     if (what < 30) return allocate(program);
     if (what < 40) return deallocate(program);
     const QueueId queue = program.queues[below(static_cast<uint32_t>(program.queues.size()))];
-    if (what < 44) {
+    if (what < 43) {
       scheduler_.set_level(queue, static_cast<Level>(below(3)));
+    } else if (what < 45) {
+      replace_queue(program, queue);
     } else if (what < 48) {
       scheduler_.push_marker(queue, next_command(program, queue));
     } else {
@@ -78,6 +80,16 @@ class Simulation {
       scheduler_.open_queue(program.queues.back(), InstanceId{program.id});
     }
     programs_.emplace(program.id, std::move(program));
+  }
+
+  /// The program lets go of a queue, whose commands still take effect, and makes another one.
+  void replace_queue(Program& program, QueueId queue) {
+    const size_t before = scheduler_.queue_count();
+    scheduler_.close_queue(queue);
+    ASSERT_EQ(scheduler_.queue_count(), before - (program.order[queue].empty() ? 1 : 0));
+    QueueId& place = *std::ranges::find(program.queues, queue);
+    place = QueueId{++last_queue_};
+    scheduler_.open_queue(place, InstanceId{program.id});
   }
 
   void close(uint64_t id) {
@@ -103,8 +115,7 @@ class Simulation {
     for (uint32_t i = below(4); i > 0; --i) {
       if (const auto slot = program.table.unmap(below(kPageCount))) slots.push_back(*slot);
     }
-    const QueueId queue = program.queues[0];
-    scheduler_.push_deallocate(queue, next_command(program, queue), slots);
+    for (const kv::SlotId slot : slots) map_.release(slot);
   }
 
   void pass(Program& program, QueueId queue) {
