@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <cstdint>
+#include <new>
 
 namespace pie {
 namespace {
@@ -10,7 +11,8 @@ namespace {
 std::byte* map(size_t size) {
   void* address = mmap(nullptr, size, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  return address == MAP_FAILED ? nullptr : static_cast<std::byte*>(address);
+  if (address == MAP_FAILED) throw std::bad_alloc();
+  return static_cast<std::byte*>(address);
 }
 
 /// The first huge page's begin in `size` + kHugePage bytes; what lies around is given back.
@@ -29,14 +31,15 @@ std::byte* trim(std::byte* address, size_t size) {
 Mapping::Mapping(size_t size) {
   constexpr size_t kPage = 4096;
   const size_t rounded = (size + kPage - 1) / kPage * kPage;
-  if (size == 0 || rounded < size) return;
+  if (size == 0) return;
+  if (size > SIZE_MAX - 2 * kHugePage) throw std::bad_alloc();
   if (rounded < kHugePage) {
     address_ = map(rounded);
-  } else if (std::byte* address = map(rounded + kHugePage); address != nullptr) {
-    address_ = trim(address, rounded);
+  } else {
+    address_ = trim(map(rounded + kHugePage), rounded);
     madvise(address_, rounded, MADV_HUGEPAGE);  // refused where there are none: as good as before
   }
-  if (address_ != nullptr) size_ = size;
+  size_ = size;
 }
 
 Mapping::~Mapping() {

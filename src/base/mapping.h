@@ -12,8 +12,8 @@ class Mapping {
   static constexpr size_t kHugePage = size_t{2} << 20;
 
   Mapping() = default;
-  /// Aligned to kHugePage from that size on, else to 4 KiB. Null (get() == nullptr) when the
-  /// machine refuses.
+  /// Aligned to kHugePage from that size on, else to 4 KiB; null for a size of 0. Throws
+  /// std::bad_alloc when the machine refuses.
   explicit Mapping(size_t size);
   Mapping(Mapping&& other) noexcept
       : address_(std::exchange(other.address_, nullptr)), size_(std::exchange(other.size_, 0)) {}

@@ -1,7 +1,5 @@
 #include "base/thread_pool.h"
 
-#include <sched.h>
-
 #include <algorithm>
 
 #include "base/check.h"
@@ -130,13 +128,6 @@ void ThreadPool::for_each(uint32_t count, uint32_t total,
       task(team.index(), begin);
     }
   });
-}
-
-uint32_t affinity_count() {
-  cpu_set_t mask;
-  CPU_ZERO(&mask);
-  if (sched_getaffinity(0, sizeof mask, &mask) != 0) return 1;
-  return static_cast<uint32_t>(std::max(CPU_COUNT(&mask), 1));
 }
 
 }  // namespace pie

@@ -83,7 +83,4 @@ class ThreadPool {
   alignas(64) std::atomic<uint32_t> taken_{0};
 };
 
-/// Cores that this process may use.
-uint32_t affinity_count();
-
 }  // namespace pie

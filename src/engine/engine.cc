@@ -18,8 +18,8 @@ namespace {
 class EngineImpl final : public Engine {
  public:
   EngineImpl(std::shared_ptr<const model::Model> model, std::unique_ptr<exec::Executor> executor,
-             const EngineLimits& limits, const EngineConfig& config, uint64_t seed,
-             const Clock& clock)
+             const EngineLimits& limits, const EngineConfig& config, std::string layout,
+             uint64_t seed, const Clock& clock)
       : model_(std::move(model)),
         page_size_(limits.page_size),
         snapshots_(config.snapshot_folder.empty()
@@ -27,7 +27,8 @@ class EngineImpl final : public Engine {
                        : std::make_unique<SnapshotStore>(config.snapshot_folder,
                                                          config.snapshot_user_bytes_max)),
         front_(limits, config, snapshots_.get()),
-        loop_(front_, snapshots_.get(), std::move(executor), limits, config, seed, clock),
+        loop_(front_, snapshots_.get(), std::move(layout), std::move(executor), limits, config,
+              seed, clock),
         thread_([this] { loop_.run(); }) {}
 
   ~EngineImpl() override {
@@ -136,9 +137,13 @@ Result<std::unique_ptr<Engine>> make_engine(std::shared_ptr<const model::Model> 
         ErrorCode::kInvalidArgument,
         fmt::format("[engine] got gather fraction {}, expected 0 to 1", config.gather_fraction)};
   }
+  std::string layout;
+  if (!config.snapshot_folder.empty()) {
+    PIE_TRY_ASSIGN(layout, executor->layout_id());
+  }
   const uint64_t seed = config.seed != 0 ? config.seed : random_seed();
-  return std::unique_ptr<Engine>(std::make_unique<EngineImpl>(std::move(model), std::move(executor),
-                                                              limits, config, seed, clock));
+  return std::unique_ptr<Engine>(std::make_unique<EngineImpl>(
+      std::move(model), std::move(executor), limits, config, std::move(layout), seed, clock));
 }
 
 Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const model::Model> model,

@@ -54,7 +54,7 @@ class RecallExecutor final : public exec::Executor {
   void copy_pages(std::span<const KvPageId> from, std::span<const KvPageId> to) override;
   void read_page(KvPageId page, std::span<std::byte> bytes) const override;
   void write_page(KvPageId page, std::span<const std::byte> bytes) override;
-  std::string layout_id() const override;
+  Result<std::string> layout_id() const override;
   const exec::ExecutorConfig& config() const override { return config_; }
   uint64_t page_bytes() const override { return config_.page_size * sizeof(uint32_t); }
 

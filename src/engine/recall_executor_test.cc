@@ -46,7 +46,7 @@ void RecallExecutor::write_page(KvPageId page, std::span<const std::byte> bytes)
   std::memcpy(&slots_[page.value * config_.page_size], bytes.data(), bytes.size());
 }
 
-std::string RecallExecutor::layout_id() const {
+Result<std::string> RecallExecutor::layout_id() const {
   return "recall " + std::to_string(config_.page_size);
 }
 

@@ -294,7 +294,7 @@ TEST(PageIoTest, pages_are_moved_between_the_pieces_of_a_big_snapshot) {
                           std::make_shared<RecallProbe>());
   SnapshotStore store(folder, 1 << 30);
   auto work = std::make_shared<SnapshotWork>();
-  work->header = {.layout = executor.layout_id(), .user = "ann", .name = "big"};
+  work->header = {.layout = executor.layout_id().value(), .user = "ann", .name = "big"};
   work->header.page_bytes = executor.page_bytes();  // 4 MiB
   work->header.pages.assign(20, ContentHash{});
   work->pages.assign(20, {.page = KvPageId{0}});
@@ -310,7 +310,7 @@ TEST(PageIoTest, pages_are_moved_between_the_pieces_of_a_big_snapshot) {
   auto header = std::make_shared<SnapshotHeader>();
   io.save(work, store, [&](const Result<void>& saved) {
     add(saved.ok() ? 's' : 'x');
-    io.open(1, work->path, executor.layout_id(), header,
+    io.open(1, work->path, executor.layout_id().value(), header,
             [&](const Result<void>& opened) { add(opened.ok() ? 'o' : 'x'); });
     io.store({kv::FrameId{0}, KvPageId{1}, {0, 1}});
   });

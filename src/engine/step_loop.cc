@@ -41,9 +41,9 @@ Error lost_error() {
 
 }  // namespace
 
-StepLoop::StepLoop(Front& front, SnapshotStore* snapshots, std::unique_ptr<exec::Executor> executor,
-                   const EngineLimits& limits, const EngineConfig& config, uint64_t seed,
-                   const Clock& clock)
+StepLoop::StepLoop(Front& front, SnapshotStore* snapshots, std::string layout,
+                   std::unique_ptr<exec::Executor> executor, const EngineLimits& limits,
+                   const EngineConfig& config, uint64_t seed, const Clock& clock)
     : front_(front),
       snapshots_(snapshots),
       executor_(std::move(executor)),
@@ -57,10 +57,13 @@ StepLoop::StepLoop(Front& front, SnapshotStore* snapshots, std::unique_ptr<exec:
               .page_size = limits.page_size,
               .swap_page_count = swap_page_count_,
               .salt = sample::mix_bits(seed)}),
-      scheduler_({.step_tokens_max = limits.step_tokens_max, .page_size = limits.page_size},
+      scheduler_({.step_tokens_max = limits.step_tokens_max,
+                  .page_size = limits.page_size,
+                  .scratch_pages_max = executor_->config().scratch_pages()},
                  pages_),
       embeddings_(limits.embedding_size),
-      collector_(seed, limits.vocab_size, limits.embedding_size) {
+      collector_(seed, limits.vocab_size, limits.embedding_size),
+      layout_(std::move(layout)) {
   stats_.kv_pages_capacity = limits.page_count;
   stats_.swap_pages_capacity = swap_page_count_;
   std::optional<SwapFile> swap;
@@ -73,7 +76,6 @@ StepLoop::StepLoop(Front& front, SnapshotStore* snapshots, std::unique_ptr<exec:
     }
   }
   can_swap_ = swap.has_value();
-  if (snapshots_ != nullptr) layout_ = executor_->layout_id();
   if (!can_swap_ && snapshots_ == nullptr) return;
   io_ = std::make_unique<PageIo>(*executor_, std::move(swap),
                                  [this](PageMoved moved) { front_.page_moved(moved); });

@@ -23,10 +23,10 @@ namespace pie::engine {
 /// everything that only this thread touches; speaks to the rest through the front.
 class StepLoop {
  public:
-  /// `snapshots` may be null.
-  StepLoop(Front& front, SnapshotStore* snapshots, std::unique_ptr<exec::Executor> executor,
-           const EngineLimits& limits, const EngineConfig& config, uint64_t seed,
-           const Clock& clock);
+  /// `snapshots` may be null; else `layout` is the executor's, of pages.
+  StepLoop(Front& front, SnapshotStore* snapshots, std::string layout,
+           std::unique_ptr<exec::Executor> executor, const EngineLimits& limits,
+           const EngineConfig& config, uint64_t seed, const Clock& clock);
 
   /// Until the front stops; then everything that is pending is cancelled.
   void run();
@@ -107,7 +107,7 @@ class StepLoop {
   /// What commands that are done since the last settle() named.
   std::vector<kv::SlotId> unpinned_pages_, unpinned_embeddings_;
   std::unordered_map<sched::CommandId, SaveSnapshot> saves_;
-  std::string layout_;                  // of pages, when there are snapshots
+  const std::string layout_;
   std::map<uint32_t, uint32_t> files_;  // open snapshots -> pages that somebody refers to
   uint32_t last_file_ = 0;
   std::unique_ptr<PageIo>

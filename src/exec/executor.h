@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -32,6 +33,7 @@ struct StepSlice {
   std::span<const StepToken> tokens;
   std::span<const KvPageId> pages;    ///< page table: slot s lives in pages[s / page_size];
                                       ///< empty = no cache, the slice's tokens see each other only
+                                      ///< (of a step no more than ExecutorConfig::scratch_pages())
   uint32_t context_len = 0;           ///< slots before this slice
   std::span<const MaskRuns> mask;     ///< empty = causal, else one row per token of the slice
   std::vector<uint32_t> logit_rows;   ///< token indices within the slice, ascending
@@ -67,8 +69,13 @@ struct ExecutorConfig {
   uint32_t page_count = 0;  ///< pages in the pool
   uint32_t page_size = 16;  ///< tokens a page
   uint32_t step_tokens_max = 512;
-  uint32_t thread_count = 0;  ///< 0 = all cores of the process's affinity mask
+  uint32_t thread_count = 0;  ///< 0 = as the machine has (base/machine.h)
   KvFormat kv_format = KvFormat::kF16;
+
+  /// Pages that the slices without cache of one step may need together, each rounded up.
+  uint32_t scratch_pages() const {
+    return std::min(step_tokens_max, 2 * ((step_tokens_max + page_size - 1) / page_size) + 32);
+  }
 };
 
 /// Runs steps of one model over a pool of K/V pages that it owns.
@@ -79,7 +86,8 @@ class Executor {
   virtual ~Executor() = default;
 
   /// Executes a batch. Errors are ours or the machine's (never a program's: the engine has
-  /// validated ids and bounds); after one the pool's contents of these slices are undefined.
+  /// validated ids and bounds), std::bad_alloc among them; after one the pool's contents of these
+  /// slices are undefined until they are executed again.
   virtual Result<StepOutput> execute(const StepBatch& batch) = 0;
   /// Makes pages read as empty (zero), before they are given to a program.
   virtual void clear_pages(std::span<const KvPageId> pages) = 0;
@@ -94,7 +102,8 @@ class Executor {
   /// Names that layout and everything that the bytes depend on besides the tokens: executor, page
   /// format and size, content of the model's file. Bytes of another layout are never given to
   /// write_page().
-  virtual std::string layout_id() const = 0;
+  /// kCorrupt when the file was changed since it was loaded. Reads it all.
+  virtual Result<std::string> layout_id() const = 0;
   /// Calls task(thread, i) for each i < count, thread < config().thread_count; for what follows a
   /// step, like drawing its tokens. Tasks of one thread follow each other. By default on the
   /// caller's thread alone.

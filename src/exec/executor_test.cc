@@ -1,9 +1,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <limits>
 #include <numeric>
 
@@ -207,7 +213,8 @@ std::vector<float> embedding_row(const model::Model& model, TokenId token) {
   const model::Tensor& table = model.weights().get(model::TensorRole::kTokenEmbedding);
   const size_t width = table.shape[1];
   std::vector<float> row(width);
-  const std::byte* at = table.data.data() + token * (width / 32 * 34);
+  const Mapping bytes = table.data.load().value();
+  const std::byte* at = bytes.get() + token * (width / 32 * 34);
   for (size_t i = 0; i < width; i += 32, at += 34) {
     ggml_fp16_t scale;
     std::memcpy(&scale, at, sizeof scale);
@@ -290,8 +297,8 @@ TEST_P(ExecutorTest, pages_read_from_one_pool_continue_the_sequence_in_another) 
   run(*executor, tokens_at(some_ids(20, 4, 40000), 0), pages({1, 2}), 0, {});
   const auto next = tokens_at({5}, 20);
   const auto other = make(model);
-  EXPECT_EQ(other->layout_id(), executor->layout_id());
-  EXPECT_THAT(executor->layout_id(), HasSubstr(GetParam().name));
+  EXPECT_EQ(other->layout_id().value(), executor->layout_id().value());
+  EXPECT_THAT(executor->layout_id().value(), HasSubstr(GetParam().name));
   std::vector<std::byte> bytes(executor->page_bytes());
   for (const auto& [from, to] : {std::pair{1U, 7U}, std::pair{2U, 3U}}) {
     executor->read_page(KvPageId{from}, bytes);
@@ -299,7 +306,7 @@ TEST_P(ExecutorTest, pages_read_from_one_pool_continue_the_sequence_in_another) 
   }
   EXPECT_EQ(run(*other, next, pages({7, 3}), 20, {0}),
             run(*executor, next, pages({1, 2}), 20, {0}));
-  EXPECT_NE(make(tiny_model())->layout_id(), executor->layout_id());
+  EXPECT_NE(make(tiny_model())->layout_id().value(), executor->layout_id().value());
 }
 
 TEST_P(ExecutorTest, poison_in_one_sequence_stays_there) {
@@ -327,6 +334,72 @@ TEST_P(ExecutorTest, what_cannot_be_is_an_error) {
   EXPECT_THAT(too_big.error().message, HasSubstr("fewer pages"));
   EXPECT_EQ(GetParam().make(tiny_model(), {.page_count = 0}).error().code,
             ErrorCode::kInvalidArgument);
+}
+
+TEST_P(ExecutorTest, a_file_that_is_cut_or_written_over_while_it_is_served_changes_nothing) {
+  test::TempFile file("served.gguf");
+  test::TinyGguf().write(file.path());
+  const auto executor = make(model::Model::load(file.path()).value());
+  const auto tokens = tokens_at(some_ids(9, 3, 260), 0);
+  const auto before = run(*executor, tokens, pages({1}), 0, {8});
+  std::filesystem::resize_file(file.path(), 100);
+  EXPECT_EQ(run(*executor, tokens, pages({2}), 0, {8}), before);
+  EXPECT_EQ(executor->layout_id().error().code, ErrorCode::kCorrupt);
+  std::ofstream(file.path()) << std::string(1 << 20, '!');
+  EXPECT_EQ(run(*executor, tokens, pages({3}), 0, {8}), before);
+}
+
+TEST_P(ExecutorTest, a_file_that_changes_while_it_is_loaded_is_refused_by_name) {
+  for (const bool is_cut : {true, false}) {
+    test::TempFile file("loading.gguf");
+    test::TinyGguf().write(file.path());
+    const auto model = model::Model::load(file.path()).value();
+    const auto time = std::filesystem::last_write_time(file.path());
+    if (is_cut) {
+      std::filesystem::resize_file(file.path(), 100);
+    } else {
+      std::filesystem::last_write_time(file.path(), time + std::chrono::seconds(1));
+    }
+    const auto made = GetParam().make(model, {.page_count = 4, .thread_count = 1});
+    ASSERT_FALSE(made.ok());
+    EXPECT_EQ(made.error().code, ErrorCode::kCorrupt);
+    EXPECT_THAT(made.error().message, HasSubstr(file.path().string()));
+    EXPECT_THAT(made.error().message, HasSubstr("renaming a new one over the old"));
+  }
+}
+
+/// In a process of its own that may map `more` bytes: exits with 0 when an executor was made, with
+/// 7 when the error says what bounds it.
+void make_within(const Kind& kind, uint64_t more) {
+  const auto model = tiny_model({.embedding = 256, .heads = 4, .ffn = 4096});
+  std::array<volatile char, 1 << 20> stack;  // which the limit would keep from growing
+  for (size_t i = 0; i < stack.size(); i += 4096) stack[i] = 0;
+  std::ifstream statm("/proc/self/statm");
+  uint64_t pages_mapped = 0;
+  statm >> pages_mapped;
+  const rlimit limit{pages_mapped * 4096 + more, RLIM_INFINITY};
+  setrlimit(RLIMIT_AS, &limit);
+  const auto made = kind.make(model, {.page_count = 64, .thread_count = 1});
+  if (made.ok()) std::_Exit(0);
+  const bool is_named = made.error().code == ErrorCode::kResourceExhausted &&
+                        made.error().message.find("RLIMIT_AS") != std::string::npos;
+  if (!is_named) std::fprintf(stderr, "%s\n", made.error().message.c_str());
+  std::_Exit(is_named ? 7 : 1);
+}
+
+TEST_P(ExecutorTest, memory_that_the_machine_refuses_is_an_error_of_the_load) {
+  uint32_t refused = 0;
+  for (const uint64_t mib : {1, 64, 96, 128}) {
+    EXPECT_EXIT(
+        make_within(GetParam(), mib << 20),
+        [&](int status) {
+          refused += WIFEXITED(status) && WEXITSTATUS(status) == 7 ? 1 : 0;
+          return WIFEXITED(status) && WEXITSTATUS(status) != 1;
+        },
+        "")
+        << mib << " MiB";
+  }
+  EXPECT_GT(refused, 1u);
 }
 
 }  // namespace

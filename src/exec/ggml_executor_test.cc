@@ -30,7 +30,7 @@ TEST(GgmlExecutorTest, any_page_size_and_thread_count) {
 TEST(GgmlExecutorTest, pages_of_another_size_have_another_layout) {
   const auto model = tiny_model();
   const ExecutorConfig larger{.page_count = 8, .page_size = 32, .thread_count = 1};
-  EXPECT_NE(make(model, larger)->layout_id(), make(model)->layout_id());
+  EXPECT_NE(make(model, larger)->layout_id().value(), make(model)->layout_id().value());
 }
 
 }  // namespace

@@ -304,7 +304,7 @@ TEST(NativeExecutorTest, pages_of_bf16_and_q8_stay_close_to_f16) {
   const auto logits = [&](KvFormat format) {
     const auto executor =
         make_native_executor(default_model(), {.page_count = 8, .kv_format = format}).value();
-    EXPECT_THAT(executor->layout_id(), testing::HasSubstr(kv_format_name(format)));
+    EXPECT_THAT(executor->layout_id().value(), testing::HasSubstr(kv_format_name(format)));
     return run(*executor, tokens, pages({1, 2, 3}), 0, rows);
   };
   const auto f16 = logits(KvFormat::kF16);

@@ -20,7 +20,6 @@ std::shared_ptr<std::byte> PanelArena::take(size_t bytes) {
   const size_t rounded = (bytes + 63) / 64 * 64;
   if (block_ == nullptr || block_->size() - used_ < rounded) {
     block_ = std::make_shared<Mapping>(std::max(rounded, block_bytes_));
-    PIE_CHECK(block_->get() != nullptr);
     used_ = 0;
   }
   std::byte* const begin = block_->get() + used_;

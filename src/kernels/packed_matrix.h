@@ -15,7 +15,7 @@ class PanelArena {
  public:
   /// Blocks of `block_bytes`, or as large as a matrix that needs more.
   explicit PanelArena(size_t block_bytes = 0) : block_bytes_(block_bytes) {}
-  /// Zeroed, 64-byte aligned.
+  /// Zeroed, 64-byte aligned. Throws std::bad_alloc.
   std::shared_ptr<std::byte> take(size_t bytes);
 
  private:

@@ -4,6 +4,7 @@
 #include <gguf.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <iterator>
@@ -68,6 +69,34 @@ Result<void> check_version(std::span<const std::byte> bytes) {
                   version, kOldest, GGUF_VERSION, GGUF_VERSION));
 }
 
+/// For ggml's parser, which asks for a few bytes at a time.
+class HeaderReader {
+ public:
+  explicit HeaderReader(const SourceFile& file) : file_(file), piece_(kPiece) {}
+
+  static size_t read(void* self, void* output, uint64_t offset, size_t size) {
+    return static_cast<HeaderReader*>(self)->copy(offset, {static_cast<std::byte*>(output), size});
+  }
+
+ private:
+  static constexpr size_t kPiece = size_t{64} << 10;
+
+  size_t copy(uint64_t offset, std::span<std::byte> out) {
+    if (out.size() > kPiece) return file_.read_some(offset, out);
+    if (offset < begin_ || offset + out.size() > begin_ + count_) {
+      begin_ = offset;
+      count_ = file_.read_some(offset, piece_);
+    }
+    const size_t count = std::min<uint64_t>(out.size(), begin_ + count_ - offset);
+    std::memcpy(out.data(), piece_.data() + (offset - begin_), count);
+    return count;
+  }
+
+  const SourceFile& file_;
+  std::vector<std::byte> piece_;
+  uint64_t begin_ = 0, count_ = 0;  // of the file: what piece_ holds
+};
+
 }  // namespace
 
 void GgufFile::ContextDeleter::operator()(gguf_context* context) const { gguf_free(context); }
@@ -78,14 +107,20 @@ GgufFile::~GgufFile() = default;
 
 uint64_t GgufFile::size_bytes() const {
   uint64_t sum = 0;
-  for (const MappedFile& file : files_) sum += file.bytes().size();
+  for (const auto& file : files_) sum += file->size();
   return sum;
 }
 
-ContentHash GgufFile::content_hash() const {
+Result<ContentHash> GgufFile::content_hash() const {
   ContentHasher hasher;
-  for (const MappedFile& file : files_) hasher.update(file.bytes());
+  for (const auto& file : files_) PIE_TRY(file->hash(hasher));
   return hasher.hash();
+}
+
+Result<Mapping> FileBytes::load() const {
+  Mapping memory(size);
+  PIE_TRY(read({memory.get(), size}));
+  return memory;
 }
 
 Result<GgufFile> GgufFile::open(const std::filesystem::path& path) {
@@ -100,13 +135,17 @@ Result<GgufFile> GgufFile::open(const std::filesystem::path& path) {
 
 Result<GgufFile> GgufFile::open_shard(const std::filesystem::path& path) {
   GgufFile file;
-  PIE_TRY_ASSIGN(MappedFile mapped, MappedFile::open(path));
-  file.files_.push_back(std::move(mapped));
-  const std::span<const std::byte> bytes = file.files_[0].bytes();
+  PIE_TRY_ASSIGN(SourceFile opened, SourceFile::open(path));
+  const auto source = std::make_shared<const SourceFile>(std::move(opened));
+  file.files_.push_back(source);
+  std::array<std::byte, 8> beginning{};
+  const auto bytes = std::span(beginning).first(source->read_some(0, beginning));
   PIE_TRY(check_version(bytes));
+  HeaderReader reader(*source);
   GgmlErrorCapture said;
   try {
-    file.context_.reset(gguf_init_from_buffer(bytes.data(), bytes.size(), {true, nullptr}));
+    file.context_.reset(
+        gguf_init_from_callback(HeaderReader::read, &reader, 0, source->size(), {true, nullptr}));
   } catch (const std::exception& e) {
     return corrupt(fmt::format("[header] got '{}', expected readable metadata", e.what()));
   }
@@ -138,7 +177,7 @@ Result<void> GgufFile::add_shards(const std::vector<std::filesystem::path>& path
       PIE_TRY_ASSIGN(GgufFile shard, open_shard(paths[number]));
       PIE_TRY(shard.check_shard(number, count));
       std::move(shard.tensors_.begin(), shard.tensors_.end(), std::back_inserter(tensors_));
-      files_.push_back(std::move(shard.files_[0]));
+      files_.push_back(shard.files_[0]);
       return {};
     };
     if (auto done = add(); !done.ok())
@@ -159,7 +198,7 @@ Result<void> GgufFile::add_shards(const std::vector<std::filesystem::path>& path
 }
 
 Result<void> GgufFile::list_tensors() {
-  const std::span<const std::byte> bytes = files_[0].bytes();
+  const uint64_t file_size = files_[0]->size();
   const uint64_t base = gguf_get_data_offset(context_.get());
   const int64_t count = gguf_get_n_tensors(context_.get());
   for (int64_t id = 0; id < count; ++id) {
@@ -172,13 +211,13 @@ Result<void> GgufFile::list_tensors() {
     for (size_t i = dims; i-- > 0;) tensor.shape.push_back(static_cast<uint64_t>(ne[i]));
     const uint64_t offset = gguf_get_tensor_offset(context_.get(), id);
     const uint64_t size = gguf_get_tensor_size(context_.get(), id);
-    const uint64_t room = bytes.size() < base ? 0 : bytes.size() - base;
+    const uint64_t room = file_size < base ? 0 : file_size - base;
     if (offset > room || size > room - offset) {
       return corrupt(fmt::format(
           "[{}] got a file of {} bytes, expected at least {}: it is cut off, fetch it again",
-          tensor.name, bytes.size(), base + offset + size));
+          tensor.name, file_size, base + offset + size));
     }
-    tensor.data = bytes.subspan(base + offset, size);
+    tensor.data = {files_[0], base + offset, size};
     tensors_.push_back(std::move(tensor));
   }
   return {};

@@ -10,26 +10,38 @@
 #include <vector>
 
 #include "base/content_hash.h"
+#include "base/mapping.h"
 #include "base/result.h"
-#include "model/mapped_file.h"
+#include "model/source_file.h"
 
 struct gguf_context;
 
 namespace pie::model {
+
+/// Bytes of a file that are read when somebody needs them.
+struct FileBytes {
+  std::shared_ptr<const SourceFile> file;
+  uint64_t offset = 0, size = 0;  ///< within the file
+
+  /// All of them. kCorrupt when the file was changed since it was opened.
+  Result<void> read(std::span<std::byte> out) const { return file->read(offset, out); }
+  /// In memory of their own, aligned to pages. Throws std::bad_alloc.
+  Result<Mapping> load() const;
+};
 
 /// A tensor as the file declares it; its bytes lie within the file.
 struct GgufTensor {
   std::string name;
   uint32_t type = 0;            ///< ggml's type number
   std::vector<uint64_t> shape;  ///< outermost first; ggml's `ne` is the reverse
-  std::span<const std::byte> data;
+  FileBytes data;
 };
 
-/// A GGUF model, in one file or in shards, mapped read-only. Nothing in it is trusted: every access
+/// A GGUF model, in one file or in shards, open for reading. Nothing in it is trusted: every access
 /// checks type and bounds. Immutable after open().
 class GgufFile {
  public:
-  /// Maps and parses. Of a split model `path` may be any shard; keys are those of the first,
+  /// Opens and parses. Of a split model `path` may be any shard; keys are those of the first,
   /// tensors those of all (llama.cpp's split.no, split.count, split.tensors.count). kNotFound
   /// (names missing shards), kCorrupt (not GGUF, cut off, malformed, shards that do not belong
   /// together).
@@ -66,8 +78,8 @@ class GgufFile {
   /// Of all shards.
   uint64_t size_bytes() const;
   uint32_t shard_count() const { return static_cast<uint32_t>(files_.size()); }
-  /// Of all its bytes.
-  ContentHash content_hash() const;
+  /// Of all its bytes. kCorrupt when a file was changed since it was opened.
+  Result<ContentHash> content_hash() const;
   /// The parsed metadata, for libllama.
   gguf_context* context() const { return context_.get(); }
 
@@ -81,7 +93,7 @@ class GgufFile {
   Result<void> add_shards(const std::vector<std::filesystem::path>& paths);
   Result<void> check_shard(uint32_t number, uint32_t count) const;
 
-  std::vector<MappedFile> files_;
+  std::vector<std::shared_ptr<const SourceFile>> files_;
   std::unique_ptr<gguf_context, ContextDeleter> context_;  ///< of the first file
   std::vector<GgufTensor> tensors_;
 };

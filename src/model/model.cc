@@ -52,7 +52,7 @@ Result<void> measure(const GgufFile& file, ModelInfo& info) {
     info.parameter_count += elements;
     TensorTypeUse& use = info.tensor_types[ggml_type_name(static_cast<ggml_type>(tensor.type))];
     ++use.tensor_count;
-    use.bytes += tensor.data.size();
+    use.bytes += tensor.data.size;
   }
   PIE_TRY_ASSIGN(const uint32_t number,
                  file.integer_or("general.file_type", 0, UINT32_MAX, UINT32_MAX));
@@ -138,6 +138,6 @@ const Tokenizer& Model::tokenizer() const { return *impl_->vocabulary.tokenizer;
 const ChatTemplate& Model::chat_template() const { return *impl_->chat_template; }
 const Architecture& Model::architecture() const { return impl_->architecture; }
 const Weights& Model::weights() const { return impl_->weights; }
-ContentHash Model::content_hash() const { return impl_->file.content_hash(); }
+Result<ContentHash> Model::content_hash() const { return impl_->file.content_hash(); }
 
 }  // namespace pie::model

@@ -45,7 +45,7 @@ struct ModelInfo {
   std::map<std::string, TensorTypeUse> tensor_types;  ///< by ggml's name of the type
 };
 
-/// A GGUF file opened for serving: weights mapped, tokenizer and chat template ready.
+/// A GGUF file opened for serving: where its weights are, tokenizer and chat template ready.
 /// Immutable and thread-safe after load().
 class Model {
  public:
@@ -59,8 +59,9 @@ class Model {
   const ChatTemplate& chat_template() const;
   const Architecture& architecture() const;
   const Weights& weights() const;
-  /// Of the whole file. Reads it all: as slow as that; keep the answer.
-  ContentHash content_hash() const;
+  /// Of the whole file. Reads it all: as slow as that; keep the answer. kCorrupt when the file was
+  /// changed since it was loaded.
+  Result<ContentHash> content_hash() const;
 
  private:
   Model();

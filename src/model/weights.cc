@@ -5,8 +5,6 @@
 #include <ggml.h>
 
 #include <algorithm>
-#include <cstring>
-#include <memory>
 #include <string_view>
 #include <unordered_map>
 
@@ -84,22 +82,7 @@ Result<void> check(const GgufTensor& tensor, const Expected& expected) {
   return {};
 }
 
-/// What vector loads of the executors may assume; GGUF aligns to it unless general.alignment says
-/// otherwise.
-constexpr size_t kAlignment = 32;
-
 }  // namespace
-
-/// The bytes where they lie, or a copy at an aligned place.
-std::span<const std::byte> Weights::aligned(std::span<const std::byte> data) {
-  if (reinterpret_cast<uintptr_t>(data.data()) % kAlignment == 0) return data;
-  std::vector<std::byte>& copy = copies_.emplace_back(data.size() + kAlignment);
-  void* place = copy.data();
-  size_t room = copy.size();
-  place = std::align(kAlignment, data.size(), place, room);
-  std::memcpy(place, data.data(), data.size());
-  return {static_cast<const std::byte*>(place), data.size()};
-}
 
 Result<Weights> Weights::load(const GgufFile& file, const Architecture& architecture) {
   std::unordered_map<std::string_view, const GgufTensor*> by_name;
@@ -120,10 +103,9 @@ Result<Weights> Weights::load(const GgufFile& file, const Architecture& architec
       }
       const GgufTensor& tensor = *found->second;
       PIE_TRY(check(tensor, expected));
-      weights.size_bytes_ += tensor.data.size();
-      weights.tensors_.emplace(
-          std::pair(expected.role, layer),
-          Tensor{tensor.name, tensor.type, tensor.shape, weights.aligned(tensor.data)});
+      weights.size_bytes_ += tensor.data.size;
+      weights.tensors_.emplace(std::pair(expected.role, layer),
+                               Tensor{tensor.name, tensor.type, tensor.shape, tensor.data});
       by_name.erase(found);
     }
   }

@@ -8,12 +8,11 @@
 #include <vector>
 
 #include "base/result.h"
+#include "model/gguf_file.h"
 
 namespace pie::model {
 
 struct Architecture;
-class GgufFile;
-
 /// What a tensor is for. Shapes are outermost first, in the words of Architecture.
 enum class TensorRole : uint8_t {
   kTokenEmbedding,  ///< [vocab_size, embedding_size]
@@ -40,12 +39,12 @@ enum class TensorRole : uint8_t {
   kFfnPostNorm,          ///< [embedding_size]
 };
 
-/// A tensor of the mapped file, or a copy where the file aligns to less than 32 bytes.
+/// A tensor of the file.
 struct Tensor {
   std::string name;
-  uint32_t type = 0;                ///< ggml's type number (GGUF specification, "ggml_type")
-  std::vector<uint64_t> shape;      ///< outermost first
-  std::span<const std::byte> data;  ///< lives as long as the Model
+  uint32_t type = 0;            ///< ggml's type number (GGUF specification, "ggml_type")
+  std::vector<uint64_t> shape;  ///< outermost first
+  FileBytes data;               ///< read by who needs them: executors keep what they use
 };
 
 /// The tensors of a model by role and layer; shapes agree with the Architecture. Immutable.
@@ -66,11 +65,7 @@ class Weights {
   uint64_t size_bytes() const { return size_bytes_; }
 
  private:
-  std::span<const std::byte> aligned(std::span<const std::byte> data);
-
   std::map<std::pair<TensorRole, uint32_t>, Tensor> tensors_;
-  std::vector<std::vector<std::byte>>
-      copies_;  ///< of what the file has at places of lesser alignment
   uint64_t size_bytes_ = 0;
 };
 

@@ -138,6 +138,7 @@ void Scheduler::choose(Plan& plan) {
     return goes_before(*a.queue, *b.queue);
   });
   uint32_t budget = config_.step_tokens_max;
+  scratch_pages_ = 0;
   for (Candidate& c : candidates) {
     const bool added = add_chunk(c, budget, plan);
     c.queue->passed_over = added ? 0 : c.queue->passed_over + 1;
@@ -169,7 +170,11 @@ bool Scheduler::add_chunk(Candidate& candidate, uint32_t& budget, Plan& plan) {
   const uint32_t left = pass->shape.token_count - pass->done_tokens;
   const uint32_t count = std::min(left, budget);
   if (count == 0) return false;  // done, as soon as it is the first
-  if (pass->pages.empty() && count < left) return false;
+  if (pass->pages.empty()) {
+    const uint32_t scratch = (count + config_.page_size - 1) / config_.page_size;
+    if (count < left || scratch_pages_ + scratch > config_.scratch_pages_max) return false;
+    scratch_pages_ += scratch;
+  }
 
   const uint32_t context = pass->shape.context_len + pass->done_tokens;
   std::span<const KvPageId> read;

@@ -19,6 +19,7 @@ namespace pie::sched {
 struct SchedulerConfig {
   uint32_t step_tokens_max = 512;  ///< token budget of a step
   uint32_t page_size = 16;
+  uint32_t scratch_pages_max = UINT32_MAX;  ///< of a step's passes without cache, each rounded up
   uint32_t short_pass_tokens_max = 16;  ///< passes up to this length go before longer ones of their
                                         ///< level: decodes run beside prefill, not behind it
   uint32_t starved_steps = 16;  ///< a queue that was passed over this often goes before all others
@@ -169,6 +170,7 @@ class Scheduler {
   uint32_t line_needs_ = 0;       // pages that the first one in line needs
   InstanceId line_first_;         // and who that is
   uint32_t pending_ = 0;
+  uint32_t scratch_pages_ = 0;  // that the step being built needs
 };
 
 }  // namespace pie::sched

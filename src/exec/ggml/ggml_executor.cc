@@ -8,12 +8,14 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <new>
 
-#include "base/thread_pool.h"
+#include "base/machine.h"
 #include "exec/ggml/batch_plan.h"
 #include "exec/ggml/ggml_weights.h"
 #include "exec/ggml/kv_pool.h"
 #include "exec/ggml/step_graph.h"
+#include "exec/pool_bound.h"
 #include "exec/thread_chooser.h"
 #include "model/architecture.h"
 
@@ -34,11 +36,12 @@ void fill(ggml_tensor* tensor, const std::vector<T>& values) {
 
 class GgmlExecutor final : public Executor {
  public:
-  GgmlExecutor(std::shared_ptr<const model::Model> model, const ExecutorConfig& config, KvPool pool)
+  GgmlExecutor(std::shared_ptr<const model::Model> model, const ExecutorConfig& config, KvPool pool,
+               GgmlWeights weights)
       : model_(std::move(model)),
         config_(config),
         pool_(std::move(pool)),
-        weights_(model_->weights()),
+        weights_(std::move(weights)),
         graph_(model_->architecture(), weights_, pool_),
         chooser_(config_.thread_count) {}
 
@@ -54,8 +57,9 @@ class GgmlExecutor final : public Executor {
   void write_page(KvPageId page, std::span<const std::byte> bytes) override {
     pool_.write(page, bytes);
   }
-  std::string layout_id() const override {
-    return fmt::format("ggml f16 {} {}", config_.page_size, model_->content_hash().hex());
+  Result<std::string> layout_id() const override {
+    PIE_TRY_ASSIGN(const ContentHash hash, model_->content_hash());
+    return fmt::format("ggml f16 {} {}", config_.page_size, hash.hex());
   }
   const ExecutorConfig& config() const override { return config_; }
   uint64_t page_bytes() const override { return pool_.page_bytes(); }
@@ -128,6 +132,8 @@ Result<StepOutput> GgmlExecutor::execute(const StepBatch& batch) {
   PIE_CHECK(plan.row_count() <= config_.step_tokens_max);
   ggml_cgraph* graph = graph_.build(plan);
   if (!ggml_gallocr_alloc_graph(allocator_.get(), graph)) {
+    // What it has allocated by then it would take for whole.
+    allocator_.reset(ggml_gallocr_new(ggml_backend_get_default_buffer_type(backend_.get())));
     return Error{ErrorCode::kResourceExhausted,
                  fmt::format("[step] got no memory for {} tokens in {} slices: configure a smaller "
                              "step budget",
@@ -183,12 +189,19 @@ Result<std::unique_ptr<Executor>> make_ggml_executor(std::shared_ptr<const model
                     kv_format_name(config.kv_format))};
   }
   ExecutorConfig used = config;
-  if (used.thread_count == 0) used.thread_count = affinity_count();
+  if (used.thread_count == 0)
+    used.thread_count = static_cast<uint32_t>(Machine::read().threads.value);
   used.thread_count = std::min<uint32_t>(used.thread_count, GGML_MAX_N_THREADS);
-  PIE_TRY_ASSIGN(KvPool pool, KvPool::create(model->architecture(), used));
-  auto executor = std::make_unique<GgmlExecutor>(std::move(model), used, std::move(pool));
-  PIE_TRY(executor->start());
-  return std::unique_ptr<Executor>(std::move(executor));
+  try {
+    PIE_TRY_ASSIGN(KvPool pool, KvPool::create(model->architecture(), used));
+    PIE_TRY_ASSIGN(GgmlWeights weights, GgmlWeights::load(model->weights()));
+    auto executor =
+        std::make_unique<GgmlExecutor>(model, used, std::move(pool), std::move(weights));
+    PIE_TRY(executor->start());
+    return std::unique_ptr<Executor>(std::move(executor));
+  } catch (const std::bad_alloc&) {
+    return load_refused(model->weights().size_bytes());
+  }
 }
 
 }  // namespace pie::exec

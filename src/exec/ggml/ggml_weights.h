@@ -5,25 +5,30 @@
 #include <map>
 #include <memory>
 #include <utility>
-#include <vector>
 
+#include "base/mapping.h"
+#include "base/result.h"
 #include "model/model.h"
 #include "model/weights.h"
 
 namespace pie::exec {
 
-/// The model's tensors as ggml sees them, in place in the mapped files.
+/// The model's tensors as ggml sees them, in memory of their own.
 class GgmlWeights {
  public:
-  /// `weights` must outlive this.
-  explicit GgmlWeights(const model::Weights& weights);
+  /// Reads them all: nothing of the file is needed after that. kCorrupt when it was changed since
+  /// it was opened. Throws std::bad_alloc.
+  static Result<GgmlWeights> load(const model::Weights& weights);
 
   /// nullptr when the model has none.
   ggml_tensor* find(model::TensorRole role, uint32_t layer = 0) const;
 
  private:
+  GgmlWeights() = default;
+
+  Mapping memory_;
   ggml_context_ptr context_;
-  std::vector<ggml_backend_buffer_ptr> buffers_;  ///< one a tensor: shards lie anywhere
+  ggml_backend_buffer_ptr buffer_;
   std::map<std::pair<model::TensorRole, uint32_t>, ggml_tensor*> tensors_;
 };
 

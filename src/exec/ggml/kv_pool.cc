@@ -1,22 +1,15 @@
 #include "exec/ggml/kv_pool.h"
 
-#include <fmt/format.h>
 #include <ggml-backend.h>
 #include <ggml.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <cstring>
 
+#include "exec/pool_bound.h"
+
 namespace pie::exec {
 namespace {
-
-constexpr double kMiB = 1024.0 * 1024.0;
-
-uint64_t machine_memory_bytes() {
-  return static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) *
-         static_cast<uint64_t>(sysconf(_SC_PAGE_SIZE));
-}
 
 std::byte* page_of(const ggml_tensor* tensor, KvPageId page, uint32_t page_size) {
   return static_cast<std::byte*>(tensor->data) + uint64_t{page.value} * page_size * tensor->nb[1];
@@ -36,22 +29,12 @@ Result<KvPool> KvPool::create(const model::Architecture& a, const ExecutorConfig
     return (static_cast<uint64_t>(slots * row) * 2 + 63) / 64 * 64;
   };
   const uint64_t layer_bytes = padded(key_row) + padded(value_row);
-  const double bytes = static_cast<double>(layer_bytes) * a.layer_count;
-  if (bytes > static_cast<double>(machine_memory_bytes())) {
-    return Error{ErrorCode::kResourceExhausted,
-                 fmt::format("[KV pool] got {} pages = {:.0f} MiB, expected at most the machine's "
-                             "{:.0f} MiB: configure fewer pages",
-                             config.page_count, bytes / kMiB,
-                             static_cast<double>(machine_memory_bytes()) / kMiB)};
-  }
+  if (layer_bytes > UINT64_MAX / a.layer_count) return pool_refused(config, UINT64_MAX);
   const size_t size = layer_bytes * a.layer_count;
+  PIE_TRY(check_pool_fits(config, size));
   void* address = mmap(nullptr, size, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (address == MAP_FAILED) {
-    return Error{ErrorCode::kResourceExhausted,
-                 fmt::format("[KV pool] got '{}' for {:.0f} MiB: configure fewer pages",
-                             strerror(errno), bytes / kMiB)};
-  }
+  if (address == MAP_FAILED) return pool_refused(config, size);
   KvPool pool;
   pool.memory_ = {address, MappingDeleter{size}};
   pool.layout_ = {config.page_size, config.page_count,

@@ -54,6 +54,11 @@ AttentionStep::AttentionStep(const model::Architecture& a, const KvPages& pages,
   }
 }
 
+void AttentionStep::reserve(const StepPlan& plan) {
+  const size_t items = std::max(plan.attention().items.size(), plan.last_attention().items.size());
+  for (Scratch& scratch : scratch_) scratch.cuts.reserve(items);
+}
+
 void AttentionStep::run(Team& team, const StepPlan& plan, const AttentionPlan& attention,
                         uint32_t layer, uint32_t window, const AttentionBuffers& buffers) {
   const Layer of{plan, attention, layer, window, buffers};

@@ -28,6 +28,8 @@ class AttentionStep {
   /// Rows of an item: enough queries to use each load of K and V often, few enough for the caches.
   static uint32_t item_rows_max(const model::Architecture& architecture);
 
+  /// Makes room for the plan's items, before run().
+  void reserve(const StepPlan& plan);
   /// Every thread of the team calls it; the results are there when the team meets next. Items that
   /// are too few for the threads are cut at chunks: each part keeps its chunks' partial results,
   /// which are then merged in the order of the chunks, so that the bits are those of no cut.

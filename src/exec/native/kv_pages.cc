@@ -1,22 +1,15 @@
 #include "exec/native/kv_pages.h"
 
-#include <fmt/format.h>
-#include <unistd.h>
-
 #include <cstring>
+#include <new>
 
 #include "base/check.h"
+#include "exec/pool_bound.h"
 
 namespace pie::exec {
 namespace {
 
-constexpr double kMiB = 1024.0 * 1024.0;
 constexpr size_t kVirtualPage = 4096;
-
-uint64_t machine_memory_bytes() {
-  return static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) *
-         static_cast<uint64_t>(sysconf(_SC_PAGE_SIZE));
-}
 
 /// Bytes from one page to the next. Large ones are an odd number of the machine's pages: one
 /// layer's parts of successive pages then spread over all sets of a cache.
@@ -46,18 +39,13 @@ Result<KvPages> KvPages::create(const model::Architecture& a, const ExecutorConf
                   page_format(config.kv_format)};
   pages.head_bytes_ = pages.shape_.page_bytes();
   pages.page_bytes_ = uint64_t{a.layer_count} * a.kv_head_count * pages.head_bytes_;
-  const size_t stride = stride_of(pages.page_bytes_);
-  pages.page_stride_ = stride;
-  const double bytes = static_cast<double>(stride) * config.page_count;
-  const auto machine = static_cast<double>(machine_memory_bytes());
-  if (bytes <= machine) {
-    pages.memory_ = Mapping(stride * (size_t{config.page_count} + config.step_tokens_max));
-  }
-  if (pages.memory_.get() == nullptr) {
-    return Error{ErrorCode::kResourceExhausted,
-                 fmt::format("[KV pool] got {} pages = {:.0f} MiB, expected at most the machine's "
-                             "{:.0f} MiB: configure fewer pages",
-                             config.page_count, bytes / kMiB, machine / kMiB)};
+  pages.page_stride_ = stride_of(pages.page_bytes_);
+  PIE_TRY(check_pool_fits(config, uint64_t{pages.page_stride_} * config.page_count));
+  try {
+    pages.memory_ =
+        Mapping(pages.page_stride_ * (size_t{config.page_count} + config.scratch_pages()));
+  } catch (const std::bad_alloc&) {
+    return pool_refused(config, uint64_t{pages.page_stride_} * config.page_count);
   }
   return pages;
 }

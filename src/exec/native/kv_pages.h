@@ -11,11 +11,11 @@ namespace pie::exec {
 
 /// K and V of all layers in the form that our attention reads: page by page, in a page layer by
 /// layer, in a layer one K/V head after the other (AttentionShape says how such a part looks).
-/// After the pages of the configuration come step_tokens_max scratch pages, for slices without a
-/// cache. Memory is committed as it is written.
+/// After the pages of the configuration come its scratch pages, for slices without a cache. Memory
+/// is committed as it is written.
 class KvPages {
  public:
-  /// kResourceExhausted when it exceeds the machine's memory.
+  /// kResourceExhausted when it exceeds the memory that this process may have.
   static Result<KvPages> create(const model::Architecture& architecture,
                                 const ExecutorConfig& config);
 

@@ -4,13 +4,17 @@
 
 #include <algorithm>
 #include <chrono>
+#include <new>
+#include <system_error>
 
 #include "base/check.h"
+#include "base/machine.h"
 #include "base/thread_pool.h"
 #include "exec/native/kv_pages.h"
 #include "exec/native/native_weights.h"
 #include "exec/native/step_plan.h"
 #include "exec/native/step_runner.h"
+#include "exec/pool_bound.h"
 #include "exec/thread_chooser.h"
 #include "kernels/isa.h"
 #include "model/architecture.h"
@@ -43,9 +47,10 @@ class NativeExecutor final : public Executor {
   void write_page(KvPageId page, std::span<const std::byte> bytes) override {
     pages_.write(page, bytes);
   }
-  std::string layout_id() const override {
+  Result<std::string> layout_id() const override {
+    PIE_TRY_ASSIGN(const ContentHash hash, model_->content_hash());
     return fmt::format("native {} {} {}", kv_format_name(config_.kv_format), config_.page_size,
-                       model_->content_hash().hex());
+                       hash.hex());
   }
   void for_each(uint32_t count,
                 const std::function<void(uint32_t thread, uint32_t index)>& task) override {
@@ -72,6 +77,8 @@ Result<StepOutput> NativeExecutor::execute(const StepBatch& batch) {
   const uint32_t rows = plan_.row_count();
   if (rows == 0) return StepOutput{};
   PIE_CHECK(rows <= config_.step_tokens_max);
+  PIE_CHECK(plan_.scratch_page_count() <= config_.scratch_pages());
+  runner_.reserve(plan_);
   const uint32_t threads = chooser_.choose(rows);
   const auto start = std::chrono::steady_clock::now();
   threads_.run(threads, job_);
@@ -101,11 +108,21 @@ Result<std::unique_ptr<Executor>> make_native_executor(std::shared_ptr<const mod
                              config.page_size, kernels::kPageTokens)};
   }
   ExecutorConfig used = config;
-  if (used.thread_count == 0) used.thread_count = affinity_count();
-  PIE_TRY_ASSIGN(KvPages pages, KvPages::create(model->architecture(), used));
-  PIE_TRY_ASSIGN(NativeWeights weights, NativeWeights::pack(*model));
-  return std::unique_ptr<Executor>(std::make_unique<NativeExecutor>(
-      std::move(model), used, std::move(pages), std::move(weights)));
+  if (used.thread_count == 0)
+    used.thread_count = static_cast<uint32_t>(Machine::read().threads.value);
+  try {
+    PIE_TRY_ASSIGN(KvPages pages, KvPages::create(model->architecture(), used));
+    PIE_TRY_ASSIGN(NativeWeights weights, NativeWeights::pack(*model));
+    return std::unique_ptr<Executor>(
+        std::make_unique<NativeExecutor>(model, used, std::move(pages), std::move(weights)));
+  } catch (const std::bad_alloc&) {
+    return load_refused(model->weights().size_bytes());
+  } catch (const std::system_error& error) {  // a thread
+    return Error{ErrorCode::kResourceExhausted,
+                 fmt::format("[executor] got '{}' for {} threads, expected the machine to give "
+                             "them: configure fewer (model_threads)",
+                             error.what(), used.thread_count)};
+  }
 }
 
 }  // namespace pie::exec

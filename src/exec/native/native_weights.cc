@@ -6,7 +6,7 @@
 #include <array>
 #include <span>
 
-#include "base/check.h"
+#include "base/mapping.h"
 #include "kernels/format.h"
 #include "model/architecture.h"
 
@@ -41,93 +41,118 @@ std::optional<Format> format_of(uint32_t type) {
   }
 }
 
-FileRows rows_of(const Tensor& tensor) {
-  return {*format_of(tensor.type), static_cast<uint32_t>(tensor.shape[0]),
-          static_cast<uint32_t>(tensor.shape[1]), tensor.data.data()};
-}
+/// A file's matrix in memory, while it is packed.
+struct LoadedRows {
+  FileRows rows;
+  Mapping memory;
+
+  static Result<LoadedRows> load(const Tensor& tensor) {
+    LoadedRows loaded;
+    PIE_TRY_ASSIGN(loaded.memory, tensor.data.load());
+    loaded.rows = {*format_of(tensor.type), static_cast<uint32_t>(tensor.shape[0]),
+                   static_cast<uint32_t>(tensor.shape[1]), loaded.memory.get()};
+    return loaded;
+  }
+};
 
 /// One layer (or the whole model) of a Weights.
 class Packer {
  public:
-  Packer(const model::Weights& weights, uint32_t layer, PanelArena& arena)
-      : weights_(weights), layer_(layer), arena_(arena) {}
+  Packer(const model::Weights& weights, uint32_t layer, PanelArena& arena, NativeWeights& packed)
+      : weights_(weights), layer_(layer), arena_(arena), packed_(packed) {}
 
-  const float* vector(TensorRole role) const {
+  /// Sets `out` to a vector's values; leaves it null when there is none.
+  Result<void> vector(TensorRole role, const float*& out) {
     const Tensor* tensor = weights_.find(role, layer_);
-    return tensor == nullptr ? nullptr : reinterpret_cast<const float*>(tensor->data.data());
+    if (tensor == nullptr) return {};
+    const std::shared_ptr<std::byte> memory = arena_.take(tensor->data.size);
+    PIE_TRY(tensor->data.read({memory.get(), tensor->data.size}));
+    packed_.vectors.push_back(memory);
+    out = reinterpret_cast<const float*>(memory.get());
+    return {};
   }
 
   /// Matrices of one format become one.
-  NativeProjection join(std::span<const TensorRole> roles) const {
+  Result<NativeProjection> join(std::span<const TensorRole> roles) {
     NativeProjection projection;
-    std::vector<FileRows> parts;
+    std::vector<LoadedRows> loaded;
     const auto close = [&] {
-      if (parts.empty()) return;
+      std::vector<FileRows> parts;
       uint32_t rows = 0;
-      for (const FileRows& part : parts) rows += part.rows;
-      projection.matrices.push_back(
-          {PackedMatrix::concatenate(parts, arena_), projection.row_count});
+      for (const LoadedRows& one : loaded) {
+        parts.push_back(one.rows);
+        rows += one.rows.rows;
+      }
+      if (!parts.empty())
+        projection.matrices.push_back(
+            {PackedMatrix::concatenate(parts, arena_), projection.row_count});
       projection.row_count += rows;
-      parts.clear();
+      loaded.clear();
     };
     for (const TensorRole role : roles) {
-      const FileRows rows = rows_of(weights_.get(role, layer_));
-      if (!parts.empty() && parts[0].format != rows.format) close();
-      parts.push_back(rows);
+      const Tensor& tensor = weights_.get(role, layer_);
+      if (!loaded.empty() && loaded[0].rows.format != format_of(tensor.type)) close();
+      PIE_TRY_ASSIGN(LoadedRows rows, LoadedRows::load(tensor));
+      loaded.push_back(std::move(rows));
     }
     close();
     return projection;
   }
 
-  NativeProjection gate_up() const {
-    const FileRows gate = rows_of(weights_.get(TensorRole::kFfnGate, layer_));
-    const FileRows up = rows_of(weights_.get(TensorRole::kFfnUp, layer_));
-    if (gate.format != up.format) return join(std::array{TensorRole::kFfnGate, TensorRole::kFfnUp});
+  Result<NativeProjection> gate_up() {
+    const Tensor& gate = weights_.get(TensorRole::kFfnGate, layer_);
+    const Tensor& up = weights_.get(TensorRole::kFfnUp, layer_);
+    if (gate.type != up.type) return join(std::array{TensorRole::kFfnGate, TensorRole::kFfnUp});
+    PIE_TRY_ASSIGN(const LoadedRows gate_rows, LoadedRows::load(gate));
+    PIE_TRY_ASSIGN(const LoadedRows up_rows, LoadedRows::load(up));
     NativeProjection projection;
-    projection.matrices.push_back({PackedMatrix::interleave(gate, up, arena_), 0});
-    projection.row_count = gate.rows;
+    projection.matrices.push_back(
+        {PackedMatrix::interleave(gate_rows.rows, up_rows.rows, arena_), 0});
+    projection.row_count = gate_rows.rows.rows;
     return projection;
   }
 
   /// Biases of the roles after each other, zeros for those that have none.
-  void add_bias(std::span<const TensorRole> matrices, std::span<const TensorRole> biases,
-                NativeProjection& projection) const {
+  Result<void> add_bias(std::span<const TensorRole> matrices, std::span<const TensorRole> biases,
+                        NativeProjection& projection) {
     bool any = false;
     std::vector<float> bias;
     for (size_t i = 0; i < matrices.size(); ++i) {
       const uint64_t rows = weights_.get(matrices[i], layer_).shape[0];
-      const float* values = vector(biases[i]);
+      const float* values = nullptr;
+      PIE_TRY(vector(biases[i], values));
       any = any || values != nullptr;
       for (uint64_t r = 0; r < rows; ++r) bias.push_back(values == nullptr ? 0.0F : values[r]);
     }
     if (any) projection.bias = std::move(bias);
+    return {};
   }
 
  private:
   const model::Weights& weights_;
   const uint32_t layer_;
   PanelArena& arena_;
+  NativeWeights& packed_;
 };
 
-NativeLayer pack_layer(const model::Weights& weights, uint32_t index, PanelArena& arena) {
+Result<NativeLayer> pack_layer(Packer packer) {
   using enum TensorRole;
-  const Packer packer(weights, index, arena);
   NativeLayer layer;
   constexpr std::array kQkv = {kQuery, kKey, kValue};
   constexpr std::array kQkvBias = {kQueryBias, kKeyBias, kValueBias};
-  layer.query_key_value = packer.join(kQkv);
-  packer.add_bias(kQkv, kQkvBias, layer.query_key_value);
-  layer.attention_output = packer.join(std::array{kAttentionOutput});
-  packer.add_bias(std::array{kAttentionOutput}, std::array{kAttentionOutputBias},
-                  layer.attention_output);
-  layer.gate_up = packer.gate_up();
-  layer.down = packer.join(std::array{kFfnDown});
-  layer.attention_norm = packer.vector(kAttentionNorm);
-  layer.query_norm = packer.vector(kQueryNorm);
-  layer.key_norm = packer.vector(kKeyNorm);
-  layer.attention_post_norm = packer.vector(kAttentionPostNorm);
-  layer.ffn_norm = packer.vector(kFfnNorm);
-  layer.ffn_post_norm = packer.vector(kFfnPostNorm);
+  PIE_TRY_ASSIGN(layer.query_key_value, packer.join(kQkv));
+  PIE_TRY(packer.add_bias(kQkv, kQkvBias, layer.query_key_value));
+  PIE_TRY_ASSIGN(layer.attention_output, packer.join(std::array{kAttentionOutput}));
+  PIE_TRY(packer.add_bias(std::array{kAttentionOutput}, std::array{kAttentionOutputBias},
+                          layer.attention_output));
+  PIE_TRY_ASSIGN(layer.gate_up, packer.gate_up());
+  PIE_TRY_ASSIGN(layer.down, packer.join(std::array{kFfnDown}));
+  PIE_TRY(packer.vector(kAttentionNorm, layer.attention_norm));
+  PIE_TRY(packer.vector(kQueryNorm, layer.query_norm));
+  PIE_TRY(packer.vector(kKeyNorm, layer.key_norm));
+  PIE_TRY(packer.vector(kAttentionPostNorm, layer.attention_post_norm));
+  PIE_TRY(packer.vector(kFfnNorm, layer.ffn_norm));
+  PIE_TRY(packer.vector(kFfnPostNorm, layer.ffn_post_norm));
   return layer;
 }
 
@@ -151,25 +176,20 @@ Result<NativeWeights> NativeWeights::pack(const model::Model& model) {
   NativeWeights packed;
   PanelArena arena(kArenaBlockBytes);
   for (uint32_t layer = 0; layer < model.architecture().layer_count; ++layer) {
-    packed.layers.push_back(pack_layer(weights, layer, arena));
+    PIE_TRY_ASSIGN(NativeLayer made, pack_layer({weights, layer, arena, packed}));
+    packed.layers.push_back(std::move(made));
   }
-  const Packer packer(weights, 0, arena);
-  packed.output_norm = packer.vector(TensorRole::kOutputNorm);
-  packed.rope_factors = packer.vector(TensorRole::kRopeFactors);
-  packed.output = packer.join(std::array{TensorRole::kOutput});
-  packed.embedding = &weights.get(TensorRole::kTokenEmbedding);
+  Packer packer(weights, 0, arena, packed);
+  PIE_TRY(packer.vector(TensorRole::kOutputNorm, packed.output_norm));
+  PIE_TRY(packer.vector(TensorRole::kRopeFactors, packed.rope_factors));
+  PIE_TRY_ASSIGN(packed.output, packer.join(std::array{TensorRole::kOutput}));
+  packed.embedding = packed.output.matrices[0].weights;
+  if (!model.architecture().has_tied_output) {
+    PIE_TRY_ASSIGN(const NativeProjection table,
+                   packer.join(std::array{TensorRole::kTokenEmbedding}));
+    packed.embedding = table.matrices[0].weights;
+  }
   return packed;
-}
-
-void decode_row(const Tensor& tensor, uint64_t row, float* out) {
-  const auto type = static_cast<ggml_type>(tensor.type);
-  const auto width = static_cast<int64_t>(tensor.shape[1]);
-  const std::byte* source = tensor.data.data() + row * ggml_row_size(type, width);
-  if (type == GGML_TYPE_F32) {
-    std::copy_n(reinterpret_cast<const float*>(source), width, out);
-  } else {
-    ggml_get_type_traits(type)->to_float(source, out, width);
-  }
 }
 
 }  // namespace pie::exec

@@ -1,5 +1,7 @@
 #pragma once
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -24,7 +26,7 @@ struct NativeProjection {
   std::vector<float> bias;  ///< f32 [row_count]; empty = none
 };
 
-/// A layer's weights in the order of use. Vectors are f32 in the mapped file; null = none.
+/// A layer's weights in the order of use. Vectors are f32; null = none.
 struct NativeLayer {
   const float* attention_norm = nullptr;
   NativeProjection query_key_value;
@@ -45,15 +47,14 @@ struct NativeWeights {
   const float* output_norm = nullptr;
   NativeProjection output;
   const float* rope_factors = nullptr;
-  const model::Tensor* embedding = nullptr;  ///< rows are decoded one by one from the file
+  kernels::PackedMatrix embedding;  ///< a row a token; the output matrix when tied
+  std::vector<std::shared_ptr<const std::byte>> vectors;  ///< keeps what the pointers point to
 
   /// kUnsupported names the first matrix of a format that the kernels do not have.
   static Result<void> check(const model::Model& model);
-  /// Fails as check() does.
+  /// Reads and repacks: nothing of the file is needed after that. Fails as check() does, kCorrupt
+  /// when the file was changed since it was opened. Throws std::bad_alloc.
   static Result<NativeWeights> pack(const model::Model& model);
 };
-
-/// Decodes row `row` of a matrix of the file to f32.
-void decode_row(const model::Tensor& tensor, uint64_t row, float* out);
 
 }  // namespace pie::exec

@@ -53,6 +53,7 @@ class StepPlan {
 
   std::span<const PlanRow> rows() const { return rows_; }
   uint32_t row_count() const { return static_cast<uint32_t>(rows_.size()); }
+  uint32_t scratch_page_count() const { return scratch_used_; }
   /// Rows whose logits are asked for, then those whose hidden states are; slice by slice.
   std::span<const uint32_t> output_rows() const { return output_rows_; }
   uint32_t logit_count() const { return logit_count_; }

@@ -97,7 +97,7 @@ void StepRunner::embed(Team& team, const StepPlan& plan) {
       std::copy_n(token.embedding, arch_.embedding_size, x);
       continue;
     }
-    decode_row(*weights_.embedding, token.id, x);
+    weights_.embedding.dequantize_row(token.id, x);
     if (arch_.embedding_scale != 1.0F) {
       kernels::scale(isa_, x, arch_.embedding_scale, arch_.embedding_size, x);
     }

@@ -23,12 +23,15 @@ namespace pie::exec {
 ///         | norm, quantise | gate, up, activation | quantise | down, + residual | ... | logits
 ///
 /// with a meeting at each bar. What a row gets depends on the row and what it sees alone: not on
-/// the other rows, on the number of threads or on how the work was cut. Allocates nothing.
+/// the other rows, on the number of threads or on how the work was cut.
 class StepRunner {
  public:
   StepRunner(const model::Architecture& architecture, const NativeWeights& weights,
              const KvPages& pages, kernels::Isa isa, uint32_t rows_max, uint32_t thread_count);
 
+  /// Takes what memory the plan needs beyond what is there: run() takes none. Throws
+  /// std::bad_alloc.
+  void reserve(const StepPlan& plan) { attention_.reserve(plan); }
   /// Every thread of the team calls it.
   void run(Team& team, const StepPlan& plan);
   /// What the last run() gave: valid until the next one.
