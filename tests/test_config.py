@@ -47,7 +47,7 @@ def test_set_changes_one_line_and_is_checked(tmp_path: Path) -> None:
         ("port", "70000", "a number from 0 to 65535"),
         ("auth", "maybe", "true or false"),
         ("limits.handels_max", "1", "the nearest is 'limits.handles_max'"),
-        ("step_tokens_max", "0", "a number from 1"),
+        ("model_threads", "2000", "a number from 0 to 1024"),
         ("limits.frame_bytes_max", "1000", "a number from 524288"),
         ("limits.grace_s", "100000000000", "to 1000000000"),
     ):

@@ -11,7 +11,7 @@ void add_server_options(CLI::App& command, ServerOptions& options) {
                   "ALIAS=FILE gives it a further name; again for further models")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  command.add_option("--threads", options.model_threads, "Threads of the model [all cores]");
+  command.add_option("--threads", options.model_threads, "Threads of the model [physical cores]");
   command.add_option("--workers", options.worker_threads, "Threads that run programs [cores]");
   command.add_option("--kv-pages", options.kv_pages, "KV pages of the pool [by free memory]");
   command.add_option("--kv-format", options.kv_format, "K and V as f16, bf16 or q8 [f16]");

@@ -76,6 +76,7 @@ StepLoop::StepLoop(Front& front, SnapshotStore* snapshots, std::string layout,
     }
   }
   can_swap_ = swap.has_value();
+  settle();  // what there is, for who asks before the first step
   if (!can_swap_ && snapshots_ == nullptr) return;
   io_ = std::make_unique<PageIo>(*executor_, std::move(swap),
                                  [this](PageMoved moved) { front_.page_moved(moved); });

@@ -35,12 +35,12 @@ struct Config {
   std::vector<std::string> http_allow;     ///< hosts for programs' requests (net/host_policy.h)
   std::filesystem::path http_ca_file;      ///< trusted for those beside the system's certificates
   bool allow_unauthenticated_network = false;
-  std::string executor = "auto";  ///< auto, native or ggml (exec/open_executor.h)
-  uint32_t model_threads = 0;     ///< of a step; 0 = all cores
-  uint32_t worker_threads = 0;    ///< of programs; 0 = as many as cores, at most 8
-  uint32_t kv_pages = 0;          ///< of the pool; 0 = by the machine's memory
-  std::string kv_format = "f16";  ///< of those pages: f16, bf16 or q8 (exec/executor.h)
-  uint32_t step_tokens_max = 512;
+  std::string executor = "auto";     ///< auto, native or ggml (exec/open_executor.h)
+  uint32_t model_threads = 0;        ///< of a step; 0 = as the machine has (base/machine.h)
+  uint32_t worker_threads = 0;       ///< of programs; 0 = the same, at most 8
+  uint32_t kv_pages = 0;             ///< of the pool; 0 = by the machine's memory (sizes.h)
+  std::string kv_format = "f16";     ///< of those pages: f16, bf16 or q8 (exec/executor.h)
+  uint32_t step_tokens_max = 0;      ///< 0 = 512, fewer where memory is short
   bool prefix_cache = true;          ///< what was computed of a text is not computed again
   bool prefix_cache_shared = false;  ///< nor for another user
   uint64_t swap_bytes_max = 0;       ///< KV pages on disk; 0 = by the free disk space

@@ -25,6 +25,7 @@
 #include "server/private_folder.h"
 #include "server/program_library.h"
 #include "server/session.h"
+#include "server/sizes.h"
 #include "server/spools.h"
 #include "server/status.h"
 #include "server/version.h"
@@ -39,7 +40,6 @@ namespace fs = std::filesystem;
 
 constexpr uint64_t kSweepMs = 5'000;
 constexpr uint64_t kDrainMs = 2'000;
-constexpr uint32_t kWorkersMax = 8;
 constexpr uint32_t kHttpThreads = 2;
 constexpr uint32_t kRequestsPendingMax = 8'192;  ///< of one user, over all connections
 /// Of queues that are bounded by what posts to them: one task of each log or instance.
@@ -128,6 +128,8 @@ class PieServer final : public Server {
     spools_.emplace(config_.home / "run" / "spool", ledger_, disk_, reserve_);
     PIE_TRY_ASSIGN(store_, store::Store::open(config_.home));
     kvs_port_.emplace(store_->kvs(), config_.limits.user.kvs_bytes_max);
+    log::info("machine: {}; {} threads run programs", describe(Machine::read()), worker_count());
+    PIE_TRY(check_address_space(Machine::read()));
     PIE_TRY_ASSIGN(models_, open_models(config_));
     const host::HostConfig host_config{.worker_count = worker_count(),
                                        .cache_folder = cache_folder(),
@@ -169,8 +171,7 @@ class PieServer final : public Server {
 
  private:
   uint32_t worker_count() const {
-    const uint32_t cores = std::max(1U, std::thread::hardware_concurrency());
-    return config_.worker_threads ? config_.worker_threads : std::min(cores, kWorkersMax);
+    return choose_worker_threads(Machine::read(), config_.worker_threads);
   }
   fs::path cache_folder() const {
     return config_.cache.empty() ? config_.home / "cache" : config_.cache;

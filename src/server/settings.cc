@@ -13,8 +13,9 @@ namespace {
 
 constexpr std::string_view kLimits = "limits";
 constexpr std::string_view kClient = "client";
-constexpr uint64_t kFrameBytesMin = 512 << 10;   // a chunk of 256 KiB and what goes with it
-constexpr uint64_t kWasmPageBytes = 64 << 10;    // no program runs in less
+constexpr uint64_t kFrameBytesMin = 512 << 10;  // a chunk of 256 KiB and what goes with it
+constexpr uint64_t kWasmPageBytes = 64 << 10;   // no program runs in less
+constexpr uint64_t kThreadsMax = 1024;
 constexpr uint64_t kSecondsMax = 1'000'000'000;  // 31 years; in nanoseconds it fits 64 bits
 
 template <class Integer>
@@ -184,12 +185,16 @@ std::vector<Setting> settings(Config& c) {
        "PEM certificates trusted for those requests beside the system's"},
       {"", "executor", &c.executor,
        "auto, native (our kernels) or ggml (any tensor type; the reference)"},
-      {"", "model_threads", &c.model_threads, "threads of a step; 0: all cores"},
-      {"", "worker_threads", &c.worker_threads, "threads of programs; 0: the cores, at most 8"},
-      {"", "kv_pages", &c.kv_pages, "KV pages of the pool; 0: by the machine's memory"},
+      {"", "model_threads", &c.model_threads,
+       "threads of a step; 0: physical cores, or the quota of processor time", 0, kThreadsMax},
+      {"", "worker_threads", &c.worker_threads, "threads of programs; 0: the same, at most 8", 0,
+       kThreadsMax},
+      {"", "kv_pages", &c.kv_pages,
+       "KV pages of the pool; 0: half of the memory that the weights leave"},
       {"", "kv_format", &c.kv_format,
        "K and V in those pages: f16, bf16, or q8 (half the memory); native executor"},
-      {"", "step_tokens_max", &c.step_tokens_max, "tokens of one step", 1},
+      {"", "step_tokens_max", &c.step_tokens_max,
+       "tokens of one step; 0: 512, fewer where memory is short"},
       {"", "prefix_cache", &c.prefix_cache, "KV pages of texts computed before are used again"},
       {"", "prefix_cache_shared", &c.prefix_cache_shared,
        "also those of other users, who can tell by the time it takes"},
