@@ -8,6 +8,8 @@ execute_process(
   COMMAND_ERROR_IS_FATAL ANY)
 include(${_deps})
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/../tools/deps.toml)
+file(GLOB _native ${CMAKE_CURRENT_LIST_DIR}/../native/wasmtime/src/*.rs)
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${_native})
 
 find_program(CCACHE ccache)
 if(CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)

@@ -54,6 +54,9 @@ class HandleCollector {
   /// Items of one list are of one kind: a long list of numbers is seen by its first item.
   void collect_all(size_t argument, const Val* items, size_t count) {
     if (count == 0 || !may_hold_handles(items[0].kind)) return;
+    if (items[0].kind == WASMTIME_COMPONENT_RESOURCE && count > kHandlesPerListMax)
+      throw GuestError(fmt::format("argument {} got a list of {} handles, expected at most {}",
+                                   argument, count, kHandlesPerListMax));
     for (size_t i = 0; i < count; ++i) collect(argument, items[i]);
   }
 
@@ -133,7 +136,7 @@ MakeHandle handle_maker(InstanceState& state, wasmtime_context_t* context) {
 }
 
 const Val& HostCall::argument(size_t i, wasmtime_component_valkind_t kind) const {
-  if (i >= argument_count_ || arguments_[i].kind != kind) throw_mismatch(i);
+  if (i >= arguments_.size() || arguments_[i].kind != kind) throw_mismatch(i);
   return arguments_[i];
 }
 const wasmtime_component_vallist_t& HostCall::list(size_t i) const {
@@ -191,6 +194,10 @@ std::string HostCall::result_error(size_t i) const {
   return case_of(*result.val, i).name;
 }
 std::vector<uint8_t> HostCall::bytes(size_t i) const {
+  if (numbers_ == Numbers::kWhole) {
+    const std::string_view whole = string(i);
+    return {whole.begin(), whole.end()};
+  }
   return items_of<uint8_t>(list(i), i, WASMTIME_COMPONENT_U8,
                            [](const Val& val) { return val.of.u8; });
 }
@@ -258,8 +265,8 @@ std::vector<std::vector<std::string>> HostCall::string_records(size_t i) const {
 }
 
 void HostCall::ret(Value value) {
-  if (result_count_ == 0) throw GuestError("has no result in the program's import, but gives one");
-  const Val val = to_wasmtime(value, handle_maker(state_, context_));
+  if (results_.empty()) throw GuestError("has no result in the program's import, but gives one");
+  const Val val = to_wasmtime(value, handle_maker(state_, context_), numbers_);
   wasmtime_component_val_delete(&results_[0]);
   results_[0] = val;
 }

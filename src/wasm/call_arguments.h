@@ -1,5 +1,6 @@
 #pragma once
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -8,6 +9,9 @@
 #include "wasm/value_convert.h"
 
 namespace pie::wasm {
+
+/// A list of handles is at most so long: each costs some 200 ns, and a wait looks at each.
+inline constexpr size_t kHandlesPerListMax = 32'768;
 
 /// Takes every handle among the arguments through wasmtime into state.handle_arguments: owned ones
 /// leave the table, borrows are given back. Throws GuestError for a handle that is not ours.
@@ -21,17 +25,16 @@ MakeHandle handle_maker(InstanceState& state, wasmtime_context_t* context);
 /// The Call of one host function over wasmtime's values.
 class HostCall final : public Call {
  public:
-  HostCall(InstanceState& state, wasmtime_context_t* context,
-           const wasmtime_component_val_t* arguments, size_t argument_count,
-           wasmtime_component_val_t* results, size_t result_count)
+  using Val = wasmtime_component_val_t;
+  HostCall(InstanceState& state, wasmtime_context_t* context, std::span<const Val> arguments,
+           std::span<Val> results, Numbers numbers = Numbers::kOneByOne)
       : state_(state),
         context_(context),
         arguments_(arguments),
-        argument_count_(argument_count),
         results_(results),
-        result_count_(result_count) {}
+        numbers_(numbers) {}
 
-  size_t argument_count() const override { return argument_count_; }
+  size_t argument_count() const override { return arguments_.size(); }
   bool boolean(size_t i) const override;
   uint8_t u8(size_t i) const override;
   uint16_t u16(size_t i) const override;
@@ -64,16 +67,14 @@ class HostCall final : public Call {
   InstanceContext& context_at(size_t index) override;
 
  private:
-  using Val = wasmtime_component_val_t;
   const Val& argument(size_t i, wasmtime_component_valkind_t kind) const;
   const wasmtime_component_vallist_t& list(size_t i) const;
 
   InstanceState& state_;
   wasmtime_context_t* const context_;
-  const Val* const arguments_;
-  const size_t argument_count_;
-  Val* const results_;
-  const size_t result_count_;
+  const std::span<const Val> arguments_;
+  const std::span<Val> results_;
+  const Numbers numbers_;
 };
 
 }  // namespace pie::wasm

@@ -90,19 +90,16 @@ std::filesystem::path CompileCache::file_of(const std::string& hash) const {
   return folder_ / fmt::format("{}-{}.cwasm", hash, engine_->fingerprint());
 }
 
-Result<RawComponent> CompileCache::load_or_compile(std::span<const uint8_t> wasm,
-                                                   const std::string& hash) {
+Result<CompileCache::Compiled> CompileCache::load_or_compile(std::span<const uint8_t> wasm,
+                                                             const std::string& hash) {
   PIE_TRY(check_hash(hash));
   PIE_TRY(check_preamble(wasm));
-  const std::filesystem::path file = file_of(hash);
-  if (RawComponent loaded = load(file)) return loaded;
+  if (RawComponent loaded = load(file_of(hash))) return Compiled{std::move(loaded), false};
   log::info("compiling the program {}", hash);
   wasmtime_component_t* raw = nullptr;
   const WasmError error(wasmtime_component_new(engine_->get(), wasm.data(), wasm.size(), &raw));
   if (error) return invalid("got a component that does not compile: " + text_of(*error));
-  RawComponent component(raw);
-  store(*component, file);
-  return component;
+  return Compiled{RawComponent(raw), true};
 }
 
 RawComponent CompileCache::load(const std::filesystem::path& file) const {
@@ -136,8 +133,8 @@ bool CompileCache::checks_out(std::string_view file) const {
          trailer.sum == checksum(code);
 }
 
-void CompileCache::store(const wasmtime_component_t& component,
-                         const std::filesystem::path& file) const {
+void CompileCache::keep(const wasmtime_component_t& component, const std::string& hash) const {
+  const std::filesystem::path file = file_of(hash);
   if (file.empty()) return;
   ByteVec code;
   const WasmError error(wasmtime_component_serialize(&component, &code));

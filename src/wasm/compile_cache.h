@@ -17,7 +17,7 @@ namespace pie::wasm {
 /// engine's fingerprint. A file is written atomically and carries that fingerprint and a checksum:
 /// one that is damaged, or of another version of the engine or another CPU whatever its name, is
 /// not used; the program is compiled anew. The files that were used longest ago make room for new
-/// ones. Thread-safe; takes seconds for large programs.
+/// ones. Thread-safe; takes seconds for large programs, and nothing interrupts it.
 class CompileCache {
  public:
   /// An empty `folder` means: keep nothing. The newest file stays even when it alone is larger than
@@ -25,15 +25,20 @@ class CompileCache {
   CompileCache(std::shared_ptr<const Engine> engine, std::filesystem::path folder,
                uint64_t bytes_max);
 
+  struct Compiled {
+    RawComponent component;
+    bool is_new;  ///< not from a file
+  };
   /// `hash` names the bytes: letters, digits, '-' and '_'. kInvalidArgument says what is wrong
   /// with the bytes.
-  Result<RawComponent> load_or_compile(std::span<const uint8_t> wasm, const std::string& hash);
+  Result<Compiled> load_or_compile(std::span<const uint8_t> wasm, const std::string& hash);
+  /// Stores the compiled form: of a component that is good for something.
+  void keep(const wasmtime_component_t& component, const std::string& hash) const;
 
  private:
   std::filesystem::path file_of(const std::string& hash) const;
   RawComponent load(const std::filesystem::path& file) const;
   bool checks_out(std::string_view file) const;
-  void store(const wasmtime_component_t& component, const std::filesystem::path& file) const;
   /// Removes what is too much, and what a crash left of files that were being written.
   void make_room(const std::filesystem::path& newest) const;
 

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "wasm/bulk_shape.h"
 #include "wasm/host_call.h"
 
 namespace pie::wasm {
@@ -128,7 +129,7 @@ class ComponentLinker {
             case WASMTIME_COMPONENT_ITEM_RESOURCE:
               return define_resource(*instance, base, item_name, item.of.resource);
             case WASMTIME_COMPONENT_ITEM_COMPONENT_FUNC:
-              return define_function(*instance, base, item_name);
+              return define_function(*instance, base, item_name, item.of.component_func);
             case WASMTIME_COMPONENT_ITEM_TYPE: return {};
             default:
               return invalid(
@@ -155,18 +156,27 @@ class ComponentLinker {
   }
 
   Result<void> define_function(wasmtime_component_linker_instance_t& instance,
-                               const std::string& interface, const std::string& name) {
+                               const std::string& interface, const std::string& name,
+                               const wasmtime_component_func_type_t* type) {
     std::string full = interface + "#" + name;
     if (!defined_.insert(full).second) return {};
     const Registry::Function* function = registry_.find(interface, name);
     target_.imports_.push_back(std::make_unique<Import>(
         Import{full, function, unserved_message(interface), is_wasi(interface), &target_}));
     Import* import = target_.imports_.back().get();
-    wasmtime_error_t* error =
-        function && function->async
-            ? wasmtime_component_linker_instance_add_func_async(&instance, name.data(), name.size(),
-                                                                call_async_import, import, nullptr)
-            : wasmtime_component_linker_instance_add_func(&instance, name.data(), name.size(),
+    const auto shape = function ? bulk_shape_of(type) : std::nullopt;
+    wasmtime_error_t* error = nullptr;
+    if (shape == PIE_WASMTIME_RANGE_TO_BYTES && function->async)
+      error = pie_wasmtime_component_linker_instance_add_bulk_func_async(
+          &instance, name.data(), name.size(), *shape, call_bulk_async_import, import);
+    else if (shape && function->sync)
+      error = pie_wasmtime_component_linker_instance_add_bulk_func(
+          &instance, name.data(), name.size(), *shape, call_bulk_import, import);
+    else if (function && function->async)
+      error = wasmtime_component_linker_instance_add_func_async(&instance, name.data(), name.size(),
+                                                                call_async_import, import, nullptr);
+    else
+      error = wasmtime_component_linker_instance_add_func(&instance, name.data(), name.size(),
                                                           call_sync_import, import, nullptr);
     return check(error, full);
   }
@@ -284,6 +294,7 @@ Result<std::shared_ptr<const LinkedComponent>> LinkedComponent::link(
   linked->engine_ = std::move(engine);
   linked->component_ = std::move(component);
   linked->hash_ = hash;
+  PIE_TRY_ASSIGN(linked->needs_, Needs::of(*linked->component_));
   PIE_TRY(ComponentLinker(*linked, registry).run());
   return std::shared_ptr<const LinkedComponent>(std::move(linked));
 }

@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "wasm/engine.h"
+#include "wasm/needs.h"
 #include "wasm/registry.h"
 #include "wasm/runtime.h"
 #include "wasm/wasmtime_ptr.h"
@@ -30,7 +31,8 @@ struct Import {
 /// under one version, which serves every 0.2.x that the component asks for.
 class LinkedComponent final : public Component {
  public:
-  /// Reflects over the component's imports and exports. kInvalidArgument names what is wrong.
+  /// Reflects over the component's imports, exports and needs. kInvalidArgument names what is
+  /// wrong.
   static Result<std::shared_ptr<const LinkedComponent>> link(std::shared_ptr<const Engine> engine,
                                                              RawComponent component,
                                                              const std::string& hash,
@@ -39,6 +41,7 @@ class LinkedComponent final : public Component {
   const std::string& hash() const override { return hash_; }
   bool exports(const std::string& interface) const override { return exports_.contains(interface); }
 
+  const Needs& needs() const { return needs_; }
   const Engine& engine() const { return *engine_; }
   const wasmtime_component_t* raw() const { return component_.get(); }
   const wasmtime_component_linker_t* linker() const { return linker_.get(); }
@@ -57,6 +60,7 @@ class LinkedComponent final : public Component {
 
   std::shared_ptr<const Engine> engine_;
   std::string hash_;
+  Needs needs_;
   std::set<std::string> exports_;
   std::map<std::string, uint32_t, std::less<>> resources_;
   std::vector<std::unique_ptr<Import>> imports_;

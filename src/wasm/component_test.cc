@@ -75,6 +75,31 @@ TEST_F(ComponentTest, what_is_no_component_is_refused_with_the_reason) {
   EXPECT_NE(refusal_of(cut).find("does not compile"), std::string::npos);
 }
 
+TEST_F(ComponentTest, what_was_refused_is_not_kept_and_removes_nothing) {
+  ASSERT_TRUE(runtime_->compile(from_text(standalone(kReturnsOk)), "good").ok());
+  start(1);  // the next file that is kept removes the others
+  EXPECT_NE(refusal_of(std::string("(component (core module))")).find("without the export"),
+            std::string::npos);
+  ASSERT_EQ(cached().size(), 1U);
+  EXPECT_EQ(cached()[0].filename().string().find("good-"), 0U);
+}
+
+TEST_F(ComponentTest, more_memories_and_tables_than_allowed_are_refused_by_name) {
+  const auto with = [](const std::string& fields, int times) {
+    std::string wat = standalone(kReturnsOk);
+    std::string more = "(core module $more " + fields + ")";
+    for (int i = 0; i < times; ++i) more += " (core instance (instantiate $more))";
+    return wat.insert(std::string("(component").size(), " " + more);
+  };
+  EXPECT_TRUE(runtime_->compile(from_text(with("(memory 0)", 3)), "four").ok());
+  EXPECT_EQ(refusal_of(with("(memory 0)", 4)).find("[component] got 5 linear memories, expected"),
+            0U);
+  EXPECT_EQ(refusal_of(with("(table 1 funcref)", 101)).find("[component] got 101 tables"), 0U);
+  EXPECT_EQ(refusal_of(with("(table 65537 funcref)", 1))
+                .find("[component] got 65537 elements of a table, expected at most 65536"),
+            0U);
+}
+
 TEST_F(ComponentTest, program_without_run_is_refused) {
   EXPECT_NE(refusal_of(std::string("(component)")).find("without the export 'inferlet:core/run'"),
             std::string::npos);

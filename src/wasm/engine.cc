@@ -7,6 +7,7 @@
 
 #include "wasm/checksum.h"
 #include "wasm/memory_budget.h"
+#include "wasm/needs.h"
 
 namespace pie::wasm {
 namespace {
@@ -15,9 +16,6 @@ namespace {
 /// the tokenizer recurses). Address space only, until touched.
 constexpr size_t kFiberStackBytes = 4UL << 20;
 constexpr size_t kWasmStackBytes = 1UL << 20;
-/// The whole index space of a 32-bit memory, so that guests need no bounds checks.
-constexpr uint64_t kMemoryReservationBytes = 4ULL << 30;
-constexpr uint64_t kMemoryGuardBytes = 32ULL << 20;
 
 wasm_config_t* make_config() {
   wasm_config_t* config = wasm_config_new();

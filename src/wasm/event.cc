@@ -1,18 +1,17 @@
 #include "wasm/event.h"
 
-#include <algorithm>
 #include <utility>
 
 namespace pie::wasm {
 
 void Event::fire() {
-  std::vector<Waiter> woken;
+  std::map<uint64_t, std::function<void()>> woken;
   {
     std::lock_guard lock(mutex_);
     ready_.store(true, std::memory_order_release);
     woken.swap(waiters_);
   }
-  for (Waiter& waiter : woken) waiter.wake();
+  for (const auto& [token, wake] : woken) wake();
 }
 
 uint64_t Event::add_waiter(std::function<void()> wake) {
@@ -21,7 +20,7 @@ uint64_t Event::add_waiter(std::function<void()> wake) {
     std::lock_guard lock(mutex_);
     token = next_token_++;
     if (!ready()) {
-      waiters_.push_back({token, std::move(wake)});
+      waiters_.emplace_hint(waiters_.end(), token, std::move(wake));
       return token;
     }
   }
@@ -30,13 +29,9 @@ uint64_t Event::add_waiter(std::function<void()> wake) {
 }
 
 void Event::remove_waiter(uint64_t token) {
-  std::function<void()> removed;  // destroyed after the lock is released
+  std::map<uint64_t, std::function<void()>>::node_type removed;  // goes after the lock is released
   std::lock_guard lock(mutex_);
-  const auto it = std::find_if(waiters_.begin(), waiters_.end(),
-                               [&](const Waiter& waiter) { return waiter.token == token; });
-  if (it == waiters_.end()) return;
-  removed = std::move(it->wake);
-  waiters_.erase(it);
+  removed = waiters_.extract(token);
 }
 
 }  // namespace pie::wasm

@@ -2,9 +2,9 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
-#include <vector>
 
 namespace pie::wasm {
 
@@ -29,14 +29,10 @@ class Event {
   void remove_waiter(uint64_t token);
 
  private:
-  struct Waiter {
-    uint64_t token;
-    std::function<void()> wake;
-  };
   std::atomic<bool> ready_;
   std::mutex mutex_;
   uint64_t next_token_ = 1;
-  std::vector<Waiter> waiters_;
+  std::map<uint64_t, std::function<void()>> waiters_;  ///< by token, so the oldest are woken first
 };
 using EventRef = std::shared_ptr<Event>;
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <ctime>
 #include <exception>
 #include <utility>
@@ -13,18 +14,13 @@
 namespace pie::wasm {
 namespace {
 
-/// What wasmtime says when one host call copies more than it allows: a list<u8> counts 48 bytes an
-/// element there. The bound lets a blob of 16 MiB through, with room to spare.
+/// What wasmtime says when one host call copies more than it allows: text and the lists that are
+/// copied whole (bulk_shape.h) count their bytes there, other lists 48 an element. The bound lets a
+/// message and a blob of 16 MiB through, and keeps the longest call under 100 ms.
 constexpr std::string_view kHostCallFuel = "fuel allocated for hostcalls";
-constexpr uint64_t kHostCallBytesMax = 1ULL << 30;
+constexpr uint64_t kHostCallBytesMax = 20ULL << 20;
 constexpr uint64_t kHostCallBytesPerElement = 48;
 
-/// Limits of a store against programs that want to hurt the host; above what the largest programs
-/// we know (Python's) need: 60 instances, 35 tables of up to 12,000 elements.
-constexpr int64_t kTableElementsMax = 65'536;
-constexpr int64_t kCoreInstancesMax = 200;
-constexpr int64_t kTablesMax = 100;
-constexpr int64_t kMemoriesMax = 16;
 constexpr int64_t kMemoryByBudget = -1;
 
 uint64_t thread_cpu_ns() {
@@ -73,11 +69,14 @@ Task::Slice Fiber::run_slice() {
   slice_start_ns_ = thread_cpu_ns();
   yielded_ = false;
   resumed_ = true;
+  const int64_t heap_before = pie_wasmtime_thread_heap_bytes();
   const bool ended = advance();
+  heap_bytes_ += pie_wasmtime_thread_heap_bytes() - heap_before;
   const uint64_t used_ns = slice_cpu_ns();
   cpu_ns_.fetch_add(used_ns, std::memory_order_relaxed);
   if (quotas_) quotas_->cpu.add(used_ns);
   if (ended) return end(outcome());
+  if (!charge_heap()) return end(memory_limit());
   if (yielded_) return Slice::kYielded;
   if (on_blocked_) on_blocked_();
   return Slice::kBlocked;
@@ -86,8 +85,9 @@ Task::Slice Fiber::run_slice() {
 void Fiber::make_store() {
   store_.reset(
       wasmtime_store_new(component->engine().get(), static_cast<InstanceState*>(this), nullptr));
-  wasmtime_store_limiter(store_.get(), kMemoryByBudget, kTableElementsMax, kCoreInstancesMax,
-                         kTablesMax, kMemoriesMax);
+  wasmtime_store_limiter(store_.get(), kMemoryByBudget,
+                         static_cast<int64_t>(component->needs().table_elements_max()),
+                         kCoreInstancesMax, kTablesMax, kMemoriesMax);
   pie_wasmtime_context_set_hostcall_fuel(wasmtime_store_context(store_.get()), kHostCallBytesMax);
   // Before instantiation: a start function may spin, and a deadline of 0 has passed already.
   wasmtime_context_set_epoch_deadline(wasmtime_store_context(store_.get()), 1);
@@ -142,6 +142,7 @@ wasmtime_error_t* Fiber::on_epoch(wasmtime_context_t*, void* data, uint64_t* del
 /// At a deadline: yield with delta 0, so that the guest is back here at once when it is resumed;
 /// only then it is given a tick.
 wasmtime_error_t* Fiber::at_deadline(uint64_t* delta, wasmtime_update_deadline_kind_t* kind) {
+  if (verdict) return wasmtime_error_new("the host has ended the instance");
   if (killed_.load()) {
     verdict = Outcome{Outcome::Kind::kKilled, "", 0};
     return wasmtime_error_new("killed");
@@ -166,6 +167,18 @@ wasmtime_error_t* Fiber::at_deadline(uint64_t* delta, wasmtime_update_deadline_k
   return nullptr;
 }
 
+bool Fiber::charge_heap() {
+  constexpr uint64_t kStepBytes = 256 << 10;  // most instances stay below one
+  constexpr uint64_t kHandleBytes = 256;      // an object, its event, its timer
+  const uint64_t held =
+      static_cast<uint64_t>(std::max<int64_t>(heap_bytes_, 0)) + handles.count() * kHandleBytes;
+  const uint64_t due = held / kStepBytes * kStepBytes;
+  if (due > heap_charged_bytes_ && !memory_.take(due - heap_charged_bytes_)) return false;
+  if (due < heap_charged_bytes_) memory_.give_back(heap_charged_bytes_ - due);
+  heap_charged_bytes_ = due;
+  return true;
+}
+
 uint64_t Fiber::slice_cpu_ns() const { return thread_cpu_ns() - slice_start_ns_; }
 
 bool Fiber::over_cpu_limit() const {
@@ -175,6 +188,13 @@ bool Fiber::over_cpu_limit() const {
 Outcome Fiber::limit(const char* what, uint64_t used, uint64_t allowed, const char* unit) const {
   return {Outcome::Kind::kLimit,
           fmt::format("{}: used {} {}, allowed {} {}", what, used, unit, allowed, unit), 0};
+}
+
+/// The end of one that was refused memory.
+Outcome Fiber::memory_limit() const {
+  if (!memory_.shared_refusal().empty())
+    return {Outcome::Kind::kLimit, memory_.shared_refusal(), 0};
+  return limit("memory", memory_.refused_bytes(), memory_.bytes_max(), "bytes");
 }
 
 /// How the call that just ended went.
@@ -187,10 +207,7 @@ Outcome Fiber::outcome() {
   if (error) {
     if (memory_.machine_full())
       return {Outcome::Kind::kFault, "the machine has no more memory: " + cause_of(*error), 0};
-    if (!memory_.shared_refusal().empty())
-      return {Outcome::Kind::kLimit, memory_.shared_refusal(), 0};
-    if (memory_.refused_bytes() > 0)
-      return limit("memory", memory_.refused_bytes(), memory_.bytes_max(), "bytes");
+    if (memory_.refused_bytes() > 0) return memory_limit();
     const std::string cause = cause_of(*error);
     if (cause.find(kHostCallFuel) != std::string::npos)
       return {
@@ -217,6 +234,7 @@ Task::Slice Fiber::end(Outcome outcome) {
   arguments_.clear();
   argument_values_.clear();
   store_.reset();
+  memory_.give_back(std::exchange(heap_charged_bytes_, 0));
   handle_arguments.clear();
   handles.clear();
   on_released_(*this);

@@ -47,6 +47,10 @@ class Fiber final : public Instance,
   /// Polls; true when the call has ended (well or not).
   bool advance();
   bool start_call();
+  /// Counts its handles and what wasmtime keeps for it outside its linear memories; false when
+  /// that is too much.
+  bool charge_heap();
+  Outcome memory_limit() const;
   bool over_cpu_limit() const;
   uint64_t slice_cpu_ns() const;
   Outcome outcome();
@@ -63,6 +67,8 @@ class Fiber final : public Instance,
   std::function<void(Fiber&)> on_released_, on_gone_;
 
   MemoryBudget memory_;
+  int64_t heap_bytes_ = 0;  ///< allocated by wasmtime in its slices and not freed
+  uint64_t heap_charged_bytes_ = 0;
   std::atomic<uint64_t> cpu_ns_{0};
   uint64_t slice_start_ns_ = 0;
   std::atomic<bool> killed_{false};

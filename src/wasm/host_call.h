@@ -54,6 +54,14 @@ void call_async_import(void* data, wasmtime_context_t* context,
                        wasmtime_component_val_t* arguments, size_t argument_count,
                        wasmtime_component_val_t* results, size_t result_count,
                        wasmtime_error_t** error, wasmtime_async_continuation_t* continuation);
+/// An import of one of wasmtime_extra.h's shapes.
+wasmtime_error_t* call_bulk_import(void* data, wasmtime_context_t* context,
+                                   wasmtime_component_val_t* arguments, size_t argument_count,
+                                   wasmtime_component_val_t* results, size_t result_count);
+void call_bulk_async_import(void* data, wasmtime_context_t* context,
+                            wasmtime_component_val_t* arguments, size_t argument_count,
+                            wasmtime_component_val_t* results, size_t result_count,
+                            wasmtime_error_t** error, wasmtime_async_continuation_t* continuation);
 /// The guest dropped an owned handle.
 wasmtime_error_t* drop_object(void* data, wasmtime_context_t* context, uint32_t number);
 

@@ -12,11 +12,13 @@ namespace pie::wasm {
 using SyncFunction = std::function<void(Call&)>;
 
 /// A host function that waits: it returns the events, the fiber sleeps until one of them is ready,
-/// then `finish` gives the result from the indices that are (it must not throw). Without events and
-/// without `finish`, the function has set its result already.
+/// then `finish` gives the result from the indices that are; what it throws ends the instance as
+/// what the function throws. Without events and without `finish`, the function has set its result
+/// already.
 struct Wait {
   std::vector<EventRef> events;
   std::function<Value(const std::vector<uint32_t>& ready)> finish;  ///< null: no result
+  std::function<Wait()> then = nullptr;  ///< instead of `finish`: what is waited for next
 };
 using AsyncFunction = std::function<Wait(Call&)>;
 

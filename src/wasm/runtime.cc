@@ -4,6 +4,7 @@
 
 #include <condition_variable>
 #include <fstream>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <set>
@@ -27,27 +28,27 @@ namespace {
 /// A guest is pre-empted after one to two of these.
 constexpr uint32_t kTickMs = 5;
 
-/// Mappings that the kernel keeps for one instance: its memory and its stack, each with a guard.
-constexpr uint64_t kMappingsPerInstance = 4;
+/// Mappings of the compiled code of one component.
+constexpr uint64_t kMappingsPerComponent = 4;
 /// Mappings left for everything else in the process.
 constexpr uint64_t kMappingsReserve = 4096;
+/// Address space for the memories of all instances: of the 128 TiB that a process has, the rest is
+/// for models and everything else.
+constexpr uint64_t kAddressBytesMax = 112ULL << 40;
 
-/// As many instances as were asked for, or as the kernel has mappings for.
-uint32_t instances_possible(uint32_t wanted) {
+/// What the memories, stacks and tables of all instances may take of this process's mappings.
+uint64_t read_mappings_max() {
   uint64_t mappings_max = 0;
   std::ifstream("/proc/sys/vm/max_map_count") >> mappings_max;
-  if (mappings_max <= kMappingsReserve) return wanted;
-  const uint64_t possible = (mappings_max - kMappingsReserve) / kMappingsPerInstance;
-  if (possible >= wanted) return wanted;
-  log::warning("{} instances at most, not {}: vm.max_map_count is {}; raise it with sysctl",
-               possible, wanted, mappings_max);
-  return static_cast<uint32_t>(possible);
+  if (mappings_max <= kMappingsReserve) return std::numeric_limits<uint64_t>::max();
+  return mappings_max - kMappingsReserve;
 }
 
 class RuntimeImpl final : public Runtime {
  public:
   RuntimeImpl(const RuntimeConfig& config, const Registry& registry, std::shared_ptr<Engine> engine)
-      : instances_max_(instances_possible(config.instances_max)),
+      : instances_max_(config.instances_max),
+        mappings_max_(config.mappings_max > 0 ? config.mappings_max : read_mappings_max()),
         registry_(registry),
         engine_(std::move(engine)),
         cache_(engine_, config.cache_folder, config.cache_bytes_max),
@@ -110,14 +111,10 @@ class RuntimeImpl final : public Runtime {
       std::lock_guard lock(mutex_);
       if (stopping_)
         return Error{ErrorCode::kUnavailable, "[launch] the server is stopping; try another"};
-      if (live_count_ >= instances_max_)
-        return Error{ErrorCode::kResourceExhausted,
-                     fmt::format("[launch] instances: used {}, allowed {}; try again when one has "
-                                 "ended, or raise the limit",
-                                 live_count_, instances_max_)};
-      ++live_count_;
+      PIE_TRY(take_slot(component->needs()));
       fiber = std::make_shared<Fiber>(
-          scheduler_, std::move(spec), [this](Fiber&) { release_slot(); },
+          scheduler_, std::move(spec),
+          [this, needs = component->needs()](Fiber&) { release_slot(needs); },
           [this](Fiber& gone) { forget(gone); });
       fibers_.emplace(fiber.get(), fiber);
     }
@@ -130,8 +127,11 @@ class RuntimeImpl final : public Runtime {
  private:
   Result<std::shared_ptr<const LinkedComponent>> compile_now(std::span<const uint8_t> wasm,
                                                              const std::string& hash) {
-    PIE_TRY_ASSIGN(RawComponent raw, cache_.load_or_compile(wasm, hash));
-    return LinkedComponent::link(engine_, std::move(raw), hash, registry_);
+    PIE_TRY_ASSIGN(CompileCache::Compiled compiled, cache_.load_or_compile(wasm, hash));
+    PIE_TRY_ASSIGN(auto linked,
+                   LinkedComponent::link(engine_, std::move(compiled.component), hash, registry_));
+    if (compiled.is_new) cache_.keep(*linked->raw(), hash);
+    return linked;
   }
 
   bool busy_workers() const {
@@ -139,9 +139,34 @@ class RuntimeImpl final : public Runtime {
     return scheduler && scheduler->busy();
   }
 
-  void release_slot() {
+  /// Counts an instance with such needs among those that live. The lock is held.
+  Result<void> take_slot(const Needs& needs) {
+    PIE_TRY(check_room("instances", live_count_, 1, instances_max_, "raise the limit"));
+    const uint64_t code_mappings = kMappingsPerComponent * components_.size();
+    PIE_TRY(check_room("memory mappings of instances and programs", live_mappings_ + code_mappings,
+                       needs.mappings(), mappings_max_, "raise vm.max_map_count with sysctl"));
+    PIE_TRY(check_room("address space of instances in bytes", live_address_bytes_,
+                       needs.address_bytes(), kAddressBytesMax,
+                       "launch programs with fewer linear memories"));
+    ++live_count_;
+    live_mappings_ += needs.mappings();
+    live_address_bytes_ += needs.address_bytes();
+    return {};
+  }
+  static Result<void> check_room(const char* what, uint64_t used, uint64_t more, uint64_t allowed,
+                                 const char* remedy) {
+    if (more <= allowed && used <= allowed - more) return {};
+    return Error{ErrorCode::kResourceExhausted,
+                 fmt::format("[launch] {}: used {} and {} more asked for, allowed {}; try again "
+                             "when one has ended, or {}",
+                             what, used, more, allowed, remedy)};
+  }
+
+  void release_slot(const Needs& needs) {
     std::lock_guard lock(mutex_);
     --live_count_;
+    live_mappings_ -= needs.mappings();
+    live_address_bytes_ -= needs.address_bytes();
   }
 
   void forget(Fiber& fiber) {
@@ -151,6 +176,7 @@ class RuntimeImpl final : public Runtime {
   }
 
   const uint32_t instances_max_;
+  const uint64_t mappings_max_;
   const Registry& registry_;
   const std::shared_ptr<Engine> engine_;
   CompileCache cache_;
@@ -162,6 +188,7 @@ class RuntimeImpl final : public Runtime {
   std::condition_variable changed_;
   bool stopping_ = false;
   uint32_t live_count_ = 0;
+  uint64_t live_mappings_ = 0, live_address_bytes_ = 0;
   std::unordered_map<Fiber*, std::shared_ptr<Fiber>> fibers_;
   std::set<std::string> compiling_;
   std::map<std::string, std::weak_ptr<const LinkedComponent>> components_;

@@ -21,6 +21,9 @@ struct RuntimeConfig {
   uint32_t instances_max = 12'288;
   std::filesystem::path cache_folder;  ///< compiled components (*.cwasm)
   uint64_t cache_bytes_max = 4ULL << 30;
+  /// What all instances may take of the kernel's mappings of this process; 0 = what
+  /// vm.max_map_count allows.
+  uint64_t mappings_max = 0;
 };
 
 /// A compiled component, ready to instantiate; its imports are linked.

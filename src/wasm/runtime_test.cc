@@ -273,6 +273,197 @@ TEST_F(RuntimeTest, objects_of_a_killed_instance_are_released) {
   EXPECT_EQ(live_, 0);
 }
 
+/// An event that counts the wakers put at it.
+class CountingEvent final : public Event {
+ public:
+  uint64_t add_waiter(std::function<void()> wake) override {
+    ++wakers;
+    return Event::add_waiter(std::move(wake));
+  }
+  std::atomic<int> wakers{0};
+};
+
+/// Polls a list of `count` times the same pollable.
+std::string polls_the_same(int count) {
+  return joined({R"((func (export "run") (result i32) (local $p i32) (local $i i32)
+      (drop (memory.grow (i32.const 100)))
+      (local.set $p (call $event))
+      (loop $l
+        (i32.store (i32.add (i32.const 1048576) (i32.shl (local.get $i) (i32.const 2))) (local.get $p))
+        (local.set $i (i32.add (local.get $i) (i32.const 1)))
+        (br_if $l (i32.lt_u (local.get $i) (i32.const )",
+                 std::to_string(count), R"())))
+      (call $poll (i32.const 1048576) (i32.const )",
+                 std::to_string(count), R"() (i32.const 64))
+      (if (i32.ne (i32.load (i32.const 68)) (i32.const )",
+                 std::to_string(count),
+                 R"()) (then unreachable))
+      (call $ok)))"});
+}
+
+TEST_F(RuntimeTest, a_wait_puts_one_waker_at_an_event_however_often_it_names_it) {
+  auto event = std::make_shared<CountingEvent>();
+  event_ = event;
+  Running running = launch(compile(with_things(polls_the_same(30'000))));
+  ASSERT_TRUE(eventually([&] { return event->wakers > 0; }));
+  event_->fire();
+  EXPECT_EQ(running.ending.wait().kind, Kind::kOk);
+  EXPECT_EQ(event->wakers, 1);
+}
+
+TEST_F(RuntimeTest, a_list_of_too_many_handles_is_refused_by_its_length) {
+  const Outcome outcome = run(with_things(polls_the_same(40'000)));
+  EXPECT_EQ(outcome.kind, Kind::kTrap);
+  EXPECT_NE(outcome.text.find("got a list of 40000 handles, expected at most 32768"),
+            std::string::npos)
+      << outcome.text;
+  EXPECT_EQ(run(with_things(polls_the_same(1'000'000))).kind, Kind::kLimit);
+}
+
+TEST_F(RuntimeTest, instances_that_the_kernel_has_no_mappings_for_are_refused_by_name) {
+  runtime_.reset();
+  auto made = Runtime::create({2, 1000, folder_.path(), 1ULL << 30, 50}, registry_);
+  ASSERT_TRUE(made.ok()) << made.error().message;
+  runtime_ = std::move(*made);
+  std::string wat = with_things(
+      "(func (export \"run\") (result i32) (call $block (call $event)) "
+      "(call $ok))");
+  wat.insert(std::string("(component").size(),
+             " (core module $more (memory 0)) (core instance (instantiate $more)) "
+             "(core instance (instantiate $more)) (core instance (instantiate $more))");
+  const auto component = compile(wat);
+  std::vector<Running> running;
+  std::string refusal;
+  while (refusal.empty() && running.size() < 100) {
+    Ending ending;
+    InstanceSpec spec;
+    spec.component = component;
+    spec.on_end = ending.callback();
+    auto launched = runtime_->launch(std::move(spec));
+    if (launched.ok())
+      running.push_back({*launched, ending});
+    else
+      refusal = launched.error().message;
+  }
+  EXPECT_EQ(running.size(), 4U);  // ten mappings each, and the program's own four
+  EXPECT_EQ(refusal.find("[launch] memory mappings of instances and programs: used 44 and 10 more "
+                         "asked for, allowed 50"),
+            0U)
+      << refusal;
+  for (auto& one : running) one.instance->kill();
+  for (auto& one : running) one.ending.wait();
+  running = {launch(component)};  // the room is given back
+  running[0].instance->kill();
+  running[0].ending.wait();
+}
+
+/// A component over inferlet:test/bulk: $take copies a list<u8> into a thing, $read gives of it,
+/// $sum takes a list<u32>.
+std::string with_bulk(const std::string& body) {
+  return joined({R"((component
+  (import "inferlet:test/bulk" (instance $bulk
+    (export "thing" (type $t (sub resource)))
+    (export "take" (func (param "bytes" (list u8)) (result (own $t))))
+    (export "read" (func (param "of" (borrow $t)) (param "at" u64) (param "n" u64) (result (list u8))))
+    (export "sum" (func (param "numbers" (list u32)) (result u64)))))
+  (core module $mem (memory (export "memory") 1600)
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 67108864)))
+  (core instance $M (instantiate $mem))
+  (core func $take (canon lower (func $bulk "take") (memory (core memory $M "memory"))))
+  (core func $sum (canon lower (func $bulk "sum") (memory (core memory $M "memory"))))
+  (core func $read (canon lower (func $bulk "read") (memory (core memory $M "memory")) (realloc (core func $M "realloc"))))
+  (core module $m
+    (import "h" "take" (func $take (param i32 i32) (result i32)))
+    (import "h" "sum" (func $sum (param i32 i32) (result i64)))
+    (import "h" "read" (func $read (param i32 i64 i64 i32)))
+    (import "h" "memory" (memory 1))
+    (func $ok (result i32) (i32.store8 (i32.const 256) (i32.const 0)) (i32.const 256))
+    )",
+                 body, R"()
+  (core instance $i (instantiate $m (with "h" (instance
+    (export "take" (func $take)) (export "sum" (func $sum)) (export "read" (func $read))
+    (export "memory" (memory $M "memory"))))))
+  (func $run (result (result (error string))) (canon lift (core func $i "run") (memory (core memory $M "memory"))))
+  (instance $inst (export "run" (func $run)))
+  (export "inferlet:core/run" (instance $inst))))"});
+}
+
+class BulkTest : public RuntimeTest {
+ protected:
+  struct Bytes final : Object {
+    std::vector<uint8_t> bytes;
+  };
+  void SetUp() override {
+    RuntimeTest::SetUp();
+    registry_.resource("inferlet:test/bulk", "thing");
+    registry_.function("inferlet:test/bulk", "take", [](Call& call) {
+      auto made = std::make_shared<Bytes>();
+      made->bytes = call.bytes(0);
+      call.ret(Value::handle("inferlet:test/bulk/thing", std::move(made)));
+    });
+    registry_.function("inferlet:test/bulk", "read", [](Call& call) {
+      const auto of = call.object<Bytes>(0);
+      const uint8_t* from = of->bytes.data() + call.u64(1);
+      call.ret(Value::bytes({from, from + call.u64(2)}));
+    });
+    registry_.function("inferlet:test/bulk", "sum", [](Call& call) {
+      uint64_t sum = 0;
+      for (const uint32_t one : call.u32s(0)) sum += one;
+      call.ret(Value::u64(sum));
+    });
+  }
+};
+
+TEST_F(BulkTest, a_blob_of_16_mib_goes_there_and_back_whole) {
+  EXPECT_EQ(run(with_bulk(R"((func (export "run") (result i32) (local $t i32)
+      (i32.store8 (i32.const 1048576) (i32.const 7))
+      (i32.store8 (i32.const 17825791) (i32.const 9))
+      (local.set $t (call $take (i32.const 1048576) (i32.const 16777216)))
+      (call $read (local.get $t) (i64.const 0) (i64.const 16777216) (i32.const 64))
+      (if (i32.ne (i32.load (i32.const 64)) (i32.const 67108864)) (then unreachable))
+      (if (i32.ne (i32.load (i32.const 68)) (i32.const 16777216)) (then unreachable))
+      (if (i32.ne (i32.load8_u (i32.const 67108864)) (i32.const 7)) (then unreachable))
+      (if (i32.ne (i32.load8_u (i32.const 83886079)) (i32.const 9)) (then unreachable))
+      (call $ok)))"))
+                .kind,
+            Kind::kOk);
+}
+
+TEST_F(BulkTest, what_one_call_copies_is_bounded) {
+  const auto sums = [&](int count) {
+    return run(with_bulk(joined({R"((func (export "run") (result i32)
+      (drop (call $sum (i32.const 1048576) (i32.const )",
+                                 std::to_string(count), R"())) (call $ok)))"})));
+  };
+  EXPECT_EQ(sums(400'000).kind, Kind::kOk);
+  const Outcome refused = sums(20'000'000);
+  EXPECT_EQ(refused.kind, Kind::kLimit);
+  EXPECT_EQ(refused.text.find("data copied by one host call: used more, allowed 20971520 bytes"),
+            0U)
+      << refused.text;
+  const Outcome blob = run(with_bulk(R"((func (export "run") (result i32)
+      (drop (call $take (i32.const 1048576) (i32.const 33554432))) (call $ok)))"));
+  EXPECT_EQ(blob.kind, Kind::kLimit);
+}
+
+TEST_F(BulkTest, memory_outside_the_linear_memories_is_charged_too) {
+  // 100 tables that grow to 16,000 elements each are 12 MiB.
+  std::string wat = standalone(R"((memory (export "memory") 1)
+    (func (export "run") (result i32) (i32.store8 (i32.const 256) (i32.const 0)) (i32.const 256)))");
+  std::string more = " (core module $more (table 16000 funcref))";
+  for (int i = 0; i < 90; ++i) more += " (core instance (instantiate $more))";
+  wat.insert(std::string("(component").size(), more);
+  EXPECT_EQ(run(wat).kind, Kind::kOk);
+  // A program that waits is told at its next slice.
+  std::string waits = with_things(
+      "(func (export \"run\") (result i32) (call $block (call $event)) "
+      "(call $ok))");
+  waits.insert(std::string("(component").size(), more);
+  const Outcome outcome = run(waits, {.memory_bytes_max = 4 << 20});
+  EXPECT_EQ(outcome.kind, Kind::kLimit);
+  EXPECT_EQ(outcome.text.find("memory: used "), 0U) << outcome.text;
+}
+
 TEST_F(RuntimeTest, flood_of_handles_reaches_the_limit) {
   const Outcome outcome = run(with_things(R"((func (export "run") (result i32)
       (loop $l (drop (call $make)) (br $l)) (unreachable)))"),

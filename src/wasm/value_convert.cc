@@ -52,6 +52,7 @@ void make_items(wasmtime_component_vallist_t* list, size_t count) {
 
 struct Converter {
   const MakeHandle& make_handle;
+  const Numbers numbers;
 
   Val convert(const Value& value) const { return std::visit(*this, value.node().of); }
 
@@ -160,6 +161,12 @@ struct Converter {
   }
   template <class T>
   Val operator()(const std::vector<T>& items) const {
+    if (numbers == Numbers::kWhole) {
+      Val whole = scalar(WASMTIME_COMPONENT_STRING);
+      wasm_byte_vec_new(&whole.of.string, items.size() * sizeof(T),
+                        reinterpret_cast<const char*>(items.data()));
+      return whole;
+    }
     Val val = scalar(WASMTIME_COMPONENT_LIST);
     wasmtime_component_vallist_new_uninit(&val.of.list, items.size());
     for (size_t i = 0; i < items.size(); ++i) val.of.list.data[i] = (*this)(items[i]);
@@ -169,8 +176,9 @@ struct Converter {
 
 }  // namespace
 
-wasmtime_component_val_t to_wasmtime(const Value& value, const MakeHandle& make_handle) {
-  return Converter{make_handle}.convert(value);
+wasmtime_component_val_t to_wasmtime(const Value& value, const MakeHandle& make_handle,
+                                     Numbers numbers) {
+  return Converter{make_handle, numbers}.convert(value);
 }
 
 }  // namespace pie::wasm

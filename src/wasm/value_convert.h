@@ -58,9 +58,14 @@ struct Value::Node {
 using MakeHandle =
     std::function<wasmtime_component_resource_any_t*(const Value::Node::Handle& handle)>;
 
+/// How lists of numbers cross: as lists of values, or as one value of kind string with their bytes
+/// (wasmtime_extra.h).
+enum class Numbers { kOneByOne, kWhole };
+
 /// The value as wasmtime's; the caller owns it (wasmtime_component_val_delete). Every text goes
 /// through to_utf8: wasmtime aborts the process on a string, an enum case or a variant case that
 /// is not UTF-8. Throws what `make_handle` throws, and then leaks nothing.
-wasmtime_component_val_t to_wasmtime(const Value& value, const MakeHandle& make_handle);
+wasmtime_component_val_t to_wasmtime(const Value& value, const MakeHandle& make_handle,
+                                     Numbers numbers = Numbers::kOneByOne);
 
 }  // namespace pie::wasm
