@@ -14,6 +14,8 @@ class Blob {
  public:
   virtual ~Blob() = default;
   virtual uint64_t size() const = 0;
+  /// What it takes of this process's memory: nothing of its bytes when they are in a file.
+  virtual uint64_t memory_bytes() const = 0;
   /// Up to `n` bytes from `offset`; fewer at the end, none past it. Fails when the file is gone.
   virtual Result<std::vector<uint8_t>> read(uint64_t offset, uint64_t n) const = 0;
 };

@@ -33,6 +33,7 @@ class MemoryBlob final : public Blob {
  public:
   explicit MemoryBlob(std::vector<uint8_t> bytes) : bytes_(std::move(bytes)) {}
   uint64_t size() const override { return bytes_.size(); }
+  uint64_t memory_bytes() const override { return sizeof(*this) + bytes_.size(); }
   Result<std::vector<uint8_t>> read(uint64_t offset, uint64_t n) const override {
     if (offset >= bytes_.size()) return std::vector<uint8_t>();
     const uint64_t take = std::min<uint64_t>(n, bytes_.size() - offset);
@@ -48,6 +49,7 @@ class FileBlob final : public Blob {
  public:
   FileBlob(std::string path, uint64_t size) : path_(std::move(path)), size_(size) {}
   uint64_t size() const override { return size_; }
+  uint64_t memory_bytes() const override { return sizeof(*this) + path_.size(); }
   Result<std::vector<uint8_t>> read(uint64_t offset, uint64_t n) const override {
     if (offset >= size_) return std::vector<uint8_t>();
     const Descriptor fd(::open(path_.c_str(), O_RDONLY | O_CLOEXEC));

@@ -1,11 +1,8 @@
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "host/define.h"
 #include "host/guest_errors.h"
 #include "host/instance_state.h"
-#include "host/message_objects.h"
 #include "host/objects.h"
 #include "host/values.h"
 #include "model/chat_template.h"
@@ -25,48 +22,6 @@ struct SynchronizationObject final : wasm::Object {
   };
   const std::shared_ptr<State> state = std::make_shared<State>();
 };
-
-void blob_constructor(Call& call) {
-  std::vector<uint8_t> bytes = call.bytes(0);
-  Charge charge(state_of(call).memory);
-  charge.add(bytes.size());
-  call.ret(Value::handle(
-      kBlobResource,
-      std::make_shared<BlobObject>(make_memory_blob(std::move(bytes)), std::move(charge))));
-}
-
-void blob_read(Call& call) {
-  InstanceState& state = state_of(call);
-  auto self = call.object<BlobObject>(0);
-  uint64_t offset = std::min(call.u64(1), self->blob->size());
-  uint64_t n = std::min(call.u64(2), self->blob->size() - offset);
-  if (n > state.limits.blob_bytes_max)
-    throw wasm::GuestError(fmt::format("[n] got {} bytes, expected at most {}: read in pieces", n,
-                                       state.limits.blob_bytes_max));
-  call.ret(Value::bytes(value_or_throw(self->blob->read(offset, n))));
-}
-
-void blob_result_get(Call& call) {
-  auto blob = call.object<BlobResultObject>(0)->receiver->take();
-  if (!blob) return call.ret(Value::none());
-  call.ret(Value::some(Value::handle(
-      kBlobResource,
-      std::make_shared<BlobObject>(std::move(*blob), Charge(state_of(call).memory)))));
-}
-
-void define_blobs(wasm::Registry& registry) {
-  registry.resource(kCommon, "blob");
-  registry.function(kCommon, "[constructor]blob", blob_constructor);
-  registry.function(kCommon, "[method]blob.read", blob_read);
-  registry.function(kCommon, "[method]blob.size", [](Call& call) {
-    call.ret(Value::u64(call.object<BlobObject>(0)->blob->size()));
-  });
-  registry.resource(kCommon, "blob-result");
-  registry.function(kCommon, "[method]blob-result.pollable", [](Call& call) {
-    call.ret(wasm::make_pollable(call.object<BlobResultObject>(0)->receiver->event()));
-  });
-  registry.function(kCommon, "[method]blob-result.get", blob_result_get);
-}
 
 void create_queue(Call& call) {
   InstanceState& state = state_of(call);
@@ -133,19 +88,23 @@ void queue_debug_query(Call& call) {
   constexpr const char* kPriorities[] = {"low", "normal", "high"};
   engine::EngineStats stats = queue->engine().stats();
   const engine::PrefixSavings saved = queue->engine().prefix_savings(state.id);
-  call.ret(debug_query_value(fmt::format(
-      "query: {}\nqueue: {}\npriority: {}\nmodel: {}\nkv pages used: {} (of this instance), {} of "
-      "{} in all\nsteps: {}\nprefix cache: {} hits, {} tokens saved\n",
-      call.string(1), queue->id.value, kPriorities[static_cast<size_t>(queue->priority)],
-      queue->service.info().id, queue->engine().kv_pages_used(state.id), stats.kv_pages_used,
-      stats.kv_pages_capacity, stats.steps, saved.hits, saved.tokens)));
+  call.ret(debug_query_value(
+      fmt::format("query: {}\nqueue: {}\npriority: {}\nmodel: {}\nkv pages used: {} (of this "
+                  "instance), {} of "
+                  "{} in all\nsteps: {}\nprefix cache: {} hits, {} tokens saved\n",
+                  call.string(1), queue->id.value,
+                  kPriorities[static_cast<size_t>(queue->priority)], queue->service.info().id,
+                  queue->engine().kv_pages_used(state.id), stats.kv_pages_used,
+                  stats.kv_pages_capacity, stats.steps, saved.hits, saved.tokens),
+      state.memory));
 }
 
 void debug_query_get(Call& call) {
   auto self = call.object<DebugQueryObject>(0);
   if (self->taken) return call.ret(Value::none());
   self->taken = true;
-  call.ret(Value::some(Value::string(std::move(self->text))));
+  call.ret(Value::some(Value::string(std::exchange(self->text, {}))));
+  self->charge.release();
 }
 
 void define_queue(wasm::Registry& registry) {
@@ -176,7 +135,6 @@ void define_queue(wasm::Registry& registry) {
 }  // namespace
 
 void define_common(wasm::Registry& registry) {
-  define_blobs(registry);
   define_model(registry);
   define_queue(registry);
 }

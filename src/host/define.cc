@@ -4,6 +4,7 @@ namespace pie::host {
 
 void define_host(wasm::Registry& registry) {
   define_common(registry);
+  define_blobs(registry);
   define_resources(registry);
   define_forward(registry);
   define_tokenize(registry);

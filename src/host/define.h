@@ -9,6 +9,7 @@ void define_host(wasm::Registry& registry);
 
 // One interface each.
 void define_common(wasm::Registry& registry);
+void define_blobs(wasm::Registry& registry);
 void define_resources(wasm::Registry& registry);  ///< the free functions of `common`
 void define_forward(wasm::Registry& registry);
 void define_tokenize(wasm::Registry& registry);

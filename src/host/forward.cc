@@ -20,11 +20,19 @@ constexpr const char* kForward = "inferlet:core/forward";
 constexpr const char* kPassResource = "inferlet:core/forward/forward-pass";
 constexpr const char* kResultResource = "inferlet:core/forward/forward-pass-result";
 constexpr uint32_t kDefaultTopK = 32;
+/// Tokens and distributions of one pass: so many for each input token, and so many more.
+constexpr uint64_t kOutputsPerInput = 4, kOutputsSpare = 1'024, kOutputsMax = 262'144;
+/// Tokens of all distributions of one pass: 64 MiB of ids and probabilities.
+constexpr uint64_t kRankedMax = 8ULL << 20;
+/// What a pass takes here and in the engine beside its lists.
+constexpr uint64_t kPassBytes = 1024;
 
 /// `forward-pass`: what was filled in since the last execute.
 struct PassObject final : wasm::Object {
   PassObject(std::shared_ptr<QueueObject> queue_, const std::shared_ptr<HostMemory>& memory)
-      : queue(std::move(queue_)), charge(memory) {}
+      : queue(std::move(queue_)), charge(memory) {
+    charge.add(kPassBytes);
+  }
   const std::shared_ptr<QueueObject> queue;
   engine::ForwardPass pass;
   Charge charge;
@@ -140,12 +148,33 @@ void note_context(InstanceState& state, const ModelService& service,
                state.public_id, length, service.info().context_length, service.info().id);
 }
 
+/// What one pass may ask for: the engine draws it in one go, and a call hands it over in one go.
+void check_outputs(const engine::ForwardPass& pass) {
+  const uint64_t outputs = pass.tokens.size() + pass.distributions.size();
+  const uint64_t outputs_max =
+      std::min(kOutputsSpare + kOutputsPerInput * pass.inputs.size(), kOutputsMax);
+  if (outputs > outputs_max)
+    throw wasm::GuestError(
+        fmt::format("[outputs] got {} tokens and distributions of {} input tokens, expected at "
+                    "most {}; use several passes",
+                    outputs, pass.inputs.size(), outputs_max));
+  uint64_t ranked = 0;
+  for (const engine::DistributionSlot& slot : pass.distributions) ranked += slot.top_k;
+  if (ranked > kRankedMax)
+    throw wasm::GuestError(
+        fmt::format("[top-k] got distributions of {} tokens together, expected at most {}; use "
+                    "several passes or a smaller top-k",
+                    ranked, kRankedMax));
+}
+
 /// Hands the pass to the engine and leaves the object empty, ready to be filled again.
 void execute(Call& call) {
   auto self = call.object<PassObject>(0);
   InstanceState& state = state_of(call);
+  check_outputs(self->pass);
   engine::ForwardPass pass = std::exchange(self->pass, {});
   auto result = std::make_shared<PassResult>(std::move(self->charge), state.memory);
+  self->charge.add(kPassBytes);
   note_context(state, self->queue->service, pass);
   const bool has_output = !pass.tokens.empty() || !pass.distributions.empty();
   result->reserve_output(pass);

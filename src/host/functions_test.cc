@@ -56,7 +56,7 @@ TEST_F(FunctionsTest, results_are_taken_once_and_a_pass_can_be_filled_again) {
 TEST_F(FunctionsTest, messages_are_received_in_order_and_a_dropped_receive_swallows_none) {
   Run run = launch({"receive", "3"});
   ASSERT_TRUE(wait_for_messages(run, 1));
-  for (const char* text : {"a", "b", "c"}) run.instance->post_message(text);
+  for (const char* text : {"a", "b", "c"}) ASSERT_TRUE(run.instance->post_message(text).ok());
   EXPECT_EQ(wait_for_end(run).kind, EndKind::kCompleted);
   EXPECT_EQ(run.ports->messages(), (Texts{"ready", "got a", "got b", "got c"}));
 }
@@ -64,10 +64,27 @@ TEST_F(FunctionsTest, messages_are_received_in_order_and_a_dropped_receive_swall
 TEST_F(FunctionsTest, blobs_are_read_in_pieces_and_sent_back) {
   Run run = launch({"blob"});
   ASSERT_TRUE(wait_for_messages(run, 1));
-  run.instance->post_blob(make_memory_blob({'a', 'b', 'c', 'd'}));
+  ASSERT_TRUE(run.instance->post_blob(make_memory_blob({'a', 'b', 'c', 'd'})).ok());
   EXPECT_EQ(wait_for_end(run).kind, EndKind::kCompleted);
   EXPECT_EQ(run.ports->messages().at(1), "4 bc d 0");
   EXPECT_EQ(run.ports->blobs(), (std::vector<std::vector<uint8_t>>{{'a', 'b', 'c', 'd'}}));
+}
+
+TEST_F(FunctionsTest,
+       a_blob_on_the_disk_is_read_beside_the_program_and_sent_when_the_log_takes_it) {
+  const std::string path = testing::TempDir() + "/pie_host_test_blob";
+  ASSERT_TRUE(write_file_atomically(path, "abcd" + std::string(1'000, 'x') + "z").ok());
+  auto blob = open_file_blob(path);
+  ASSERT_TRUE(blob.ok()) << blob.error().message;
+  Run run = launch({"blob"});
+  ASSERT_TRUE(wait_for_messages(run, 1));
+  ASSERT_TRUE(run.instance->post_blob(*blob).ok());
+  blob = BlobRef();
+  ASSERT_TRUE(wait_for_messages(run, 2));
+  EXPECT_EQ(wait_for_end(run).kind, EndKind::kCompleted);
+  EXPECT_EQ(run.ports->messages().at(1), "1005 bc z 1");
+  ASSERT_EQ(run.ports->blobs().size(), 1U);
+  EXPECT_EQ(run.ports->blobs()[0].size(), 1'005U);
 }
 
 TEST_F(FunctionsTest, send_waits_while_the_log_is_full) {
@@ -103,7 +120,43 @@ TEST_F(FunctionsTest, slow_subscriber_is_told_what_was_dropped) {
 
 TEST_F(FunctionsTest, kvs_of_the_user) {
   EXPECT_EQ(sent_by({"kvs"}), (Texts{"1", "none", "gone", "key a"}));
-  EXPECT_EQ(**kvs.get("alice", "a"), "1");
+  kvs.get("alice", "a", [](auto value) { EXPECT_EQ(**value, "1"); });
+}
+
+TEST_F(FunctionsTest, a_program_that_waits_for_the_store_can_be_terminated) {
+  kvs.hold();
+  Run run = launch({"kvs"});
+  ASSERT_TRUE(wait_until([&] { return kvs.held_count() == 1; }));
+  run.instance->terminate({EndKind::kAborted, "Signal termination"});
+  EXPECT_EQ(wait_for_end(run).kind, EndKind::kAborted);
+  kvs.release();  // the answer comes too late, and harms nobody
+  EXPECT_EQ(sent_by({"kvs"}).size(), 4U);
+}
+
+TEST_F(FunctionsTest, messages_that_nobody_takes_are_refused_at_the_host_memorys_bound) {
+  limits.host_bytes_max = 64 << 10;
+  Run run = launch({"pending"});
+  ASSERT_TRUE(wait_for_messages(run, 1));
+  int posted = 0;
+  while (posted < 1'000 && run.instance->post_message("").ok()) ++posted;
+  EXPECT_GT(posted, 100);
+  EXPECT_LT(posted, 256);
+  run.instance->terminate({EndKind::kAborted, ""});
+  wait_for_end(run);
+}
+
+TEST_F(FunctionsTest, arguments_are_charged_and_bounded_in_number) {
+  const auto refusal = [&](Texts arguments) {
+    auto launched = host->launch({.id = InstanceId(++last_id),
+                                  .arguments = std::move(arguments),
+                                  .limits = limits,
+                                  .program = program,
+                                  .ports = std::make_shared<RecordingPorts>()});
+    return launched.ok() ? "none" : launched.error().message;
+  };
+  EXPECT_EQ(refusal(Texts(65'537)), "[launch] got 65537 arguments, expected at most 65536");
+  limits.host_bytes_max = 1 << 20;
+  EXPECT_EQ(refusal({std::string(600'000, 'x')}).find("host memory"), 0U);
 }
 
 TEST_F(FunctionsTest, runtime_and_model_say_who_they_are) {
@@ -148,7 +201,8 @@ TEST_F(FunctionsTest, one_users_long_text_does_not_hold_up_another) {
 TEST_F(FunctionsTest, a_text_of_tokens_has_a_bound) {
   const size_t size = engine->model().tokenizer().token_bytes(20'000).size();
   EXPECT_EQ(sent_by({"detokenize", "1000"}), Texts{std::to_string(1000 * size)});
-  const End end = run_to_end({"detokenize", "4000000"});
+  limits.message_bytes_max = 1 << 20;
+  const End end = run_to_end({"detokenize", "400000"});
   EXPECT_EQ(end.kind, EndKind::kException);
   EXPECT_NE(end.message.find("[text of the tokens] got "), std::string::npos) << end.message;
 }
@@ -189,6 +243,15 @@ const Mistake kMistakes[] = {
     {"exhausted", kLimit, "KV pages: used 0, allowed 1000"},
     {"value", kException, "store-set: [value] got 2097152 bytes"},
     {"blobs", kLimit, "host memory"},
+    {"store", kLimit, "[store-set] too much"},
+    {"traits", kException, "get-all-models-with-traits: [traits] got 1280000 bytes"},
+    {"outputs", kException,
+     "[outputs] got 2000 tokens and distributions of 1 input tokens, expected at most 1028"},
+    {"rankings", kException, "[top-k] got distributions of "},
+    {"queries", kLimit, "host memory"},
+    {"returns", kLimit, "host memory"},
+    {"subscriptions", kLimit, "host memory"},
+    {"passes", kLimit, "host memory"},
     {"export", kException, "export-resources: scripted refusal"},
     {"adapter", kException, "not supported yet: inferlet:adapter/common#set-adapter"},
     {"zo", kException, "not supported yet: inferlet:zo/evolve#set-adapter-seed"},

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/blob.h"
+#include "base/ledger.h"
 #include "host/ending.h"
 #include "host/host_memory.h"
 #include "host/mailbox.h"
@@ -30,7 +31,8 @@ struct InstanceState final : wasm::InstanceContext {
         ending(std::make_shared<Ending>()),
         output(std::make_shared<Output>(spec.ports, ending, spec.limits.output_bytes_max,
                                         spec.quotas)),
-        memory(std::make_shared<HostMemory>(spec.limits.host_bytes_max)) {}
+        memory(std::make_shared<HostMemory>(spec.limits.host_bytes_max,
+                                            part_of(spec.quotas, &UserQuotas::host_memory))) {}
 
   const Services& services;
   const InstanceId id;
@@ -41,14 +43,16 @@ struct InstanceState final : wasm::InstanceContext {
   const std::shared_ptr<Quota> cpu_quota;  ///< of the user; may be null
   const std::shared_ptr<Ending> ending;
   const std::shared_ptr<Output> output;
+  const std::shared_ptr<HostMemory> memory;
   std::string return_value;
+  Charge return_charge{memory}, argument_charge{memory};
   const std::shared_ptr<std::atomic<uint32_t>> queue_count =
       std::make_shared<std::atomic<uint32_t>>(0);  ///< live queues
   uint32_t subscription_count = 0;                 ///< live subscriptions
   bool has_noted_context = false;  ///< the log says that a context is beyond the model's length
-  const std::shared_ptr<HostMemory> memory;
-  const std::shared_ptr<Mailbox<std::string>> messages = std::make_shared<Mailbox<std::string>>();
-  const std::shared_ptr<Mailbox<BlobRef>> blobs = std::make_shared<Mailbox<BlobRef>>();
+  const std::shared_ptr<Mailbox<std::string>> messages =
+      std::make_shared<Mailbox<std::string>>(memory);
+  const std::shared_ptr<Mailbox<BlobRef>> blobs = std::make_shared<Mailbox<BlobRef>>(memory);
 };
 
 /// The state of the calling instance.

@@ -1,5 +1,10 @@
+#include <memory>
+#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "host/answer.h"
 #include "host/define.h"
 #include "host/guest_errors.h"
 #include "host/instance_state.h"
@@ -10,6 +15,7 @@ namespace {
 
 using wasm::Call;
 using wasm::Value;
+using wasm::Wait;
 
 constexpr const char* kKvs = "inferlet:core/kvs";
 
@@ -19,44 +25,87 @@ std::string key_of(Call& call) {
   return key;
 }
 
-void store_get(Call& call) {
-  InstanceState& state = state_of(call);
-  auto value = value_or_throw(state.services.kvs.get(state.user, key_of(call)));
-  call.ret(value ? Value::some(Value::string(std::move(*value))) : Value::none());
+/// What the host keeps of one call until the store has answered, beside the key and value.
+constexpr uint64_t kCallBytes = 1024;
+/// The keys that one list may have: a host call copies no more.
+constexpr uint64_t kListBytesMax = 8ULL << 20;
+
+/// Starts `ask`, which answers by its argument, and waits; `give` makes the result of the answer.
+/// Until the answer the instance is charged, however it ends meanwhile.
+template <class T, class Ask, class Give>
+Wait wait_for(InstanceState& state, uint64_t bytes, Ask ask, Give give) {
+  auto charge = std::make_shared<Charge>(state.memory);
+  charge->add(kCallBytes + bytes);
+  auto answer = std::make_shared<Answer<T>>();
+  ask([answer, charge](Result<T> result) {
+    charge->release();
+    answer->set(std::move(result));
+  });
+  return {{answer}, [answer, give](const std::vector<uint32_t>&) { return give(*answer); }};
 }
 
-void store_set(Call& call) {
+Wait store_get(Call& call) {
+  InstanceState& state = state_of(call);
+  using Found = std::optional<std::string>;
+  return wait_for<Found>(
+      state, 0, [&](auto done) { state.services.kvs.get(state.user, key_of(call), done); },
+      [](Answer<Found>& answer) {
+        Found value = answer.take();
+        return value ? Value::some(Value::string(std::move(*value))) : Value::none();
+      });
+}
+
+Wait store_set(Call& call) {
   InstanceState& state = state_of(call);
   std::string key = key_of(call);
   std::string value(call.string(1));
   check_size("value", value.size(), state.limits.kvs_value_bytes_max);
-  value_or_throw(state.services.kvs.set(state.user, key, value));
+  const uint64_t bytes = key.size() + value.size();
+  return wait_for<void>(
+      state, bytes,
+      [&](auto done) {
+        state.services.kvs.set(state.user, std::move(key), std::move(value), done);
+      },
+      [](Answer<void>& answer) {
+        answer.take();
+        return Value::none();
+      });
 }
 
-void store_delete(Call& call) {
+Wait store_delete(Call& call) {
   InstanceState& state = state_of(call);
-  auto removed = state.services.kvs.remove(state.user, key_of(call));
-  if (!removed.ok() && removed.error().code != ErrorCode::kNotFound) throw_error(removed.error());
+  return wait_for<void>(
+      state, 0, [&](auto done) { state.services.kvs.remove(state.user, key_of(call), done); },
+      [](Answer<void>& answer) {
+        answer.take();
+        return Value::none();
+      });
 }
 
-void store_exists(Call& call) {
+Wait store_exists(Call& call) {
   InstanceState& state = state_of(call);
-  call.ret(Value::boolean(value_or_throw(state.services.kvs.exists(state.user, key_of(call)))));
+  return wait_for<bool>(
+      state, 0, [&](auto done) { state.services.kvs.exists(state.user, key_of(call), done); },
+      [](Answer<bool>& answer) { return Value::boolean(answer.take()); });
 }
 
-void store_list_keys(Call& call) {
+Wait store_list_keys(Call& call) {
   InstanceState& state = state_of(call);
-  call.ret(string_list(value_or_throw(state.services.kvs.list_keys(state.user))));
+  using Keys = std::vector<std::string>;
+  return wait_for<Keys>(
+      state, kListBytesMax,
+      [&](auto done) { state.services.kvs.list_keys(state.user, kListBytesMax, done); },
+      [](Answer<Keys>& answer) { return string_list(answer.take()); });
 }
 
 }  // namespace
 
 void define_kvs(wasm::Registry& registry) {
-  registry.function(kKvs, "store-get", store_get);
-  registry.function(kKvs, "store-set", store_set);
-  registry.function(kKvs, "store-delete", store_delete);
-  registry.function(kKvs, "store-exists", store_exists);
-  registry.function(kKvs, "store-list-keys", store_list_keys);
+  registry.async_function(kKvs, "store-get", store_get);
+  registry.async_function(kKvs, "store-set", store_set);
+  registry.async_function(kKvs, "store-delete", store_delete);
+  registry.async_function(kKvs, "store-exists", store_exists);
+  registry.async_function(kKvs, "store-list-keys", store_list_keys);
 }
 
 }  // namespace pie::host

@@ -9,15 +9,30 @@
 #include <utility>
 
 #include "base/blob.h"
+#include "base/result.h"
+#include "host/host_memory.h"
 #include "wasm/event.h"
 
 namespace pie::host {
 
-inline uint64_t mailbox_bytes_of(const std::string& text) { return text.size(); }
-/// What a blob takes in memory or on the disk, an empty one included.
-inline uint64_t mailbox_bytes_of(const BlobRef& blob) { return sizeof(BlobRef) + blob->size(); }
+/// What a message takes beside its bytes: an empty one is no smaller to who keeps it.
+inline constexpr uint64_t kMessageOverheadBytes = 256;
 
-/// What clients sent to one instance, first in, first out. Thread-safe.
+inline uint64_t mailbox_bytes_of(const std::string& text) {
+  return kMessageOverheadBytes + text.size();
+}
+/// What a blob takes in memory or on the disk.
+inline uint64_t mailbox_bytes_of(const BlobRef& blob) {
+  return kMessageOverheadBytes + blob->size();
+}
+/// What of that is in memory.
+inline uint64_t mailbox_memory_of(const std::string& text) { return mailbox_bytes_of(text); }
+inline uint64_t mailbox_memory_of(const BlobRef& blob) {
+  return kMessageOverheadBytes + blob->memory_bytes();
+}
+
+/// What clients sent to one instance, first in, first out; charged to its host memory until it
+/// goes. Thread-safe.
 ///
 /// Nothing is bound to a receiver before it takes it: of the receivers that have not taken, the
 /// k-th oldest is ready as soon as there are more than k messages, and takes the k-th. So a
@@ -25,6 +40,12 @@ inline uint64_t mailbox_bytes_of(const BlobRef& blob) { return sizeof(BlobRef) +
 template <class T>
 class Mailbox : public std::enable_shared_from_this<Mailbox<T>> {
  public:
+  explicit Mailbox(std::shared_ptr<HostMemory> memory) : memory_(std::move(memory)) {}
+
+  struct Message {
+    T content;
+    Charge charge;  ///< for what it takes in memory
+  };
   /// One `receive` of the program.
   class Receiver {
    public:
@@ -36,22 +57,27 @@ class Mailbox : public std::enable_shared_from_this<Mailbox<T>> {
     /// Ready when take() gives a message; stays ready afterwards.
     const wasm::EventRef& event() const { return event_; }
     /// The message, once; none before it is there and after it was taken.
-    std::optional<T> take() { return mailbox_->take(this); }
+    std::optional<Message> take() { return mailbox_->take(this); }
 
    private:
     std::shared_ptr<Mailbox> mailbox_;
     wasm::EventRef event_ = std::make_shared<wasm::Event>();
   };
 
-  void post(T message) {
+  /// kResourceExhausted when the instance's host memory is full.
+  Result<void> post(T content) {
+    Charge charge(memory_);
+    PIE_TRY(charge.try_add(mailbox_memory_of(content)));
     wasm::EventRef wake;
     {
       std::lock_guard lock(mutex_);
-      bytes_ += mailbox_bytes_of(message);
-      messages_.push_back(std::move(message));
+      if (closed_) return {};
+      bytes_ += mailbox_bytes_of(content);
+      messages_.push_back({std::move(content), std::move(charge)});
       wake = last_ready();
     }
     if (wake) wake->fire();
+    return {};
   }
 
   std::shared_ptr<Receiver> receive() {
@@ -66,6 +92,15 @@ class Mailbox : public std::enable_shared_from_this<Mailbox<T>> {
     return receiver;
   }
 
+  /// Forgets what is there and what is posted later: nobody takes it any more.
+  void close() {
+    std::deque<Message> forgotten;  // goes after the lock is released
+    std::lock_guard lock(mutex_);
+    closed_ = true;
+    bytes_ = 0;
+    forgotten.swap(messages_);
+  }
+
   /// Bytes of what has not been taken.
   uint64_t bytes() const {
     std::lock_guard lock(mutex_);
@@ -73,15 +108,15 @@ class Mailbox : public std::enable_shared_from_this<Mailbox<T>> {
   }
 
  private:
-  std::optional<T> take(Receiver* receiver) {
+  std::optional<Message> take(Receiver* receiver) {
     std::lock_guard lock(mutex_);
     auto it = std::find(waiting_.begin(), waiting_.end(), receiver);
     auto place = it - waiting_.begin();
     if (it == waiting_.end() || place >= static_cast<std::ptrdiff_t>(messages_.size())) return {};
-    std::optional<T> message = std::move(messages_[place]);
+    std::optional<Message> message = std::move(messages_[place]);
     messages_.erase(messages_.begin() + place);
     waiting_.erase(it);
-    bytes_ -= mailbox_bytes_of(*message);
+    bytes_ -= mailbox_bytes_of(message->content);
     return message;
   }
 
@@ -104,10 +139,12 @@ class Mailbox : public std::enable_shared_from_this<Mailbox<T>> {
     return waiting_[messages_.size() - 1]->event();
   }
 
+  const std::shared_ptr<HostMemory> memory_;
   mutable std::mutex mutex_;
-  std::deque<T> messages_;
+  std::deque<Message> messages_;
   std::deque<Receiver*> waiting_;  ///< receivers that have not taken, oldest first
   uint64_t bytes_ = 0;
+  bool closed_ = false;
 };
 
 }  // namespace pie::host

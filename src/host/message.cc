@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "host/blob_reading.h"
 #include "host/define.h"
 #include "host/guest_errors.h"
 #include "host/instance_state.h"
@@ -18,15 +19,22 @@ constexpr const char* kMessage = "inferlet:core/message";
 constexpr const char* kReceiveResource = "inferlet:core/message/receive-result";
 constexpr const char* kSubscriptionResource = "inferlet:core/message/subscription";
 constexpr uint64_t kTopicBytesMax = 1024;
+/// What a subscription takes in the bus and here, its topic's name twice.
+constexpr uint64_t kSubscriptionBytes = 4096;
 
 /// A live subscription; leaves the topic when it is dropped.
 class SubscriptionObject final : public wasm::Object {
  public:
   SubscriptionObject(InstanceState& state, const std::string& topic)
-      : state_(state), queue_(std::make_shared<SubscriptionQueue>()) {
-    token_ = state.services.bus.subscribe(
-        state.user, topic, [queue = queue_](const std::string& message) { queue->push(message); });
+      : state_(state),
+        charge_(state.memory),
+        queue_(std::make_shared<SubscriptionQueue>(state.memory)) {
+    charge_.add(kSubscriptionBytes);
+    token_ = value_or_throw(state.services.bus.subscribe(
+        state.user, topic,
+        [queue = queue_](const BusPort::Message& message) { queue->push(message); }));
     ++state.subscription_count;
+    subscribed_ = true;
   }
   ~SubscriptionObject() override { unsubscribe(); }
 
@@ -41,13 +49,19 @@ class SubscriptionObject final : public wasm::Object {
 
  private:
   InstanceState& state_;  ///< outlives the instance's handles
+  Charge charge_;
   std::shared_ptr<SubscriptionQueue> queue_;
   uint64_t token_ = 0;
-  bool subscribed_ = true;
+  bool subscribed_ = false;
 };
 
 Value option_of(std::optional<std::string> text) {
   return text ? Value::some(Value::string(std::move(*text))) : Value::none();
+}
+
+void receive_result_get(Call& call) {
+  auto message = call.object<ReceiveObject>(0)->receiver->take();
+  call.ret(message ? Value::some(Value::string(std::move(message->content))) : Value::none());
 }
 
 /// Waits until the log takes output, then writes. What can be refused is refused before the wait.
@@ -72,12 +86,14 @@ Wait send_blob(Call& call) {
     throw wasm::GuestError(fmt::format("[blob] got {} bytes, expected at most {}: send it in parts",
                                        size, state.limits.blob_bytes_max));
   state.output->charge(size);
-  auto finish = [output = state.output, bytes = value_or_throw(blob->blob->read(0, size))](
-                    const std::vector<uint32_t>&) mutable {
-    output->ports().send_blob(std::move(bytes));
-    return Value::none();
+  auto read_and_send = [&state, blob = blob->blob, size]() -> Wait {
+    auto bytes = read_later(state, blob, 0, size);
+    return {{bytes}, [output = state.output, bytes](const std::vector<uint32_t>&) {
+              output->ports().send_blob(bytes->take());
+              return Value::none();
+            }};
   };
-  return {{state.output->writable()}, std::move(finish)};
+  return {{state.output->writable()}, nullptr, std::move(read_and_send)};
 }
 
 void broadcast(Call& call) {
@@ -85,7 +101,7 @@ void broadcast(Call& call) {
   check_size("topic", call.string(0).size(), kTopicBytesMax);
   check_size("message", call.string(1).size(), state.limits.text_bytes_max);
   state.services.bus.broadcast(state.user, std::string(call.string(0)),
-                               std::string(call.string(1)));
+                               std::make_shared<const std::string>(call.string(1)));
 }
 
 void subscribe(Call& call) {
@@ -107,9 +123,7 @@ void define_receiving(wasm::Registry& registry) {
   registry.function(kMessage, "[method]receive-result.pollable", [](Call& call) {
     call.ret(wasm::make_pollable(call.object<ReceiveObject>(0)->receiver->event()));
   });
-  registry.function(kMessage, "[method]receive-result.get", [](Call& call) {
-    call.ret(option_of(call.object<ReceiveObject>(0)->receiver->take()));
-  });
+  registry.function(kMessage, "[method]receive-result.get", receive_result_get);
   registry.function(kMessage, "receive-blob", [](Call& call) {
     call.ret(Value::handle(kBlobResultResource,
                            std::make_shared<BlobResultObject>(state_of(call).blobs->receive())));

@@ -46,6 +46,7 @@ struct Services {
   BusPort& bus;
   std::string version;
   WorkQueue& background;  ///< for what takes longer than a worker may be held
+  WorkQueue& disk;        ///< for reads of files
 
   /// The model of this id or alias; null for an unknown one.
   const ModelService* find_model(std::string_view name) const;

@@ -20,7 +20,7 @@ inline constexpr const char* kModelResource = "inferlet:core/common/model";
 inline constexpr const char* kQueueResource = "inferlet:core/common/queue";
 inline constexpr const char* kDebugQueryResultResource = "inferlet:core/common/debug-query-result";
 
-/// `blob`: made by the program (then its bytes are charged to it) or sent by a client.
+/// `blob`: made by the program or sent by a client; charged for what it takes in memory.
 struct BlobObject final : wasm::Object {
   BlobObject(BlobRef blob_, Charge charge_) : blob(std::move(blob_)), charge(std::move(charge_)) {}
   const BlobRef blob;
@@ -54,15 +54,19 @@ struct QueueObject final : wasm::Object {
 
 /// `debug-query-result`: the answer is there at once.
 struct DebugQueryObject final : wasm::Object {
-  explicit DebugQueryObject(std::string text_) : text(std::move(text_)) {}
+  DebugQueryObject(std::string text_, const std::shared_ptr<HostMemory>& memory)
+      : text(std::move(text_)), charge(memory) {
+    charge.add(text.size());
+  }
   const wasm::EventRef event = std::make_shared<wasm::Event>(true);
   std::string text;  ///< handed over by the first get
   bool taken = false;
+  Charge charge;
 };
 
-inline wasm::Value debug_query_value(std::string text) {
+inline wasm::Value debug_query_value(std::string text, const std::shared_ptr<HostMemory>& memory) {
   return wasm::Value::handle(kDebugQueryResultResource,
-                             std::make_shared<DebugQueryObject>(std::move(text)));
+                             std::make_shared<DebugQueryObject>(std::move(text), memory));
 }
 
 }  // namespace pie::host

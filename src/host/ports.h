@@ -12,6 +12,9 @@
 
 namespace pie::host {
 
+/// What an item of a list counts beside its bytes, where a list has a bound.
+inline constexpr uint64_t kListItemBytes = 64;
+
 /// How an instance ended (protocol.md, section 7, "Ends").
 enum class EndKind { kCompleted, kAborted, kException, kServerError, kOutOfResources };
 
@@ -41,29 +44,39 @@ class InstancePorts {
   virtual void on_end(End end) = 0;
 };
 
-/// The persistent key-value store of programs, per user. Thread-safe.
+/// The persistent key-value store of programs, per user. Thread-safe; nothing here blocks. `done`
+/// comes once, from any thread, at once or later; a user's calls take effect in their order.
 class KvsPort {
  public:
+  template <class T>
+  using Done = std::function<void(Result<T>)>;
+
   virtual ~KvsPort() = default;
-  virtual Result<std::optional<std::string>> get(const std::string& user,
-                                                 const std::string& key) = 0;
-  virtual Result<void> set(const std::string& user, const std::string& key,
-                           const std::string& value) = 0;
-  virtual Result<void> remove(const std::string& user, const std::string& key) = 0;
-  virtual Result<bool> exists(const std::string& user, const std::string& key) = 0;
-  virtual Result<std::vector<std::string>> list_keys(const std::string& user) = 0;
+  virtual void get(const std::string& user, std::string key,
+                   Done<std::optional<std::string>> done) = 0;
+  virtual void set(const std::string& user, std::string key, std::string value,
+                   Done<void> done) = 0;
+  /// A key that is not there is removed already.
+  virtual void remove(const std::string& user, std::string key, Done<void> done) = 0;
+  virtual void exists(const std::string& user, std::string key, Done<bool> done) = 0;
+  /// kResourceExhausted when they are more than `bytes_max` bytes, kListItemBytes for each counted.
+  virtual void list_keys(const std::string& user, uint64_t bytes_max,
+                         Done<std::vector<std::string>> done) = 0;
 };
 
 /// Topics, per user. Thread-safe.
 class BusPort {
  public:
   virtual ~BusPort() = default;
-  using Deliver = std::function<void(const std::string& message)>;  ///< quick; any thread
+  /// One for all who get it.
+  using Message = std::shared_ptr<const std::string>;
+  using Deliver = std::function<void(const Message& message)>;  ///< quick; any thread
   virtual void broadcast(const std::string& user, const std::string& topic,
-                         const std::string& message) = 0;
+                         const Message& message) = 0;
   /// Every later broadcast of the user's topic is delivered until unsubscribe(token).
-  virtual uint64_t subscribe(const std::string& user, const std::string& topic,
-                             Deliver deliver) = 0;
+  /// kResourceExhausted when the topic has as many subscribers as one broadcast can reach.
+  virtual Result<uint64_t> subscribe(const std::string& user, const std::string& topic,
+                                     Deliver deliver) = 0;
   /// When it returns, `deliver` is not running and will not be called again.
   virtual void unsubscribe(uint64_t token) = 0;
 };

@@ -74,6 +74,15 @@ void close_engines(const std::shared_ptr<Farewell>& farewell, InstanceId id) {
     });
 }
 
+/// Both `get-arguments` hand all of them over in one call.
+Result<void> check_arguments(const std::vector<std::string>& arguments) {
+  constexpr size_t kCountMax = 65'536;
+  if (arguments.size() <= kCountMax) return {};
+  return Error{ErrorCode::kInvalidArgument, "[launch] got " + std::to_string(arguments.size()) +
+                                                " arguments, expected at most " +
+                                                std::to_string(kCountMax)};
+}
+
 class RunningProgram final : public RunningInstance {
  public:
   RunningProgram(const InstanceState& state, std::vector<engine::Engine*> engines,
@@ -85,8 +94,8 @@ class RunningProgram final : public RunningInstance {
         engines_(std::move(engines)),
         ended_(std::move(ended)) {}
 
-  void post_message(std::string text) override { messages_->post(std::move(text)); }
-  void post_blob(BlobRef blob) override { blobs_->post(std::move(blob)); }
+  Result<void> post_message(std::string text) override { return messages_->post(std::move(text)); }
+  Result<void> post_blob(BlobRef blob) override { return blobs_->post(std::move(blob)); }
   uint64_t mailbox_bytes() const override { return messages_->bytes() + blobs_->bytes(); }
   void terminate(End end) override { ending_->terminate(std::move(end)); }
 
@@ -126,7 +135,7 @@ class WasmProgramHost final : public ProgramHost {
       : engines_(std::move(engines)),
         http_(http),
         background_(background_config(config)),
-        services_{{}, config.model_aliases, kvs, bus, config.server_version, background_} {
+        services_{{}, config.model_aliases, kvs, bus, config.server_version, background_, disk_} {
     for (engine::Engine* engine : engines_)
       services_.models.push_back(
           std::make_unique<ModelService>(*engine, static_cast<uint32_t>(services_.models.size())));
@@ -165,7 +174,10 @@ class WasmProgramHost final : public ProgramHost {
     if (!program)
       return Error{ErrorCode::kInvalidArgument,
                    "[launch] got no program of this host, expected one from compile()"};
+    PIE_TRY(check_arguments(spec.arguments));
     auto state = std::make_unique<InstanceState>(services_, spec);
+    for (const std::string& argument : spec.arguments)  // kept here and for WASI
+      PIE_TRY(state->argument_charge.try_add(2 * (sizeof(argument) + argument.size())));
     auto ended = std::make_shared<std::atomic<bool>>(false);
     auto running = std::make_shared<RunningProgram>(*state, engines_, ended);
     auto ending = state->ending;
@@ -212,6 +224,8 @@ class WasmProgramHost final : public ProgramHost {
     farewell->engines = engines_;
     made.on_end = [farewell, state = state.get(), id = spec.id](wasm::Outcome outcome) {
       farewell->end = state->ending->resolve(outcome, std::move(state->return_value));
+      state->messages->close();
+      state->blobs->close();
       close_engines(farewell, id);
     };
     made.on_blocked = [engines = engines_, id = spec.id] {
@@ -224,6 +238,7 @@ class WasmProgramHost final : public ProgramHost {
   const std::vector<engine::Engine*> engines_;
   wasi::HttpClientPort* const http_;
   WorkQueue background_;
+  WorkQueue disk_{{.name = "blobs", .owner_pending_max = 16'384}};
   Services services_;
   wasm::Registry registry_;
   const std::shared_ptr<Census> census_ = std::make_shared<Census>();

@@ -54,9 +54,10 @@ struct ModelUse {
 class RunningInstance {
  public:
   virtual ~RunningInstance() = default;
-  /// Appends to the FIFO that `message.receive` reads.
-  virtual void post_message(std::string text) = 0;
-  virtual void post_blob(BlobRef blob) = 0;
+  /// Appends to the FIFO that `message.receive` reads. kResourceExhausted when what the host keeps
+  /// for the instance, or for its user, is as much as it may be.
+  virtual Result<void> post_message(std::string text) = 0;
+  virtual Result<void> post_blob(BlobRef blob) = 0;
   /// Bytes of posted messages that the program has not received: what a server looks at before it
   /// posts more.
   virtual uint64_t mailbox_bytes() const = 0;

@@ -101,7 +101,7 @@ TEST_F(EndTest, running_instance_tells_what_it_uses) {
   EXPECT_EQ(run.instance->kv_pages_used(), 3U);
   EXPECT_GT(run.instance->memory_bytes(), 0U);
   EXPECT_TRUE(wait_until([&] { return engine->blocked_count > 0; }));
-  run.instance->post_message("go on");
+  ASSERT_TRUE(run.instance->post_message("go on").ok());
   wait_for_end(run);
 }
 

@@ -20,7 +20,10 @@ void set_return(Call& call) {
   InstanceState& state = state_of(call);
   std::string_view text = call.string(0);
   check_size("set-return", text.size(), state.limits.message_bytes_max);
+  Charge charge(state.memory);
+  charge.add(text.size());
   state.return_value = text;
+  state.return_charge = std::move(charge);
 }
 
 void get_model(Call& call) {
@@ -51,7 +54,7 @@ void debug_query(Call& call) {
   for (const auto& service : state.services.models)
     text += fmt::format("model: {}, kv pages used: {}\n", service->info().id,
                         service->engine().kv_pages_used(state.id));
-  call.ret(debug_query_value(std::move(text)));
+  call.ret(debug_query_value(std::move(text), state.memory));
 }
 
 }  // namespace
@@ -68,7 +71,11 @@ void define_runtime(wasm::Registry& registry) {
   registry.function(kRuntime, "get-all-models",
                     [](Call& call) { call.ret(model_ids(state_of(call).services, {})); });
   registry.function(kRuntime, "get-all-models-with-traits", [](Call& call) {
-    call.ret(model_ids(state_of(call).services, call.strings(0)));
+    const std::vector<std::string> traits = call.strings(0);
+    uint64_t bytes = 0;
+    for (const std::string& trait : traits) bytes += kListItemBytes + trait.size();
+    check_size("traits", bytes, state_of(call).limits.text_bytes_max);
+    call.ret(model_ids(state_of(call).services, traits));
   });
   registry.function(kRuntime, "debug-query", debug_query);
 }

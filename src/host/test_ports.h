@@ -80,39 +80,67 @@ class RecordingPorts final : public InstancePorts {
   std::vector<std::function<void()>> wakes_;
 };
 
-/// A key-value store in memory.
+/// A key-value store in memory; it answers at once, or when the test says so.
 class MemoryKvs final : public KvsPort {
  public:
-  Result<std::optional<std::string>> get(const std::string& user, const std::string& key) override {
-    std::lock_guard lock(mutex_);
-    auto it = values_[user].find(key);
-    if (it == values_[user].end()) return std::optional<std::string>();
-    return std::optional<std::string>(it->second);
+  void get(const std::string& user, std::string key,
+           Done<std::optional<std::string>> done) override {
+    answer([this, user, key, done] {
+      const auto it = values_[user].find(key);
+      if (it == values_[user].end()) return done(std::optional<std::string>());
+      done(std::optional<std::string>(it->second));
+    });
   }
-  Result<void> set(const std::string& user, const std::string& key,
-                   const std::string& value) override {
-    std::lock_guard lock(mutex_);
-    values_[user][key] = value;
-    return {};
+  void set(const std::string& user, std::string key, std::string value, Done<void> done) override {
+    answer([this, user, key, value, done] {
+      if (value == "refuse")
+        return done(Error{ErrorCode::kResourceExhausted, "[store-set] too much"});
+      values_[user][key] = value;
+      done({});
+    });
   }
-  Result<void> remove(const std::string& user, const std::string& key) override {
-    std::lock_guard lock(mutex_);
-    values_[user].erase(key);
-    return {};
+  void remove(const std::string& user, std::string key, Done<void> done) override {
+    answer([this, user, key, done] {
+      values_[user].erase(key);
+      done({});
+    });
   }
-  Result<bool> exists(const std::string& user, const std::string& key) override {
-    std::lock_guard lock(mutex_);
-    return values_[user].count(key) > 0;
+  void exists(const std::string& user, std::string key, Done<bool> done) override {
+    answer([this, user, key, done] { done(values_[user].count(key) > 0); });
   }
-  Result<std::vector<std::string>> list_keys(const std::string& user) override {
+  void list_keys(const std::string& user, uint64_t, Done<std::vector<std::string>> done) override {
+    answer([this, user, done] {
+      std::vector<std::string> keys;
+      for (const auto& [key, value] : values_[user]) keys.push_back(key);
+      done(std::move(keys));
+    });
+  }
+
+  /// Answers nothing until release().
+  void hold() {
     std::lock_guard lock(mutex_);
-    std::vector<std::string> keys;
-    for (const auto& [key, value] : values_[user]) keys.push_back(key);
-    return keys;
+    holding_ = true;
+  }
+  size_t held_count() const {
+    std::lock_guard lock(mutex_);
+    return held_.size();
+  }
+  void release() {
+    std::lock_guard lock(mutex_);
+    holding_ = false;
+    for (auto& one : std::exchange(held_, {})) one();
   }
 
  private:
-  std::mutex mutex_;
+  void answer(std::function<void()> work) {
+    std::lock_guard lock(mutex_);
+    if (holding_) return held_.push_back(std::move(work));
+    work();
+  }
+
+  mutable std::mutex mutex_;
+  bool holding_ = false;
+  std::vector<std::function<void()>> held_;
   std::map<std::string, std::map<std::string, std::string>> values_;
 };
 
@@ -120,12 +148,13 @@ class MemoryKvs final : public KvsPort {
 class MemoryBus final : public BusPort {
  public:
   void broadcast(const std::string& user, const std::string& topic,
-                 const std::string& message) override {
+                 const Message& message) override {
     std::lock_guard lock(mutex_);
     for (const auto& [token, one] : subscribers_)
       if (one.user == user && one.topic == topic) one.deliver(message);
   }
-  uint64_t subscribe(const std::string& user, const std::string& topic, Deliver deliver) override {
+  Result<uint64_t> subscribe(const std::string& user, const std::string& topic,
+                             Deliver deliver) override {
     std::lock_guard lock(mutex_);
     subscribers_[++last_token_] = {user, topic, std::move(deliver)};
     return last_token_;

@@ -4,7 +4,7 @@
 
 namespace pie::instance {
 
-void Bus::broadcast(const std::string& user, const std::string& topic, const std::string& message) {
+void Bus::broadcast(const std::string& user, const std::string& topic, const Message& message) {
   std::vector<std::shared_ptr<Subscription>> receivers;
   {
     const std::lock_guard lock(mutex_);
@@ -18,12 +18,18 @@ void Bus::broadcast(const std::string& user, const std::string& topic, const std
   }
 }
 
-uint64_t Bus::subscribe(const std::string& user, const std::string& topic, Deliver deliver) {
+Result<uint64_t> Bus::subscribe(const std::string& user, const std::string& topic,
+                                Deliver deliver) {
   auto subscription = std::make_shared<Subscription>();
   subscription->deliver = std::move(deliver);
   const std::lock_guard lock(mutex_);
+  auto& subscribers = topics_[{user, topic}];
+  if (subscribers.size() >= kSubscribersMax)
+    return Error{ErrorCode::kResourceExhausted, "subscribers of one topic: used " +
+                                                    std::to_string(subscribers.size()) +
+                                                    ", allowed " + std::to_string(kSubscribersMax)};
   const uint64_t token = next_token_++;
-  topics_[{user, topic}].emplace(token, std::move(subscription));
+  subscribers.emplace(token, std::move(subscription));
   by_token_.emplace(token, Topic{user, topic});
   return token;
 }

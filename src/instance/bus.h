@@ -1,5 +1,4 @@
 #pragma once
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -9,15 +8,21 @@
 #include <unordered_map>
 #include <utility>
 
+#include "base/result.h"
+
 namespace pie::instance {
 
 /// Topics within one process, per user. Thread-safe; the semantics are host::BusPort's.
 class Bus {
  public:
-  using Deliver = std::function<void(const std::string& message)>;
+  using Message = std::shared_ptr<const std::string>;
+  using Deliver = std::function<void(const Message& message)>;
+  /// Of one topic: a broadcast reaches all of them within one call of a program.
+  static constexpr size_t kSubscribersMax = 8'192;
 
-  void broadcast(const std::string& user, const std::string& topic, const std::string& message);
-  uint64_t subscribe(const std::string& user, const std::string& topic, Deliver deliver);
+  void broadcast(const std::string& user, const std::string& topic, const Message& message);
+  /// kResourceExhausted when the topic has kSubscribersMax already.
+  Result<uint64_t> subscribe(const std::string& user, const std::string& topic, Deliver deliver);
   /// Waits for a delivery that runs; so `deliver` must not call it for its own token.
   void unsubscribe(uint64_t token);
 

@@ -282,15 +282,35 @@ TEST(LifeCycle, an_end_whose_client_died_while_it_was_sent_is_kept) {
   EXPECT_EQ(life.due(3'000), LifeCycle::Due::kRemove);
 }
 
+Bus::Message shared(std::string text) {
+  return std::make_shared<const std::string>(std::move(text));
+}
+
+TEST(Bus, a_topic_has_so_many_subscribers_as_one_broadcast_reaches) {
+  Bus bus;
+  size_t delivered = 0;
+  const auto count = [&](const Bus::Message&) { ++delivered; };
+  uint64_t last = 0;
+  for (size_t i = 0; i < Bus::kSubscribersMax; ++i) last = *bus.subscribe("u", "t", count);
+  const auto refused = bus.subscribe("u", "t", count);
+  EXPECT_EQ(refused.error().code, ErrorCode::kResourceExhausted);
+  EXPECT_EQ(refused.error().message, "subscribers of one topic: used 8192, allowed 8192");
+  bus.broadcast("u", "t", shared("1"));
+  EXPECT_EQ(delivered, Bus::kSubscribersMax);
+  bus.unsubscribe(last);
+  EXPECT_TRUE(bus.subscribe("u", "t", count).ok());
+}
+
 TEST(Bus, delivers_to_the_users_subscribers_of_the_topic_until_they_unsubscribe) {
   Bus bus;
   std::vector<std::string> got;
-  const uint64_t token = bus.subscribe("u", "t", [&](const std::string& m) { got.push_back(m); });
-  bus.broadcast("u", "t", "1");
-  bus.broadcast("other", "t", "not theirs");
-  bus.broadcast("u", "other", "not this topic");
+  const uint64_t token =
+      *bus.subscribe("u", "t", [&](const Bus::Message& m) { got.push_back(*m); });
+  bus.broadcast("u", "t", shared("1"));
+  bus.broadcast("other", "t", shared("not theirs"));
+  bus.broadcast("u", "other", shared("not this topic"));
   bus.unsubscribe(token);
-  bus.broadcast("u", "t", "too late");
+  bus.broadcast("u", "t", shared("too late"));
   bus.unsubscribe(token);
   EXPECT_EQ(got, (std::vector<std::string>{"1"}));
 }
@@ -300,9 +320,9 @@ TEST(Bus, no_delivery_runs_once_unsubscribe_has_returned) {
   for (int i = 0; i < 200; ++i) {
     bool alive = true;
     bool late = false;
-    const uint64_t token = bus.subscribe("u", "t", [&](const std::string&) { late |= !alive; });
+    const uint64_t token = *bus.subscribe("u", "t", [&](const Bus::Message&) { late |= !alive; });
     std::thread sender([&] {
-      for (int n = 0; n < 20; ++n) bus.broadcast("u", "t", "m");
+      for (int n = 0; n < 20; ++n) bus.broadcast("u", "t", shared("m"));
     });
     bus.unsubscribe(token);
     alive = false;

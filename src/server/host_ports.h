@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/ledger.h"
+#include "base/work_queue.h"
 #include "host/ports.h"
 #include "instance/bus.h"
 #include "net/http_client.h"
@@ -14,41 +16,44 @@
 
 namespace pie::server {
 
-/// The programs' key-value pairs, kept in the store.
+/// The programs' key-value pairs, kept in the store: read and written by a thread of its own, so
+/// that only who asked waits for the disk, and fairly between users.
 class StoreKvs final : public host::KvsPort {
  public:
-  /// `user_bytes_max`: keys and values of one user together; 0 = unlimited.
-  StoreKvs(store::Kvs& kvs, uint64_t user_bytes_max) : kvs_(kvs), user_bytes_max_(user_bytes_max) {}
-  Result<std::optional<std::string>> get(const std::string& user, const std::string& key) override {
-    return kvs_.get(user, key);
-  }
-  Result<void> set(const std::string& user, const std::string& key,
-                   const std::string& value) override {
-    return kvs_.set(user, key, value, user_bytes_max_);
-  }
-  Result<void> remove(const std::string& user, const std::string& key) override {
-    return kvs_.remove(user, key);
-  }
-  Result<bool> exists(const std::string& user, const std::string& key) override {
-    return kvs_.exists(user, key);
-  }
-  Result<std::vector<std::string>> list_keys(const std::string& user) override {
-    return kvs_.list_keys(user);
-  }
+  /// `user_bytes_max`: keys and values of one user together; 0 = unlimited. All outlive it.
+  StoreKvs(store::Kvs& kvs, Ledger& ledger, uint64_t user_bytes_max)
+      : kvs_(kvs), ledger_(ledger), user_bytes_max_(user_bytes_max) {}
+
+  void get(const std::string& user, std::string key,
+           Done<std::optional<std::string>> done) override;
+  void set(const std::string& user, std::string key, std::string value, Done<void> done) override;
+  void remove(const std::string& user, std::string key, Done<void> done) override;
+  void exists(const std::string& user, std::string key, Done<bool> done) override;
+  void list_keys(const std::string& user, uint64_t bytes_max,
+                 Done<std::vector<std::string>> done) override;
 
  private:
+  template <class T>
+  void post(const std::string& user, Done<T> done, std::function<Result<T>()> work);
+  std::shared_ptr<Quota> cpu_of(const std::string& user) {
+    return part_of(ledger_.of(user), &UserQuotas::cpu);
+  }
+
   store::Kvs& kvs_;
+  Ledger& ledger_;
   const uint64_t user_bytes_max_;
+  WorkQueue queue_{{.name = "kvs", .owner_pending_max = 16'384}};
 };
 
 /// Topics within this process.
 class LocalBus final : public host::BusPort {
  public:
   void broadcast(const std::string& user, const std::string& topic,
-                 const std::string& message) override {
+                 const Message& message) override {
     bus_.broadcast(user, topic, message);
   }
-  uint64_t subscribe(const std::string& user, const std::string& topic, Deliver deliver) override {
+  Result<uint64_t> subscribe(const std::string& user, const std::string& topic,
+                             Deliver deliver) override {
     return bus_.subscribe(user, topic, std::move(deliver));
   }
   void unsubscribe(uint64_t token) override { bus_.unsubscribe(token); }

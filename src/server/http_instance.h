@@ -37,8 +37,8 @@ class HttpInstance final : public host::RunningInstance,
             })) {}
 
   // host::RunningInstance
-  void post_message(std::string) override {}
-  void post_blob(BlobRef) override {}
+  Result<void> post_message(std::string) override { return {}; }
+  Result<void> post_blob(BlobRef) override { return {}; }
   uint64_t mailbox_bytes() const override { return 0; }
   bool has_mailbox() const override { return false; }
   /// Frees the port, ends the runs; then on_end of the spec's ports.

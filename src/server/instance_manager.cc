@@ -299,8 +299,7 @@ Result<void> InstanceManager::signal(const std::string& user, const std::string&
     return Error{ErrorCode::kResourceExhausted,
                  "[signal] got more than " + std::to_string(limits_.instance.mailbox_bytes_max) +
                      " bytes that the instance has not received, expected fewer; wait for it"};
-  running->post_message(std::move(message));
-  return {};
+  return running->post_message(std::move(message));
 }
 
 Result<void> InstanceManager::send_blob(const std::string& user, const std::string& id,
@@ -310,8 +309,7 @@ Result<void> InstanceManager::send_blob(const std::string& user, const std::stri
     return Error{ErrorCode::kResourceExhausted,
                  "[blob] got more than " + std::to_string(limits_.instance.mailbox_bytes_max) +
                      " bytes that the instance has not received, expected fewer; wait for it"};
-  running->post_blob(std::move(blob));
-  return {};
+  return running->post_blob(std::move(blob));
 }
 
 std::vector<std::shared_ptr<ManagedInstance>> InstanceManager::all() const {

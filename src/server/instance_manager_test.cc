@@ -33,8 +33,11 @@ class Puppet final : public host::RunningInstance {
  public:
   explicit Puppet(std::shared_ptr<host::InstancePorts> program_ports)
       : ports(std::move(program_ports)) {}
-  void post_message(std::string text) override { messages.push_back(std::move(text)); }
-  void post_blob(BlobRef) override {}
+  Result<void> post_message(std::string text) override {
+    messages.push_back(std::move(text));
+    return {};
+  }
+  Result<void> post_blob(BlobRef) override { return {}; }
   uint64_t mailbox_bytes() const override { return mailbox; }
   void terminate(host::End end) override { finish(std::move(end)); }
   std::vector<host::ModelUse> use_by_model() const override { return {{3, {}}}; }

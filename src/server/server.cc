@@ -127,7 +127,7 @@ class PieServer final : public Server {
     }
     spools_.emplace(config_.home / "run" / "spool", ledger_, disk_, reserve_);
     PIE_TRY_ASSIGN(store_, store::Store::open(config_.home));
-    kvs_port_.emplace(store_->kvs(), config_.limits.user.kvs_bytes_max);
+    kvs_port_.emplace(store_->kvs(), ledger_, config_.limits.user.kvs_bytes_max);
     log::info("machine: {}; {} threads run programs", describe(Machine::read()), worker_count());
     PIE_TRY(check_address_space(Machine::read()));
     PIE_TRY_ASSIGN(models_, open_models(config_));

@@ -47,6 +47,7 @@ class ChargedBlob final : public Blob {
   ChargedBlob(BlobRef blob, Holding held, std::unique_ptr<SpoolFile> file)
       : held_(std::move(held)), file_(std::move(file)), blob_(std::move(blob)) {}
   uint64_t size() const override { return blob_->size(); }
+  uint64_t memory_bytes() const override { return sizeof(*this) + blob_->memory_bytes(); }
   Result<std::vector<uint8_t>> read(uint64_t offset, uint64_t n) const override {
     return blob_->read(offset, n);
   }

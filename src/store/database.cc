@@ -105,7 +105,7 @@ Result<std::unique_ptr<Database>> Database::open(const std::filesystem::path& fi
                       SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
   database->connection_.reset(connection);
   if (code != SQLITE_OK) return failure_of(connection, file.string());
-  sqlite3_busy_timeout(connection, 5'000);
+  sqlite3_busy_timeout(connection, 60'000);  // others' commits, on a disk that is slow
   auto ready = database->execute(
       "PRAGMA journal_mode=WAL; PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY;");
   if (ready.ok()) ready = database->migrate();

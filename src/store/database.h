@@ -46,7 +46,8 @@ enum class Durability {
   kDisk,     ///< survives a power loss
 };
 
-/// The one SQLite file (WAL). Thread-safe: one caller at a time.
+/// One connection to the one SQLite file (WAL). Thread-safe: one caller at a time. Others' reads
+/// never wait for a writer; a write waits while another connection commits.
 class Database {
  public:
   /// The schema that this program writes. A file with an older one is migrated, step by step; a

@@ -26,7 +26,7 @@ Result<uint64_t> bytes_of(Database& db, const std::string& owner,
 
 Result<std::optional<std::string>> FileKvs::get(const std::string& owner, const std::string& key) {
   std::optional<std::string> value;
-  auto done = database_.read([&](Database& db) -> Result<void> {
+  auto done = database_->read([&](Database& db) -> Result<void> {
     PIE_TRY_ASSIGN(Statement rows, db.prepare("SELECT value FROM kvs WHERE owner=? AND key=?"));
     PIE_TRY_ASSIGN(const bool found, rows.text(owner).text(key).step());
     if (found) value = rows.column_text(0);
@@ -40,7 +40,7 @@ Result<void> FileKvs::change(const std::string& owner, const std::string& key,
                              const std::function<Result<void>(Database&, uint64_t& used)>& body) {
   const std::lock_guard lock(mutex_);
   uint64_t used = 0;
-  auto done = database_.write(Durability::kProcess, [&](Database& db) -> Result<void> {
+  auto done = database_->write(Durability::kProcess, [&](Database& db) -> Result<void> {
     const auto known = used_.find(owner);
     PIE_TRY_ASSIGN(used, known != used_.end() ? Result<uint64_t>(known->second)
                                               : bytes_of(db, owner, std::nullopt));
@@ -79,11 +79,16 @@ Result<bool> FileKvs::exists(const std::string& owner, const std::string& key) {
   return value.has_value();
 }
 
-Result<std::vector<std::string>> FileKvs::list_keys(const std::string& owner) {
+Result<std::vector<std::string>> FileKvs::list_keys(const std::string& owner,
+                                                    const std::optional<std::string>& after,
+                                                    uint32_t count_max) {
   std::vector<std::string> keys;
-  auto done = database_.read([&](Database& db) -> Result<void> {
-    PIE_TRY_ASSIGN(Statement rows, db.prepare("SELECT key FROM kvs WHERE owner=? ORDER BY key"));
+  auto done = database_->read([&](Database& db) -> Result<void> {
+    PIE_TRY_ASSIGN(Statement rows, db.prepare(std::string("SELECT key FROM kvs WHERE owner=?") +
+                                              (after ? " AND key>?" : "") + " ORDER BY key LIMIT " +
+                                              std::to_string(count_max)));
     rows.text(owner);
+    if (after) rows.text(*after);
     for (;;) {
       PIE_TRY_ASSIGN(const bool more, rows.step());
       if (!more) return {};

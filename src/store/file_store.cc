@@ -304,10 +304,11 @@ class FileInstances final : public Instances {
 
 class FileStore final : public Store {
  public:
-  FileStore(std::unique_ptr<Database> database, const fs::path& home)
+  FileStore(std::unique_ptr<Database> database, std::unique_ptr<Database> kvs_database,
+            const fs::path& home)
       : database_(std::move(database)),
         programs_(*database_, home / "programs"),
-        kvs_(*database_),
+        kvs_(std::move(kvs_database)),
         instances_(*database_, home / "instances") {
     programs_.remove_orphans();
     instances_.remove_orphans();
@@ -336,8 +337,10 @@ Result<std::unique_ptr<Store>> Store::open(const fs::path& home) {
   }
   PIE_TRY(sync_folder(home));
   PIE_TRY_ASSIGN(auto database, Database::open(home / "pie.db"));
+  PIE_TRY_ASSIGN(auto kvs_database, Database::open(home / "pie.db"));
   PIE_TRY(sync_folder(home));
-  return std::unique_ptr<Store>(std::make_unique<FileStore>(std::move(database), home));
+  return std::unique_ptr<Store>(
+      std::make_unique<FileStore>(std::move(database), std::move(kvs_database), home));
 }
 
 }  // namespace pie::store

@@ -46,6 +46,7 @@ class Programs {
                                                      const std::string& hash) = 0;
 };
 
+/// Each call may wait for the disk: not for a thread that others wait for.
 class Kvs {
  public:
   virtual ~Kvs() = default;
@@ -57,7 +58,10 @@ class Kvs {
                            const std::string& value, uint64_t owner_bytes_max) = 0;
   virtual Result<void> remove(const std::string& owner, const std::string& key) = 0;
   virtual Result<bool> exists(const std::string& owner, const std::string& key) = 0;
-  virtual Result<std::vector<std::string>> list_keys(const std::string& owner) = 0;
+  /// Up to `count_max` keys behind `after`, in order; from the first when that is none.
+  virtual Result<std::vector<std::string>> list_keys(const std::string& owner,
+                                                     const std::optional<std::string>& after,
+                                                     uint32_t count_max) = 0;
 };
 
 /// One instance as the store knows it. Times are nanoseconds since 1970.

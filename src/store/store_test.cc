@@ -145,7 +145,13 @@ TEST_F(StoreTest, key_value_pairs_are_per_user_hold_any_byte_and_persist) {
   EXPECT_EQ(*store_->kvs().get("u", "key"), value);
   EXPECT_EQ(*store_->kvs().get("u", "another"), "");
   EXPECT_EQ(*store_->kvs().get("other", "key"), std::nullopt);
-  EXPECT_EQ(*store_->kvs().list_keys("u"), (std::vector<std::string>{"another", "key"}));
+  const auto keys = [&](std::optional<std::string> after, uint32_t count_max) {
+    return *store_->kvs().list_keys("u", after, count_max);
+  };
+  EXPECT_EQ(keys(std::nullopt, 10), (std::vector<std::string>{"another", "key"}));
+  EXPECT_EQ(keys(std::nullopt, 1), std::vector<std::string>{"another"});
+  EXPECT_EQ(keys("another", 10), std::vector<std::string>{"key"});
+  EXPECT_EQ(keys("key", 10), std::vector<std::string>{});
   ASSERT_TRUE(store_->kvs().remove("u", "key").ok());
   EXPECT_FALSE(*store_->kvs().exists("u", "key"));
 }

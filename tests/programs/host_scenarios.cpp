@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <map>
+#include <memory>
 
 // Imports that the SDK does not wrap.
 #define FROM(module, name) __attribute__((import_module(module), import_name(name)))
@@ -223,6 +224,37 @@ Outcome mistake(const Arguments& arguments) {
   if (what == "zo") set_seed(pass.handle(), 1);
   if (what == "image") embed_size(queue.handle(), 1, 1);
   if (what == "actor") new_global_context("uid", 3);
+  if (what == "store") inferlet::kvs::set("k", "refuse");
+  if (what == "traits") {
+    const std::vector<abi::Text> traits(20'000);
+    abi::Slice<abi::Text> found;
+    abi::runtime_get_all_models_with_traits(traits.data(), traits.size(), &found);
+  }
+  if (what == "outputs") {
+    pass.input_tokens(one, one);
+    const std::vector<uint32_t> indices(2'000);
+    abi::output_tokens(pass.handle(), indices.data(), indices.size(), 0.0F);
+    pass.execute();
+  }
+  if (what == "rankings") {
+    pass.input_tokens(one, one);
+    const std::vector<uint32_t> indices(500);
+    abi::output_distributions(pass.handle(), indices.data(), indices.size(), 1.0F, 1, 0);
+    pass.execute();
+  }
+  if (what == "queries") {
+    const std::string query(1 << 19, 'x');
+    for (int i = 0; i < 3; ++i) abi::runtime_debug_query(query.data(), query.size());
+  }
+  if (what == "returns") inferlet::set_return(std::string(2 << 20, 'x'));
+  if (what == "subscriptions") {
+    std::vector<std::unique_ptr<inferlet::Subscription>> kept;
+    for (int i = 0; i < 256; ++i) kept.push_back(std::make_unique<inferlet::Subscription>("topic"));
+  }
+  if (what == "passes") {
+    std::vector<std::unique_ptr<inferlet::ForwardPass>> kept;
+    for (int i = 0; i < 1'100; ++i) kept.push_back(std::make_unique<inferlet::ForwardPass>(queue));
+  }
   if (what == "blobs") {
     std::vector<inferlet::Blob> kept;
     const std::vector<uint8_t> bytes(1 << 16);
