@@ -194,7 +194,7 @@ class Environments:
 
     async def long_prompts(self, server: Server) -> None:
         """More than the pages take at once, and an upload of most of the memory."""
-        link = await self.start(server, r"open files")
+        link = await self.start(server, r"memory can be taken \(.*memory\.(limit_in_bytes|max|high)")
         long = ["--prompt", "word " * 1_500, "--max-tokens", "4"]
         ids = [await link.launch("text-completion", long) for _ in range(2 if self.is_short else 12)]
         codes = [(await link.end_of(id)).code for id in ids]
@@ -239,11 +239,11 @@ class Environments:
         settings = {"1": {"cpu.cfs_period_us": "100000", "cpu.cfs_quota_us": "100000"},
                     "2": {"cpu.max": "100000 100000"}}  # fmt: skip
         with control_group("cpu", settings) as prefix:
-            expected = r"open files"
+            expected = r"\b1 threads? .*\(.*cpu\.(cfs_quota_us|max)"
             if not prefix:
                 core = min(os.sched_getaffinity(0))
                 self.tally.say(f"one cpu: no control group may be made here; taskset to core {core}")
-                prefix = ["taskset", "-c", str(core)]
+                prefix, expected = ["taskset", "-c", str(core)], r"\b1 threads? "
             with self.server(self.folder / "one_cpu", *prefix) as server:
                 link = await self.start(server, expected)
                 other = await Link.open(server.url, "bob")
@@ -294,7 +294,7 @@ class Environments:
         self, server: Server, fill: Callable[[], None], free: Callable[[], None]
     ) -> None:
         """With the means to fill it and to free it again."""
-        link = await self.start(server, r"open files")
+        link = await self.start(server, r"on disk")
         kept = [await link.launch("hello", [], detached=True) for _ in range(5)]
         async with asyncio.timeout(60):
             while any(row["status"] != "Finished" for row in await link.rows()):
@@ -342,7 +342,7 @@ class Environments:
                 bool(is_told), f"a start on a full disk: {str(refused)[-LOG_BYTES:]}", "crashed"
             )
         free()
-        link = await self.start(server, r"open files")
+        link = await self.start(server, r"on disk")
         await self.ends(server, link)
 
     async def another_user(self) -> None:
