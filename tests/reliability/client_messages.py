@@ -44,7 +44,7 @@ uploads_pending_max = {UPLOADS}
 user_program_bytes_max = {STORED}
 user_log_bytes_max = {LOGS}
 """
-# What a round may leave behind: the allocator's spare parts, pages of the database and of its log.
+# What rounds may leave behind: the allocator's spare parts, pages of the database.
 RSS_SLACK, FDS_SLACK, THREADS_SLACK, DISK_SLACK = 32 << 20, 3, 0, 512 << 10
 
 FORM = re.compile(r"^(Failed to parse manifest: )?\[[^\]\n]+\] got:? .+, expected .+", re.S)
@@ -468,8 +468,8 @@ class Messages:
         await bystander.close()
 
     def figures(self) -> dict[str, int]:
-        """Of the process, and the bytes and files in PIE_HOME."""
-        files = [path for path in self.server.home.rglob("*") if path.is_file()]
+        """Of the process, and the bytes and files in PIE_HOME (but SQLite's log, which it bounds itself)."""
+        files = [path for path in self.server.home.rglob("*") if path.is_file() and path.suffix != ".db-wal"]
         disk = sum(path.stat().st_size for path in files)
         return server_figures(self.server) | {"disk": disk, "files": len(files)}
 
