@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import contextlib
 import dataclasses
 import random
 import re
+import sqlite3
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -95,6 +97,16 @@ def padded(wasm: bytes, size: int, mark: bytes = b"") -> bytes:
     assert content > 1 + len(mark)
     length = bytes((content >> 7 * n & 0x7F) | (0x80 if n < 4 else 0) for n in range(5))
     return wasm + b"\0" + length + b"\1p" + mark + b"x" * (content - 2 - len(mark))
+
+
+def used_bytes(path: Path) -> int:
+    """A file's size; of a database that of the pages that are not free to be used again."""
+    if path.suffix != ".db":
+        return path.stat().st_size
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as database:
+        values = [database.execute(f"PRAGMA {name}").fetchone()[0]
+                  for name in ("page_count", "freelist_count", "page_size")]  # fmt: skip
+    return int((values[0] - values[1]) * values[2])
 
 
 @dataclasses.dataclass
@@ -468,9 +480,9 @@ class Messages:
         await bystander.close()
 
     def figures(self) -> dict[str, int]:
-        """Of the process, and the bytes and files in PIE_HOME (but SQLite's log, which it bounds itself)."""
-        files = [path for path in self.server.home.rglob("*") if path.is_file() and path.suffix != ".db-wal"]
-        disk = sum(path.stat().st_size for path in files)
+        """Of the process, and the bytes and files in PIE_HOME (of databases the pages in use)."""
+        files = [path for path in self.server.home.rglob("*") if path.is_file() and ".db-" not in path.name]
+        disk = sum(used_bytes(path) for path in files)
         return server_figures(self.server) | {"disk": disk, "files": len(files)}
 
     async def settled(self, floor: dict[str, int] | None) -> dict[str, int]:
