@@ -141,6 +141,7 @@ class Rewriter {
 }  // namespace
 
 Result<std::string> ascii_toml(std::string_view text) {
+  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);  // a byte order mark
   if (!is_utf8(text))
     return Error{ErrorCode::kInvalidArgument, "got bytes that are not UTF-8, expected text"};
   Rewriter rewriter(text);

@@ -7,7 +7,8 @@
 namespace pie {
 
 /// The same TOML document in ASCII: characters beyond it become escapes in quoted text (literal
-/// strings become basic ones) and question marks in comments; lines stay where they are. Our parser
+/// strings become basic ones) and question marks in comments; lines stay where they are, and a byte
+/// order mark in front is dropped. Our parser
 /// leaves undefined what happens when it meets such characters out of place, so it gets none.
 /// kInvalidArgument says what and on which line: text that is not UTF-8, control characters,
 /// characters beyond ASCII without quotes, table headers without a name, brackets that do not match

@@ -42,15 +42,19 @@ Result<void> ProgramLibrary::upload(const std::string& user, const std::string& 
 
 Result<NamedProgram> ProgramLibrary::resolve(const std::string& user, const ProgramName& name,
                                              From from) {
-  if (from == From::kRegistryFirst) {
-    auto found = registry_.find(name);
-    if (found.ok() || !is_not_found(found.error())) return found;
-  }
-  for (const std::string& owner : {user, std::string(kInternalUser)}) {
-    auto found = programs_.find(owner, name);
-    if (found.ok() || !is_not_found(found.error())) return found;
-  }
-  return registry_.find(name);
+  Error missing{ErrorCode::kNotFound, "Program not found"};
+  // Whether the answer stands; of those that found nothing the one that says most is kept.
+  const auto is_settled = [&](const Result<NamedProgram>& found) {
+    if (found.ok() || !is_not_found(found.error())) return true;
+    if (found.error().message.size() > missing.message.size()) missing = found.error();
+    return false;
+  };
+  if (from == From::kRegistryFirst)
+    if (auto found = registry_.find(name); is_settled(found)) return found;
+  for (const std::string& owner : {user, std::string(kInternalUser)})
+    if (auto found = programs_.find(owner, name); is_settled(found)) return found;
+  if (auto found = registry_.find(name); is_settled(found)) return found;
+  return missing;
 }
 
 Result<bool> ProgramLibrary::exists(const std::string& user, const std::string& record) {

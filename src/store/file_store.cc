@@ -70,7 +70,7 @@ class FilePrograms final : public Programs {
 
   Result<NamedProgram> find(const std::string& owner, const ProgramName& name) override {
     std::optional<NamedProgram> best;
-    std::optional<Version> best_version;
+    VersionChoice choice(name);
     auto done = database_.read([&](Database& db) -> Result<void> {
       PIE_TRY_ASSIGN(
           Statement rows,
@@ -80,15 +80,13 @@ class FilePrograms final : public Programs {
         PIE_TRY_ASSIGN(const bool more, rows.step());
         if (!more) return {};
         auto version = Version::parse(rows.column_text(0));
-        if (!version.ok() || (name.version && version->text() != *name.version)) continue;
-        if (best_version && *version < *best_version) continue;
+        if (!version.ok() || !choice.offer(*version)) continue;
         best = NamedProgram{
             {name.ns, name.name, version->text()}, rows.column_text(1), rows.column_text(2)};
-        best_version = std::move(version).value();
       }
     });
     PIE_TRY(std::move(done));
-    if (!best) return program_not_found();
+    if (!best) return choice.not_found();
     return std::move(*best);
   }
 

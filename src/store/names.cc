@@ -99,6 +99,23 @@ Result<ProgramName> ProgramName::parse(std::string_view text) {
   return name;
 }
 
+bool VersionChoice::offer(const Version& version) {
+  if (name_.version && version.text() != *name_.version) return false;
+  const bool is_passed_over = !name_.version && version.is_pre_release();
+  std::optional<Version>& best = is_passed_over ? passed_over_ : chosen_;
+  if (best && version < *best) return false;
+  best = version;
+  return !is_passed_over;
+}
+
+Error VersionChoice::not_found() const {
+  std::string text = "Program not found";
+  if (passed_over_)
+    text += ": " + name_.text() + " has pre-releases only; name one, " + name_.text() + "@" +
+            passed_over_->text();
+  return {ErrorCode::kNotFound, std::move(text)};
+}
+
 std::string ProgramName::text() const {
   std::string text = ns;
   text.append("/").append(name);

@@ -22,28 +22,28 @@ Error failure(const fs::path& path, const std::error_code& failed) {
   return is_absent(failed) ? not_found() : system_error("registry", path, failed.value());
 }
 
-/// The newest version among the folder's wasm files, if there is one.
-Result<std::optional<Version>> newest_version(const fs::path& folder) {
-  std::optional<Version> newest;
+/// Shows `choice` the versions of the folder's wasm files.
+Result<void> offer_versions(const fs::path& folder, VersionChoice& choice) {
   std::error_code failed;
   for (fs::directory_iterator i(folder, failed), end; !failed && i != end; i.increment(failed)) {
     if (i->path().extension() != ".wasm") continue;
-    auto version = Version::parse(i->path().stem().string());
-    if (version.ok() && (!newest || *newest < *version)) newest = std::move(version).value();
+    const auto version = Version::parse(i->path().stem().string());
+    if (version.ok()) choice.offer(*version);
   }
   if (failed && !is_absent(failed)) return failure(folder, failed);
-  return newest;
+  return {};
 }
 
 }  // namespace
 
 Result<fs::path> Registry::locate(const ProgramName& name) const {
+  VersionChoice choice(name);
   for (const auto& root : roots_) {
     const fs::path folder = root / name.ns / name.name;
     std::optional<std::string> version = name.version;
     if (!version) {
-      PIE_TRY_ASSIGN(const auto newest, newest_version(folder));
-      if (newest) version = newest->text();
+      PIE_TRY(offer_versions(folder, choice));
+      if (choice.chosen()) version = choice.chosen()->text();
     }
     if (!version) continue;
     const fs::path file = folder / (*version + ".wasm");
@@ -51,7 +51,7 @@ Result<fs::path> Registry::locate(const ProgramName& name) const {
     if (fs::is_regular_file(file, failed)) return file;
     if (failed && !is_absent(failed)) return failure(file, failed);
   }
-  return not_found();
+  return choice.not_found();
 }
 
 Result<std::string> Registry::hash_of(const fs::path& wasm) {

@@ -18,7 +18,7 @@ class Registry {
  public:
   explicit Registry(std::vector<std::filesystem::path> roots) : roots_(std::move(roots)) {}
 
-  /// The program, with the hash of its bytes; the newest version when the name says none.
+  /// The program, with the hash of its bytes; the newest release when the name says no version.
   /// kNotFound "Program not found"; a registry that cannot be read says why.
   Result<NamedProgram> find(const ProgramName& name);
   /// The bytes of the program with this hash. kNotFound. The first question reads every file.

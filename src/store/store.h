@@ -39,7 +39,7 @@ class Programs {
   virtual Result<bool> has(const std::string& hash) = 0;
   /// The component's bytes. kNotFound "Program not found".
   virtual Result<std::string> wasm(const std::string& hash) = 0;
-  /// What the owner called so; the newest version when the name says none. kNotFound.
+  /// What the owner called so; the newest release when the name says no version. kNotFound.
   virtual Result<NamedProgram> find(const std::string& owner, const ProgramName& name) = 0;
   /// Every name and version that the owner has given this program, in no particular order.
   virtual Result<std::vector<NamedProgram>> names_of(const std::string& owner,

@@ -75,6 +75,24 @@ TEST_F(StoreTest, a_name_means_the_newest_version_and_belongs_to_its_owner) {
   EXPECT_EQ(store_->programs().find("u", {"ns", "p", {}})->name.text(), "ns/p@1.10.0");
 }
 
+TEST_F(StoreTest, a_pre_release_is_taken_by_its_name_alone) {
+  const std::string release = put("u", "release", manifest("ns/p", "1.10.0"));
+  const std::string candidate = put("u", "candidate", manifest("ns/p", "2.0.0-rc.1"));
+  EXPECT_EQ(store_->programs().find("u", {"ns", "p", {}})->hash, release);
+  EXPECT_EQ(store_->programs().find("u", {"ns", "p", "2.0.0-rc.1"})->hash, candidate);
+  put("u", "alpha", manifest("ns/q", "0.1.0-alpha.1"));
+  put("u", "alpha 2", manifest("ns/q", "0.1.0-alpha.2"));
+  const auto missing = store_->programs().find("u", {"ns", "q", {}});
+  EXPECT_EQ(missing.error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(missing.error().message,
+            "Program not found: ns/q has pre-releases only; name one, ns/q@0.1.0-alpha.2");
+}
+
+TEST_F(StoreTest, a_manifest_may_begin_with_a_byte_order_mark) {
+  put("u", "saved by an editor", "\xEF\xBB\xBF" + manifest("ns/p", "1.0.0"));
+  EXPECT_TRUE(store_->programs().find("u", {"ns", "p", {}}).ok());
+}
+
 TEST_F(StoreTest, a_hash_has_the_names_that_each_owner_gave_it) {
   const std::string hash = put("u", "wasm", manifest("ns/p", "1.0.0"));
   put("u", "wasm", manifest("ns/p", "1.0.1"));
@@ -341,6 +359,9 @@ TEST_F(StoreTest, the_registry_finds_names_and_newest_versions_over_its_roots) {
   EXPECT_EQ(registry.find({"std", "none", {}}).error().message, "Program not found");
   std::ofstream(first / "0.1.1.wasm") << "newer";
   EXPECT_EQ(registry.find({"std", "p", {}})->hash, crypto::blake3_hex("newer"));
+  std::ofstream(first / "0.2.0-rc.1.wasm") << "candidate";
+  EXPECT_EQ(registry.find({"std", "p", {}})->hash, crypto::blake3_hex("newer"));
+  EXPECT_EQ(registry.find({"std", "p", "0.2.0-rc.1"})->hash, crypto::blake3_hex("candidate"));
 }
 
 TEST(ProgramName, takes_names_and_refuses_paths) {
