@@ -38,6 +38,24 @@ TEST(Utf8, replaces_each_bad_byte_and_keeps_good_text) {
   EXPECT_FALSE(is_utf8("\xF4\x90\x80\x80"));  // above U+10FFFF
 }
 
+TEST(Utf8, what_a_terminal_would_obey_is_escaped) {
+  EXPECT_EQ(printable_text("h\xC3\xA9\n\tok"), "h\xC3\xA9\n\tok");
+  EXPECT_EQ(printable_line("a\nb\tc\r"), "a\\nb\\tc\\x0d");
+  EXPECT_EQ(printable_text("\x1b[2J\x07\x7f"), "\\x1b[2J\\x07\\x7f");
+  EXPECT_EQ(printable_text("\xC2\x9B"
+                           "1m"),
+            "\\xc2\\x9b1m");  // a control of one byte
+  EXPECT_EQ(printable_text("\xEF\xBB\xBF"
+                           "k"),
+            "\\xef\\xbb\\xbfk");  // a byte order mark
+  EXPECT_EQ(printable_text("\xE2\x80\xAE"
+                           "gpj"),
+            "\\xe2\\x80\\xaegpj");  // right to left
+  EXPECT_EQ(printable_text("\xFF"
+                           "a\xE2\x28"),
+            "\\xffa\\xe2(");
+}
+
 TEST(Utf8, stream_holds_a_split_character_at_every_cut) {
   const std::string text = "h\xC3\xA9llo \xF0\x9F\x98\x80 \xE2\x82\xAC";
   for (size_t cut = 0; cut <= text.size(); ++cut) {
@@ -134,6 +152,9 @@ TEST(TomlText, what_the_parser_must_not_see_is_refused) {
        {"é = 1", "a = \"x\" é", "a = 'x\\' é'", "a = \"\x01\"", "# \x7f", "\"é\né", "a\xff", "[)]",
         "a = [}", "a = ]", "a = [\n{]", "a = 1\n [[ (", "[\n"})
     EXPECT_FALSE(ascii_toml(wrong).ok()) << wrong;
+  EXPECT_EQ(*ascii_toml("\xEF\xBB\xBF"
+                        "a = 1\n"),
+            "a = 1\n");
   EXPECT_FALSE(ascii_toml(std::string_view("[\0]", 3)).ok());
   EXPECT_NE(ascii_toml("a = 1\n\x02").error().message.find("line 2"), std::string::npos);
 }

@@ -1,7 +1,7 @@
 #pragma once
 #include <fmt/format.h>
 
-#include <string>
+#include <chrono>
 #include <string_view>
 #include <utility>
 
@@ -11,12 +11,14 @@ enum class Level { kDebug, kInfo, kWarning, kError };
 
 /// Sets the least level that is written (to stderr). Default: kInfo. Thread-safe.
 void set_level(Level level);
-/// Parses "debug", "info", "warning", "error"; anything else keeps kInfo.
-Level parse_level(std::string_view name);
-/// Writes one line. Thread-safe.
+/// Writes one line; what a terminal would not show is escaped (printable_line()). Never blocks: a
+/// thread of the log's own writes to stderr, and where nobody reads that, lines beyond 1 MiB are
+/// dropped and counted in a line of their own. Thread-safe.
 void write(Level level, std::string_view text);
 /// Whether a line of this level would be written.
 bool enabled(Level level);
+/// Waits until everything is written, `longest` at most. Happens at exit() by itself, for a second.
+void flush(std::chrono::milliseconds longest);
 
 template <class... Args>
 void line(Level level, fmt::format_string<Args...> format, Args&&... args) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <utility>
 
 namespace pie {
@@ -44,7 +45,44 @@ Scan scan_one(std::string_view bytes) {
   return {lead.length, true, false};
 }
 
+/// Whether a whole character does something to a terminal instead of showing on it.
+bool is_unseen(std::string_view character) {
+  const auto first = static_cast<uint8_t>(character[0]);
+  if (character.size() == 1) return first < 0x20 || first == 0x7F;
+  if (character.size() == 2) return first == 0xC2 && static_cast<uint8_t>(character[1]) < 0xA0;
+  constexpr std::string_view kMarks[] = {
+      "\xEF\xBB\xBF", "\xE2\x80\x8E", "\xE2\x80\x8F", "\xE2\x80\xA8", "\xE2\x80\xA9",
+      "\xE2\x80\xAA", "\xE2\x80\xAB", "\xE2\x80\xAC", "\xE2\x80\xAD", "\xE2\x80\xAE",
+      "\xE2\x81\xA6", "\xE2\x81\xA7", "\xE2\x81\xA8", "\xE2\x81\xA9"};
+  return std::ranges::find(kMarks, character) != std::end(kMarks);
+}
+
+std::string escape_unseen(std::string_view bytes, std::string_view kept) {
+  std::string text;
+  text.reserve(bytes.size());
+  while (!bytes.empty()) {
+    const Scan scan = scan_one(bytes);
+    const std::string_view one = bytes.substr(0, scan.whole ? scan.length : 1);
+    bytes.remove_prefix(one.size());
+    if (scan.whole && (!is_unseen(one) || kept.find(one) != std::string_view::npos)) {
+      text.append(one);
+    } else if (one == "\n" || one == "\t") {
+      text.append(one == "\n" ? "\\n" : "\\t");
+    } else {
+      for (const char c : one) {
+        const auto byte = static_cast<uint8_t>(c);
+        constexpr char kDigits[] = "0123456789abcdef";
+        text.append("\\x").append({kDigits[byte >> 4], kDigits[byte & 15]});
+      }
+    }
+  }
+  return text;
+}
+
 }  // namespace
+
+std::string printable_text(std::string_view bytes) { return escape_unseen(bytes, "\n\t"); }
+std::string printable_line(std::string_view bytes) { return escape_unseen(bytes, ""); }
 
 bool is_utf8(std::string_view bytes) {
   while (!bytes.empty()) {

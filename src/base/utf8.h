@@ -14,6 +14,13 @@ std::string to_utf8(std::string_view bytes);
 /// behind it "… (N bytes more)". Takes well-formed UTF-8.
 std::string shortened(std::string text, size_t bytes_max);
 
+/// The text as a terminal may show it, whatever it is: control characters other than line breaks
+/// and tabs, those that turn the direction of writing, byte order marks, and bytes that are no
+/// UTF-8 become escapes, "\x1b".
+std::string printable_text(std::string_view bytes);
+/// The same on one line: line breaks and tabs are escaped, too.
+std::string printable_line(std::string_view bytes);
+
 /// How many bytes at the end begin a sequence that further bytes could complete (0 to 3).
 size_t utf8_incomplete_suffix(std::string_view bytes);
 
