@@ -145,6 +145,7 @@ Client::Client(ClientOptions options) : core_(std::make_shared<Core>(std::move(o
 Client::~Client() { close(); }
 
 void Client::close() { core_->close(); }
+void Client::drop() { core_->drop(); }
 
 CallId Client::connect(Done<void> done) {
   return start<void>(core_, std::move(done), [](Core& core, CallId call, Done<void> told) {

@@ -16,7 +16,7 @@
 namespace pie::client {
 
 /// Told how a call ended. Runs on the client's own thread (or, when the client is closed already,
-/// on the caller's): it must not block, and must not destroy the client.
+/// on the caller's): it must not block.
 template <class T>
 using Done = std::function<void(Result<T>)>;
 
@@ -33,6 +33,10 @@ struct ClientOptions {
   std::chrono::milliseconds silence_timeout{30'000};
   /// PEM certificates that wss:// trusts besides the system's; "" = what PIE_CA_FILE names, if set.
   std::string ca_file;
+  /// The server is told that events have arrived (by the pong of its ping) only once they were
+  /// taken and Mailbox::confirm() was called: who dies before then loses none. While events wait to
+  /// be confirmed nothing is read from the connection, the answers of calls neither.
+  bool confirms_events = false;
 };
 
 struct LaunchOptions {
@@ -76,15 +80,19 @@ class Instance {
 class Client {
  public:
   explicit Client(ClientOptions options);
-  /// Closes without a word. Not from a `done`.
+  /// As close().
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
   CallId connect(Done<void> done);
   /// Says goodbye and ends the client's thread; what is in flight ends with kUnavailable. Blocks
-  /// for a second at most. Not from a `done`. Later calls fail at once.
+  /// for a second at most (in a `done` not at all). Later calls fail at once.
   void close();
+
+  /// Breaks the connection off without a word: what the server does not know to have arrived it
+  /// keeps. Otherwise as close().
+  void drop();
 
   /// `key` may be null: a server that has authentication off asks for none.
   CallId authenticate(std::string username, KeyRef key, Done<void> done);

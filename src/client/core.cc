@@ -1,5 +1,6 @@
 #include "client/core.h"
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <cstdlib>
 #include <utility>
@@ -45,15 +46,36 @@ CallId Core::start(std::function<void(CallId)> task, std::function<void(Error)> 
 }
 
 void Core::close() {
+  end([this] {
+    if (socket_ && !lost_) return socket_->close();
+    lost(Error{ErrorCode::kUnavailable, "the client is closed"});
+  });
+}
+
+void Core::drop() {
+  end([this] {
+    socket_.reset();
+    lost(Error{ErrorCode::kUnavailable, "the client is closed"});
+  });
+}
+
+void Core::end(std::function<void()> last_task) {
   {
     const std::lock_guard lock(mutex_);
     if (closed_) return;
     closed_ = true;
-    boost::asio::post(io_, [this] {
+    boost::asio::post(io_, [this, last_task = std::move(last_task)] {
       closing_ = true;
-      if (socket_ && !lost_) return socket_->close();
-      lost(Error{ErrorCode::kUnavailable, "the client is closed"});
+      last_task();
     });
+  }
+  if (thread_.get_id() == std::this_thread::get_id()) {
+    // The last reference went in a `done`: another thread sees this one end.
+    std::thread([self = shared_from_this()] {
+      self->thread_.join();
+      self->socket_.reset();
+    }).detach();
+    return;
   }
   thread_.join();
   socket_.reset();
@@ -80,7 +102,11 @@ void Core::connect(CallId call, Done<void> done) {
     open_ = true;
     if (const auto told = std::exchange(connect_done_, nullptr)) told({});
   };
-  handlers.on_frame = [this](std::string_view frame) { return session_.on_frame(frame); };
+  handlers.on_frame = [this](std::string_view frame) {
+    Result<void> taken = session_.on_frame(frame);
+    if (has_unconfirmed()) socket_->pause();
+    return taken;
+  };
   handlers.on_drained = [this] { pump_uploads(); };
   handlers.on_closed = [this](const Error& error) { lost(error); };
   socket_ = std::make_unique<net::WsClient>(io_, *url, options, std::move(handlers));
@@ -142,8 +168,30 @@ Instance Core::open_instance(const std::string& id) {
   // Every sink that this class opens is a Mailbox.
   auto mailbox = std::static_pointer_cast<Mailbox>(session_.sink_of(id));
   if (!mailbox) mailbox = std::make_shared<Mailbox>();
+  if (options_.confirms_events) watch(mailbox);
   session_.open(id, mailbox);
   return {id, std::move(mailbox), shared_from_this()};
+}
+
+void Core::watch(const std::shared_ptr<Mailbox>& mailbox) {
+  watched_.push_back(mailbox);
+  mailbox->on_confirmed([weak = weak_from_this()] {
+    const std::shared_ptr<Core> core = weak.lock();
+    if (!core) return;
+    core->start(
+        [core = core.get()](CallId) {
+          if (core->socket_ && !core->has_unconfirmed()) core->socket_->resume();
+        },
+        [](const Error&) {});
+  });
+}
+
+bool Core::has_unconfirmed() {
+  std::erase_if(watched_, [](const auto& one) { return one.expired(); });
+  return std::ranges::any_of(watched_, [](const auto& one) {
+    const std::shared_ptr<Mailbox> mailbox = one.lock();
+    return mailbox && !mailbox->is_confirmed();
+  });
 }
 
 void Core::park(const std::string& id) {

@@ -40,6 +40,7 @@ class Core : public std::enable_shared_from_this<Core> {
   /// Runs `task` on the thread; after close(), `refuse` at once instead.
   CallId start(std::function<void(CallId)> task, std::function<void(Error)> refuse);
   void close();
+  void drop();
 
   void connect(CallId call, Done<void> done);
   /// Sends a request. `orphan` takes its answer when the call was cancelled.
@@ -87,6 +88,11 @@ class Core : public std::enable_shared_from_this<Core> {
   Result<void> send_chunk(Upload& upload);
   void finish_upload(CallId call, Result<std::string> result);
   void lost(const Error& error);
+  /// Ends the thread after `last_task`, whose word it is.
+  void end(std::function<void()> last_task);
+  /// Takes part in ClientOptions::confirms_events.
+  void watch(const std::shared_ptr<Mailbox>& mailbox);
+  bool has_unconfirmed();
 
   const ClientOptions options_;
   std::mutex mutex_;  // guards closed_ and next_call_
@@ -105,6 +111,7 @@ class Core : public std::enable_shared_from_this<Core> {
   std::unordered_map<CallId, Call> calls_;
   std::map<CallId, Upload> uploads_;
   std::map<std::string, std::shared_ptr<Mailbox>> parked_;
+  std::vector<std::weak_ptr<Mailbox>> watched_;
   std::vector<uint8_t> buffer_;
   std::unique_ptr<net::WsClient> socket_;
 

@@ -32,6 +32,31 @@ std::optional<Result<Event>> Mailbox::pop_locked() {
   return std::nullopt;
 }
 
+Mailbox::~Mailbox() {
+  if (on_confirmed_) on_confirmed_();
+}
+
+void Mailbox::confirm() {
+  std::function<void()> told;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!events_.empty() || is_confirmed_) return;
+    is_confirmed_ = true;
+    told = on_confirmed_;
+  }
+  if (told) told();
+}
+
+bool Mailbox::is_confirmed() const {
+  const std::lock_guard lock(mutex_);
+  return is_confirmed_;
+}
+
+void Mailbox::on_confirmed(std::function<void()> told) {
+  const std::lock_guard lock(mutex_);
+  on_confirmed_ = std::move(told);
+}
+
 std::optional<Result<Event>> Mailbox::try_pop() {
   const std::lock_guard lock(mutex_);
   return pop_locked();
@@ -79,6 +104,7 @@ bool Mailbox::has_final() const {
 
 void Mailbox::on_event(Result<Event> event) {
   std::unique_lock lock(mutex_);
+  is_confirmed_ = false;
   if (event.ok() && protocol::is_final(event->code)) has_final_ = true;
   Waiting waiting{std::move(event)};
   if (waiting.event.ok()) {

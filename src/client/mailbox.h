@@ -26,10 +26,22 @@ class Mailbox final : public protocol::EventSink {
   static constexpr size_t kMemoryBytesMax = 8u << 20;
   static constexpr size_t kSpilledBytesMin = 512;  ///< shorter ones are not worth a write
 
+  Mailbox() = default;
+  ~Mailbox() override;
+
   /// The next event, nothing when there is none yet, or why there will be none: kFailedPrecondition
   /// "instance has ended: ..." after the final event, the connection's loss after the last one that
   /// came.
   std::optional<Result<Event>> try_pop();
+  /// What was handed out is dealt with: once nothing else waits either, the server may learn that
+  /// it arrived (ClientOptions::confirms_events).
+  void confirm();
+  /// Whether every event that came was handed out and confirmed.
+  bool is_confirmed() const;
+  /// Calls `told`, on the thread of who confirms, whenever all is confirmed, and when the mailbox
+  /// goes.
+  void on_confirmed(std::function<void()> told);
+
   /// Waits for it; kTimeout when it does not come in time.
   Result<Event> pop(std::optional<std::chrono::milliseconds> timeout = std::nullopt);
 
@@ -61,6 +73,8 @@ class Mailbox final : public protocol::EventSink {
   std::deque<Waiting> events_;
   size_t memory_bytes_ = 0;
   Spill spill_;
+  bool is_confirmed_ = true;
+  std::function<void()> on_confirmed_;
   bool has_final_ = false;
   std::optional<Error> ended_;
   std::optional<Error> lost_;

@@ -87,6 +87,8 @@ class WsClient::Connection {
   virtual void start() = 0;
   virtual void send(std::string frame) = 0;
   virtual size_t queued_bytes() const = 0;
+  virtual void pause() = 0;
+  virtual void resume() = 0;
   virtual void close() = 0;
   virtual void abandon() = 0;
 };
@@ -137,7 +139,8 @@ class ConnectionOver final : public WsClient::Connection,
         tls_(std::move(tls)),
         resolver_(io),
         socket_(io, std::forward<Argument>(argument)...),
-        timer_(io) {}
+        timer_(io),
+        heartbeat_(io) {}
 
   void start() override {
     timer_.expires_after(options_.connect_timeout);
@@ -171,6 +174,16 @@ class ConnectionOver final : public WsClient::Connection,
 
   size_t queued_bytes() const override { return queued_bytes_; }
 
+  void pause() override { paused_ = true; }
+
+  void resume() override {
+    paused_ = false;
+    if (!std::exchange(resting_, false) || finished_ || closing_) return;
+    heartbeat_.cancel();
+    watch_silence(options_.silence_timeout);
+    read_next();
+  }
+
   void close() override {
     if (finished_ || closing_) return;
     closing_ = true;
@@ -196,6 +209,7 @@ class ConnectionOver final : public WsClient::Connection,
     outbox_.clear();
     queued_bytes_ = 0;
     timer_.cancel();
+    heartbeat_.cancel();
     resolver_.cancel();
     beast::get_lowest_layer(socket_).close();
   }
@@ -251,8 +265,7 @@ class ConnectionOver final : public WsClient::Connection,
   void shake_hands() {
     error_code ignored;
     beast::get_lowest_layer(socket_).socket().set_option(asio::ip::tcp::no_delay(true), ignored);
-    socket_.set_option(
-        websocket::stream_base::timeout{options_.connect_timeout, options_.silence_timeout, true});
+    watch_silence(options_.silence_timeout);
     socket_.read_message_max(options_.frame_bytes_max);
     socket_.binary(true);
     socket_.auto_fragment(false);
@@ -295,6 +308,31 @@ class ConnectionOver final : public WsClient::Connection,
     finish_connect("open a WebSocket on", ec);
   }
 
+  /// A peer that is silent for so long is gone; Beast takes it up with the next read.
+  void watch_silence(std::chrono::steady_clock::duration longest) {
+    socket_.set_option(websocket::stream_base::timeout{options_.connect_timeout, longest,
+                                                       longest != websocket::stream_base::none()});
+  }
+
+  void rest() {
+    resting_ = true;
+    watch_silence(websocket::stream_base::none());
+    beat();
+  }
+
+  void beat() {
+    heartbeat_.expires_after(std::chrono::seconds(1));
+    heartbeat_.async_wait([self = shared_from_this()](error_code ec) {
+      if (ec || self->finished_ || !self->resting_) return;
+      self->beat();
+      if (std::exchange(self->ponging_, true)) return;
+      self->socket_.async_pong({}, [self](error_code failed) {
+        self->ponging_ = false;
+        if (failed && !self->finished_) self->finish_io("writing", failed);
+      });
+    });
+  }
+
   void opened() {
     timer_.cancel();
     open_ = true;
@@ -317,6 +355,7 @@ class ConnectionOver final : public WsClient::Connection,
       if (self->finished_) return;
       if (!taken.ok()) return self->finish(std::move(taken).error());
       self->inbox_.consume(self->inbox_.size());
+      if (self->paused_) return self->rest();
       self->read_next();
     });
   }
@@ -359,6 +398,7 @@ class ConnectionOver final : public WsClient::Connection,
   websocket::stream<Transport> socket_;
   asio::steady_timer timer_;
   websocket::response_type answer_;  ///< to the handshake
+  asio::steady_timer heartbeat_;
   beast::flat_buffer inbox_;
   std::deque<std::string> outbox_;
   size_t queued_bytes_ = 0;
@@ -366,6 +406,9 @@ class ConnectionOver final : public WsClient::Connection,
   bool writing_ = false;
   bool closing_ = false;
   bool finished_ = false;
+  bool paused_ = false;   ///< no further read is to begin
+  bool resting_ = false;  ///< and none is under way
+  bool ponging_ = false;
 };
 
 }  // namespace
@@ -395,6 +438,8 @@ WsClient::~WsClient() { connection_->abandon(); }
 
 void WsClient::send(std::string frame) { connection_->send(std::move(frame)); }
 size_t WsClient::queued_bytes() const { return connection_->queued_bytes(); }
+void WsClient::pause() { connection_->pause(); }
+void WsClient::resume() { connection_->resume(); }
 void WsClient::close() { connection_->close(); }
 
 }  // namespace pie::net

@@ -64,6 +64,11 @@ class WsClient {
   /// Queues a frame. The queue is unbounded: senders of much ask queued_bytes() first.
   void send(std::string frame);
   size_t queued_bytes() const;
+  /// From on_frame: reads nothing after this frame, and so answers no ping that came after it,
+  /// until resume(). Meanwhile an unasked pong a second says that this side is alive, and the
+  /// peer's silence is none.
+  void pause();
+  void resume();
   /// Sends what is queued, then closes; on_closed comes within `close_timeout`.
   void close();
 
