@@ -2,11 +2,15 @@
 
 #include <fmt/format.h>
 #include <openssl/bio.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 
 #include <cstring>
+#include <memory>
+#include <string>
 
+#include "base/utf8.h"
 #include "crypto/openssh_key.h"
 #include "crypto/ssh_wire.h"
 
@@ -41,6 +45,49 @@ int give_passphrase(char* out, int size, int, void* data) {
   return static_cast<int>(passphrase->text->size());
 }
 
+size_t count_of(std::string_view text, std::string_view what) {
+  size_t count = 0;
+  for (size_t at = text.find(what); at != std::string_view::npos; at = text.find(what, at + 1))
+    ++count;
+  return count;
+}
+
+/// The cipher that a PEM file of the older kind names ("DEK-Info: DES-CBC,..."), else "".
+std::string dek_cipher(std::string_view text) {
+  constexpr std::string_view kHeader = "DEK-Info: ";
+  const size_t at = text.find(kHeader);
+  if (at == std::string_view::npos) return {};
+  const std::string_view value = text.substr(at + kHeader.size());
+  return std::string(value.substr(0, value.find_first_of(",\r\n")));
+}
+
+bool is_served_cipher(const std::string& name) {
+  struct CipherDeleter {
+    void operator()(EVP_CIPHER* cipher) const { EVP_CIPHER_free(cipher); }
+  };
+  const std::unique_ptr<EVP_CIPHER, CipherDeleter> cipher(
+      EVP_CIPHER_fetch(nullptr, name.c_str(), nullptr));
+  ERR_clear_error();
+  return cipher != nullptr;
+}
+
+/// Whether a decoding failed because OpenSSL does not serve the cipher. Looks through its errors.
+bool lacks_a_cipher() {
+  bool lacks = false;
+  while (const unsigned long code = ERR_get_error())
+    lacks =
+        lacks || (ERR_GET_LIB(code) == ERR_LIB_EVP && ERR_GET_REASON(code) == ERR_R_UNSUPPORTED);
+  return lacks;
+}
+
+Error unserved_cipher(const std::string& name) {
+  return key_error(fmt::format(
+      "got a key encrypted by a cipher that is not served{}{}, expected AES: `ssh-keygen "
+      "-p -f FILE` or `openssl pkcs8 -topk8 -v2 aes256` with OpenSSL's legacy provider "
+      "rewrites it",
+      name.empty() ? "" : ": ", printable_line(name)));
+}
+
 Result<PkeyPtr> parse_pem(std::string_view text, std::optional<std::string_view> given) {
   struct BioDeleter {
     void operator()(BIO* bio) const { BIO_free(bio); }
@@ -50,6 +97,9 @@ Result<PkeyPtr> parse_pem(std::string_view text, std::optional<std::string_view>
   Passphrase passphrase{given};
   PkeyPtr key(PEM_read_bio_PrivateKey(bio.get(), nullptr, give_passphrase, &passphrase));
   if (key) return key;
+  if (const std::string name = dek_cipher(text); !name.empty() && !is_served_cipher(name))
+    return unserved_cipher(name);
+  if (given && passphrase.was_asked && lacks_a_cipher()) return unserved_cipher("");
   const std::string reason = openssl_reason();
   if (!passphrase.was_asked) {
     return key_error(
@@ -87,6 +137,10 @@ Result<PrivateKey> PrivateKey::parse(std::string_view text,
         text.starts_with("ssh-") || text.starts_with("ecdsa-") || contains(text, "PUBLIC KEY-----");
     return key_error(is_public ? "got a public key, expected the private one"
                                : "got text that is no key, expected OpenSSH or PEM");
+  }
+  if (const size_t count = count_of(text, "PRIVATE KEY-----") / 2; count > 1) {
+    return key_error(fmt::format(
+        "got {} private keys in one file, expected one: keep each in a file of its own", count));
   }
   const bool is_openssh = contains(text, "BEGIN OPENSSH PRIVATE KEY");
   Result<PkeyPtr> key =

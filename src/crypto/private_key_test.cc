@@ -195,5 +195,32 @@ TEST(Blake3, agrees_with_the_published_vectors_and_takes_pieces) {
   EXPECT_FALSE(is_blake3_hex("abc"));
 }
 
+TEST_F(PrivateKeyTest, a_cipher_that_is_not_served_is_no_wrong_passphrase) {
+  shell("openssl genrsa -traditional -out k 2048");
+  const std::string legacy = " -provider legacy -provider default -passout pass:pw -in k ";
+  shell("openssl rsa -traditional -des -out old" + legacy);
+  shell("openssl rsa -traditional -des3 -out served" + legacy);
+  shell("openssl pkcs8 -topk8 -v1 PBE-MD5-DES -out v1" + legacy);
+  shell("openssl pkcs8 -topk8 -v2 bf-cbc -out v2" + legacy);
+  shell("openssl pkcs8 -topk8 -scrypt -out scrypt" + legacy);
+  EXPECT_THAT(refusal("old", "pw"), HasSubstr("a cipher that is not served: DES-CBC"));
+  EXPECT_THAT(refusal("v1", "pw"), HasSubstr("a cipher that is not served"));
+  EXPECT_THAT(refusal("v2", "pw"), HasSubstr("a cipher that is not served"));
+  for (const std::string name : {"served", "scrypt"}) {
+    EXPECT_EQ(refusal(name, "pw"), "it was taken");
+    EXPECT_THAT(refusal(name, "other"), HasSubstr("got a wrong passphrase"));
+    EXPECT_THAT(refusal(name), HasSubstr("no passphrase"));
+  }
+}
+
+TEST_F(PrivateKeyTest, a_file_of_two_keys_is_refused) {
+  shell("ssh-keygen -q -t ed25519 -N '' -f a && ssh-keygen -q -t ed25519 -N '' -f b");
+  shell("openssl ecparam -name prime256v1 -genkey -out c");  // with its parameters in front
+  shell("{ cat a b > two && cat a c > mixed; }");
+  EXPECT_EQ(refusal("c"), "it was taken");
+  EXPECT_THAT(refusal("two"), HasSubstr("got 2 private keys in one file, expected one"));
+  EXPECT_THAT(refusal("mixed"), HasSubstr("got 2 private keys in one file, expected one"));
+}
+
 }  // namespace
 }  // namespace pie::crypto

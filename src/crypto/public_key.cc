@@ -4,9 +4,12 @@
 #include <openssl/core_names.h>
 #include <openssl/pem.h>
 
+#include <algorithm>
 #include <array>
 #include <optional>
+#include <utility>
 
+#include "base/utf8.h"
 #include "crypto/base64.h"
 #include "crypto/ssh_wire.h"
 
@@ -81,7 +84,7 @@ Result<PkeyPtr> parse_line(std::string_view text) {
     return key_error(fmt::format(
         "got the unsupported kind '{}', expected ssh-ed25519, ssh-rsa, ecdsa-sha2-nistp256 or "
         "ecdsa-sha2-nistp384 as the first word of an OpenSSH public key",
-        name.substr(0, 60)));
+        printable_line(name.substr(0, 60))));
   }
   if (name_end == std::string_view::npos)
     return key_error(fmt::format("got '{}' alone, expected the key's base64 after it", name));
@@ -114,20 +117,84 @@ Result<PkeyPtr> parse_pem(std::string_view text) {
                   detail::openssl_reason()));
 }
 
+/// Cuts a text into what may be keys: PEM blocks and lines, without blank lines and comments.
+class TextCutter {
+ public:
+  explicit TextCutter(std::string_view text) : rest_(text) {}
+
+  /// The next piece; empty at the end.
+  std::string_view next() {
+    for (piece_ = {}; piece_.empty() && !rest_.empty();) {
+      line_ = next_line_;
+      piece_ = trimmed(cut_line());
+      if (piece_.starts_with('#')) piece_ = {};
+    }
+    if (piece_.starts_with("-----BEGIN ")) add_block();
+    return piece_;
+  }
+  std::string_view piece() const { return piece_; }
+  /// Where it begins; the first is 1.
+  size_t line() const { return line_; }
+
+ private:
+  static std::string_view trimmed(std::string_view text) {
+    constexpr std::string_view kBlank = " \t\r";
+    text.remove_prefix(std::min(text.find_first_not_of(kBlank), text.size()));
+    return text.substr(0, text.find_last_not_of(kBlank) + 1);
+  }
+  std::string_view cut_line() {
+    const size_t end = std::min(rest_.find('\n'), rest_.size());
+    const std::string_view line = rest_.substr(0, end);
+    rest_.remove_prefix(std::min(end + 1, rest_.size()));
+    ++next_line_;
+    return line;
+  }
+  /// Adds the lines up to the block's END to its first one.
+  void add_block() {
+    const char* begin = piece_.data();
+    while (!rest_.empty()) {
+      const std::string_view line = cut_line();
+      piece_ = {begin, static_cast<size_t>(line.data() + line.size() - begin)};
+      if (line.starts_with("-----END ")) return;
+    }
+  }
+
+  std::string_view rest_;
+  std::string_view piece_;
+  size_t line_ = 1;
+  size_t next_line_ = 1;
+};
+
 }  // namespace
 
-Result<PublicKey> PublicKey::parse(std::string_view text) {
-  if (text.size() > kTextBytesMax) return key_error("got text that is too long to be a key");
-  const size_t start = text.find_first_not_of(" \t\r\n");
-  if (start == std::string_view::npos) return key_error("got nothing, expected a key");
-  text.remove_prefix(start);
+Result<std::vector<PublicKey>> PublicKey::parse_all(std::string_view text) {
+  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+  if (text.starts_with("\xFF\xFE") || text.starts_with("\xFE\xFF"))
+    return key_error("got text in UTF-16, expected UTF-8: save the file in that");
   if (text.find("PRIVATE KEY-----") != std::string_view::npos)
     return key_error("got a private key, expected the public one (the file that ends in .pub)");
-  const bool is_pem = text.starts_with("-----BEGIN ");
-  Result<PkeyPtr> key = is_pem ? parse_pem(text) : parse_line(text);
-  if (!key.ok()) return std::move(key).error();
-  PIE_TRY_ASSIGN(const KeyKind kind, detail::kind_of(key->get(), "public key"));
-  return PublicKey(std::move(*key), kind);
+  std::vector<PublicKey> keys;
+  for (TextCutter cutter(text); !cutter.next().empty();) {
+    const std::string_view one = cutter.piece();
+    auto key = one.size() > kTextBytesMax       ? key_error("got text that is too long to be a key")
+               : one.starts_with("-----BEGIN ") ? parse_pem(one)
+                                                : parse_line(one);
+    Result<KeyKind> kind = key.ok() ? detail::kind_of(key->get(), "public key") : key.error();
+    if (!kind.ok()) {
+      Error error = std::move(kind).error();
+      if (cutter.line() > 1) error.message += fmt::format(" (line {})", cutter.line());
+      return error;
+    }
+    keys.push_back(PublicKey(std::move(*key), *kind));
+  }
+  if (keys.empty()) return key_error("got nothing, expected a key");
+  return keys;
+}
+
+Result<PublicKey> PublicKey::parse(std::string_view text) {
+  PIE_TRY_ASSIGN(std::vector<PublicKey> keys, parse_all(text));
+  if (keys.size() == 1) return std::move(keys.front());
+  return key_error(fmt::format("got {} keys in one text, expected one", keys.size()));
 }
 
 int PublicKey::bits() const { return EVP_PKEY_get_bits(key_.get()); }

@@ -2,6 +2,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "crypto/private_key.h"
@@ -11,10 +12,15 @@ namespace pie::crypto {
 /// The public half of an SSH key: judges signatures. Immutable and thread-safe.
 class PublicKey {
  public:
-  /// Parses an OpenSSH line ("ssh-ed25519 AAAA... comment") and PEM (SubjectPublicKeyInfo, and
-  /// PKCS#1 of RSA). kInvalidArgument says what is wrong with it: no key, a private key, options in
-  /// front, too weak (RSA below 2048 bits), of a kind that is not served.
+  /// Parses a text with one key: an OpenSSH line ("ssh-ed25519 AAAA... comment") or PEM
+  /// (SubjectPublicKeyInfo, and PKCS#1 of RSA). kInvalidArgument says what is wrong with it: no
+  /// key, a private key, options in front, too weak (RSA below 2048 bits), of a kind that is not
+  /// served.
   static Result<PublicKey> parse(std::string_view text);
+  /// Parses a text of any number of them, as authorized_keys(5) and `cat *.pub` give it: blank
+  /// lines, lines that begin with '#' and a byte order mark are passed over. At least one; one that
+  /// is wrong is the whole text's error, which names the line.
+  static Result<std::vector<PublicKey>> parse_all(std::string_view text);
 
   KeyKind kind() const { return kind_; }
   /// RSA's modulus, or the size of the curve's field, in bits.

@@ -98,5 +98,27 @@ TEST_F(PublicKeyTest, refuses_what_is_not_served_and_says_why) {
   EXPECT_THAT(refusal("ssh-rsa " + line.substr(12)), HasSubstr("another kind inside"));
 }
 
+TEST_F(PublicKeyTest, a_text_may_hold_several_keys_comments_and_a_byte_order_mark) {
+  shell(
+      "ssh-keygen -q -t ed25519 -N '' -f a && ssh-keygen -q -t ecdsa -N '' -f b && ssh-keygen -q "
+      "-t rsa -b 2048 -N '' -f c && ssh-keygen -e -m PKCS8 -f c.pub | cat > pem");
+  const std::string all = "\xEF\xBB\xBF# keys of the office\r\n\r\n" + text("a.pub") + text("pem") +
+                          "\n  " + text("b.pub") + "# the end";
+  const auto keys = PublicKey::parse_all(all);
+  ASSERT_TRUE(keys.ok()) << keys.error().message;
+  ASSERT_EQ(keys->size(), 3u);
+  EXPECT_EQ((*keys)[0].openssh_line(), PublicKey::parse(text("a.pub"))->openssh_line());
+  EXPECT_EQ((*keys)[1].openssh_line(), PublicKey::parse(text("c.pub"))->openssh_line());
+  EXPECT_EQ((*keys)[2].openssh_line(), PublicKey::parse(text("b.pub"))->openssh_line());
+  EXPECT_THAT(refusal(all), HasSubstr("got 3 keys in one text, expected one"));
+  EXPECT_EQ(refusal("\xEF\xBB\xBF#\n" + text("a.pub")), "it was taken");
+  const std::string wrong = refusal(text("a.pub") + "\n\x1b[31mssh-rsa AAAA\n");
+  EXPECT_THAT(wrong, HasSubstr(R"(unsupported kind '\x1b[31mssh-rsa')"));
+  EXPECT_THAT(wrong, HasSubstr("(line 3)"));
+  EXPECT_THAT(refusal("# nothing\n"), HasSubstr("got nothing"));
+  EXPECT_THAT(refusal("-----BEGIN PUBLIC KEY-----\nAAAA"), HasSubstr("cannot read"));
+  EXPECT_THAT(refusal(std::string("\xFF\xFEs\0", 4)), HasSubstr("UTF-16"));
+}
+
 }  // namespace
 }  // namespace pie::crypto
