@@ -3,20 +3,20 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <cstdio>
 #include <filesystem>
 #include <functional>
-#include <iostream>
-#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "base/file.h"
 #include "base/json_text.h"
+#include "base/utf8.h"
 #include "cli/on_call.h"
+#include "cli/standard_streams.h"
 #include "crypto/public_key.h"
 #include "server/config.h"
 #include "server/server.h"
@@ -45,15 +45,17 @@ Result<void> add(const AuthOptions& options) {
     PIE_TRY_ASSIGN(text, read_file(options.key_file));
   } else {
     if (::isatty(STDIN_FILENO) != 0)
-      std::fprintf(stderr, "Paste the public key, then Ctrl-D (or: pie auth add %s < key.pub)\n",
-                   options.user.c_str());
-    text.assign(std::istreambuf_iterator<char>(std::cin), {});
+      complain("Paste the public key, then Ctrl-D (or: pie auth add " + options.user +
+               " < key.pub)\n");
+    PIE_TRY_ASSIGN(text, read_standard_input());
   }
-  PIE_TRY_ASSIGN(const std::string name,
-                 store::add_user_key(users_file(), options.user, options.key_name, text));
-  PIE_TRY_ASSIGN(const crypto::PublicKey key, crypto::PublicKey::parse(text));
-  fmt::print("{} may sign in with the key {} ({} {})\n", options.user, name,
-             crypto::to_string(key.kind()), key.fingerprint());
+  PIE_TRY_ASSIGN(const std::vector<std::string> names,
+                 store::add_user_keys(users_file(), options.user, options.key_name, text));
+  PIE_TRY_ASSIGN(const std::vector<crypto::PublicKey> keys, crypto::PublicKey::parse_all(text));
+  for (size_t i = 0; i < keys.size(); ++i) {
+    say("{} may sign in with the key {} ({} {})\n", options.user, names[i],
+        crypto::to_string(keys[i].kind()), keys[i].fingerprint());
+  }
   return {};
 }
 
@@ -61,8 +63,8 @@ Result<void> remove(const AuthOptions& options) {
   const std::optional<std::string> key_name =
       options.key_name.empty() ? std::nullopt : std::optional(options.key_name);
   PIE_TRY(store::remove_user_key(users_file(), options.user, key_name));
-  if (key_name) fmt::print("{} may no longer sign in with the key {}\n", options.user, *key_name);
-  if (!key_name) fmt::print("{} may no longer sign in\n", options.user);
+  if (key_name) say("{} may no longer sign in with the key {}\n", options.user, *key_name);
+  if (!key_name) say("{} may no longer sign in\n", options.user);
   return {};
 }
 
@@ -85,16 +87,17 @@ Result<void> list(const AuthOptions& options) {
                         rows.empty() ? "" : ",", json_text(user), json_text(name), json_text(kind),
                         json_text(fingerprint));
       } else {
-        rows += fmt::format("{:<20}  {:<12}  {:<16}  {}\n", user, name, kind, fingerprint);
+        rows += fmt::format("{:<20}  {:<12}  {:<16}  {}\n", user, printable_line(name), kind,
+                            printable_line(fingerprint));
       }
     }
   }
   if (options.as_json) {
-    fmt::print("[{}{}]\n", rows, rows.empty() ? "" : "\n");
+    say("[{}{}]\n", rows, rows.empty() ? "" : "\n");
   } else if (rows.empty()) {
-    fmt::print("nobody is authorized yet: pie auth add USER < key.pub\n");
+    say("nobody is authorized yet: pie auth add USER < key.pub\n");
   } else {
-    fmt::print("{:<20}  {:<12}  {:<16}  {}\n{}", "USER", "KEY", "KIND", "FINGERPRINT", rows);
+    say("{:<20}  {:<12}  {:<16}  {}\n{}", "USER", "KEY", "KIND", "FINGERPRINT", rows);
   }
   return {};
 }
@@ -112,13 +115,17 @@ void add_auth_command(CLI::App& app, int& exit_code) {
       "  pie auth list\n"
       "  pie auth remove ann\n");
 
-  CLI::App* adding = auth->add_subcommand("add", "Let a user sign in with a key");
+  CLI::App* adding = auth->add_subcommand("add", "Let a user sign in with a key, or several");
   adding->add_option("user", options->user, "The user's name")->required();
   adding->add_option("keyname", options->key_name, "What to call the key (key1, key2, ...)");
   adding->add_option("--file", options->key_file, "The public key's file, instead of stdin");
   adding->footer(
-      "Takes OpenSSH public keys and PEM: Ed25519, RSA from 2048 bits, ECDSA P-256 and P-384.\n"
-      "Example:\n  pie auth add ann laptop < ~/.ssh/id_ed25519.pub\n");
+      "Takes OpenSSH public keys and PEM: Ed25519, RSA from 2048 bits, ECDSA P-256 and P-384. Of "
+      "a\n"
+      "text with several keys it adds all; blank lines and lines that begin with # are passed "
+      "over.\n"
+      "Examples:\n  pie auth add ann laptop < ~/.ssh/id_ed25519.pub\n"
+      "  cat keys/*.pub | pie auth add ann\n");
   on_call(adding, exit_code, [options] { return add(*options); });
 
   CLI::App* removing = auth->add_subcommand("remove", "Take a key away, or the user with all keys");

@@ -1,10 +1,11 @@
 #include "cli/build_command.h"
 
-#include <cstdio>
 #include <memory>
 
 #include "cli/build_program.h"
+#include "cli/list_option.h"
 #include "cli/on_call.h"
+#include "cli/standard_streams.h"
 #include "server/config.h"
 
 namespace pie::cli {
@@ -19,8 +20,8 @@ void add_build_command(CLI::App& app, int& exit_code) {
                       "the component; default: the first source's name with .wasm, here");
   command->add_option("--manifest", options->manifest,
                       "the program's manifest, copied beside the component as .toml");
-  command->add_option("--flag", options->compiler_flags, "one more flag for clang: --flag=-O2")
-      ->allow_extra_args(false);
+  add_list_option(*command, "--flag", options->compiler_flags,
+                  "one more flag for clang: --flag=-O2; again for further ones");
   command->add_flag("--http", options->serves_http,
                     "a program that serves HTTP: it defines inferlet_http instead");
   command->footer(
@@ -30,7 +31,7 @@ void add_build_command(CLI::App& app, int& exit_code) {
   on_call(command, exit_code, [options]() -> Result<void> {
     options->share = server::default_share();
     PIE_TRY_ASSIGN(const std::filesystem::path built, build_program(*options));
-    std::printf("%s\n", built.c_str());
+    say("{}\n", built.string());
     return {};
   });
 }

@@ -9,6 +9,7 @@
 #include "cli/connection.h"
 #include "cli/instance_commands.h"
 #include "cli/on_call.h"
+#include "cli/standard_streams.h"
 #include "cli/submit_command.h"
 #include "client/client.h"
 #include "client/wait.h"
@@ -27,10 +28,9 @@ Result<void> ping(const PingOptions& options) {
   PIE_TRY(client::wait_for<void>([&](auto told) { connected.client->ping(told); }));
   const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - started;
   if (options.as_json) {
-    fmt::print("{{\"server\": {}, \"milliseconds\": {:.3f}}}\n", json_text(connected.url),
-               took.count());
+    say("{{\"server\": {}, \"milliseconds\": {:.3f}}}\n", json_text(connected.url), took.count());
   } else {
-    fmt::print("Pong\n");
+    say("Pong\n");
   }
   return {};
 }
@@ -49,8 +49,9 @@ void add_ping(CLI::App& app, int& exit_code) {
 
 }  // namespace
 
-void add_client_commands(CLI::App& app, int& exit_code) {
-  add_submit_command(app, exit_code);
+void add_client_commands(CLI::App& app, const std::vector<std::string>& program_arguments,
+                         int& exit_code) {
+  add_submit_command(app, program_arguments, exit_code);
   add_instance_commands(app, exit_code);
   add_ping(app, exit_code);
   add_upload_command(app, exit_code);

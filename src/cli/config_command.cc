@@ -11,6 +11,7 @@
 #include "base/json_text.h"
 #include "cli/config_file.h"
 #include "cli/on_call.h"
+#include "cli/standard_streams.h"
 #include "server/config.h"
 #include "server/settings.h"
 
@@ -33,7 +34,7 @@ Result<void> init(const ConfigOptions& options) {
                      "] got a file that is there already, expected none; --force "
                      "replaces it"};
   PIE_TRY(write_file_atomically(file, server::initial_config_text()));
-  fmt::print("{}\n", file.string());
+  say("{}\n", file.string());
   return {};
 }
 
@@ -48,19 +49,19 @@ Result<void> show(const ConfigOptions& options) {
       json += fmt::format("{}\n  {}: {{\"value\": {}, \"origin\": {}}}", json.empty() ? "" : ",",
                           json_text(one.key()), one.toml(), json_text(origin));
     } else if (options.with_origin) {
-      fmt::print("{:<38} {:<24} {}\n", one.key(), one.toml(), origin);
+      say("{:<38} {:<24} {}\n", one.key(), one.toml(), origin);
     } else {
-      fmt::print("{} = {}\n", one.key(), one.toml());
+      say("{} = {}\n", one.key(), one.toml());
     }
   }
-  if (options.as_json) fmt::print("{{{}\n}}\n", json);
+  if (options.as_json) say("{{{}\n}}\n", json);
   return {};
 }
 
 Result<void> get(const ConfigOptions& options) {
   PIE_TRY_ASSIGN(server::Config config, server::load_config(server::default_home()));
   PIE_TRY_ASSIGN(const server::Setting one, server::find_setting(config, options.key));
-  fmt::print("{}\n", one.plain());
+  say("{}\n", one.plain());
   return {};
 }
 

@@ -99,9 +99,10 @@ Result<Connected> connect(const Connection& given) {
   const server::ClientSettings& set = config.client;
   std::string server = first_of(given.server, set.server);
   if (server.empty()) server = server_of_home();
-  Connected connected{std::make_unique<Client>(client::ClientOptions{
-                          .uri = server, .ca_file = first_of(given.ca_file, set.ca_file)}),
-                      server};
+  Connected connected{
+      std::make_unique<Client>(client::ClientOptions{
+          .uri = server, .ca_file = first_of(given.ca_file, set.ca_file), .confirms_events = true}),
+      server};
   Client& client = *connected.client;
   if (auto done = wait_for<void>([&](auto told) { client.connect(told); }); !done.ok()) {
     Error error = std::move(done).error();

@@ -3,18 +3,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdint>
-#include <cstdio>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "base/json_text.h"
+#include "base/utf8.h"
 #include "cli/connection.h"
 #include "cli/follow.h"
 #include "cli/on_call.h"
+#include "cli/standard_streams.h"
 #include "cli/terminal.h"
 #include "client/client.h"
 #include "client/wait.h"
@@ -60,7 +59,7 @@ void print_json(const std::vector<InstanceInfo>& instances) {
   for (const InstanceInfo& info : instances) {
     lines += (lines.empty() ? "\n  " : ",\n  ") + json_line(info);
   }
-  fmt::print("[{}{}]\n", lines, lines.empty() ? "" : "\n");
+  say("[{}{}]\n", lines, lines.empty() ? "" : "\n");
 }
 
 /// How much of an id tells every instance from the others; at least 8 characters.
@@ -97,22 +96,26 @@ std::string status_cell(const std::string& status) {
 
 void print_table(const std::vector<InstanceInfo>& instances) {
   const size_t width = id_length(instances);
-  fmt::print("{:<{}}  {:<8}  {:>7}  {}\n", "ID", width, "STATUS", "AGE", "PROGRAM");
+  std::string rows =
+      fmt::format("{:<{}}  {:<8}  {:>7}  {}\n", "ID", width, "STATUS", "AGE", "PROGRAM");
   for (const InstanceInfo& info : instances) {
-    fmt::print("{}  {}  {:>7}  {}\n", info.id.substr(0, width), status_cell(info.status),
-               duration(info.elapsed_secs), info.cmd_name);
+    rows += fmt::format("{}  {}  {:>7}  {}\n", info.id.substr(0, width), status_cell(info.status),
+                        duration(info.elapsed_secs), printable_line(info.cmd_name));
   }
+  say_text(rows);
 }
 
 void print_long_table(const std::vector<InstanceInfo>& instances) {
-  fmt::print("{:<36}  {:<8}  {:>8}  {:>8}  {:<12}  {}\n", "ID", "STATUS", "SECONDS", "KV PAGES",
-             "USER", "PROGRAM AND ARGUMENTS");
+  std::string rows = fmt::format("{:<36}  {:<8}  {:>8}  {:>8}  {:<12}  {}\n", "ID", "STATUS",
+                                 "SECONDS", "KV PAGES", "USER", "PROGRAM AND ARGUMENTS");
   for (const InstanceInfo& info : instances) {
     std::string program = info.cmd_name;
     for (const std::string& argument : info.arguments) program += ' ' + argument;
-    fmt::print("{:<36}  {}  {:>8}  {:>8}  {:<12}  {}\n", info.id, status_cell(info.status),
-               info.elapsed_secs, info.kv_pages_used, info.username, program);
+    rows += fmt::format("{:<36}  {}  {:>8}  {:>8}  {:<12}  {}\n", info.id, status_cell(info.status),
+                        info.elapsed_secs, info.kv_pages_used, printable_line(info.username),
+                        printable_line(program));
   }
+  say_text(rows);
 }
 
 Result<void> list(const ListOptions& options) {
@@ -130,37 +133,21 @@ Result<void> list(const ListOptions& options) {
   return {};
 }
 
-/// Waits until the server knows that the end was received (by the pong of a ping that it sent after
-/// it): then it forgets the instance, and the next `pie attach` does not show everything again.
-void await_delivery(client::Client& client, const std::string& id) {
-  constexpr std::chrono::milliseconds kLook{20};
-  constexpr std::chrono::seconds kLongest{5};
-  const auto give_up = std::chrono::steady_clock::now() + kLongest;
-  const std::string record = id + " text 1";
-  while (std::chrono::steady_clock::now() < give_up) {
-    const auto still_there =
-        wait_for<std::string>([&](auto told) { client.query("instance_log", record, told); });
-    if (!still_there.ok()) return;
-    std::this_thread::sleep_for(kLook);
-  }
-}
-
 Result<int> attach(const PrefixOptions& options) {
   PIE_TRY_ASSIGN(const Connected connected, connect(options.connection));
   PIE_TRY_ASSIGN(const std::string id, find_instance(*connected.client, options.prefix));
   PIE_TRY_ASSIGN(const Instance instance,
                  wait_for<Instance>([&](auto told) { connected.client->attach(id, told); }));
-  const Result<int> code = follow(instance, Leaving::kDetaches);
-  if (instance.events().end()) await_delivery(*connected.client, id);
+  Result<int> code = follow(*connected.client, instance, Leaving::kDetaches);
   connected.client->close();
-  return code;
+  return with_rest(std::move(code), instance);
 }
 
 Result<void> abort_instance(const PrefixOptions& options) {
   PIE_TRY_ASSIGN(const Connected connected, connect(options.connection));
   PIE_TRY_ASSIGN(const std::string id, find_instance(*connected.client, options.prefix));
   PIE_TRY(wait_for<void>([&](auto told) { connected.client->terminate(id, told); }));
-  fmt::print("{}\n", id);
+  say("{}\n", id);
   return {};
 }
 
@@ -172,7 +159,7 @@ Result<void> logs(const LogsOptions& options) {
   PIE_TRY_ASSIGN(const std::string text, wait_for<std::string>([&](auto told) {
                    connected.client->query("instance_log", record, told);
                  }));
-  fmt::print("{}{}", text, text.empty() || text.back() == '\n' ? "" : "\n");
+  say("{}{}", text, text.empty() || text.back() == '\n' ? "" : "\n");
   return {};
 }
 
@@ -201,7 +188,9 @@ void add_attach(CLI::App& app, int& exit_code) {
       "Ctrl-C terminates the instance; Ctrl-D (also SIGTERM, and closing the terminal) detaches\n"
       "from it and leaves it running. Without a terminal there is no Ctrl-D: an end of the input\n"
       "is not one. What is typed is not sent to the instance.\n"
-      "Exit codes: 0 it completed, or was left running; 1 it failed; 130 terminated by Ctrl-C.\n"
+      "Exit codes: 0 it completed, or was left running; 1 it failed, or what it said could not be\n"
+      "written; 130 terminated by Ctrl-C; 141 nobody reads the output any more. What was not\n"
+      "written stays in its log.\n"
       "Example:\n  pie attach 3f2a\n");
   on_call(command, exit_code, [options] { return attach(*options); });
 }

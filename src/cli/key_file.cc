@@ -3,7 +3,6 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include <cstdio>
 #include <cstdlib>
 #include <iostream>
 #include <memory>
@@ -11,6 +10,7 @@
 #include <utility>
 
 #include "base/file.h"
+#include "cli/standard_streams.h"
 #include "crypto/private_key.h"
 
 namespace pie::cli {
@@ -24,11 +24,11 @@ std::optional<std::string> ask_hidden(const std::string& question) {
   termios hidden = before;
   hidden.c_lflag &= ~static_cast<tcflag_t>(ECHO);
   ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);  // before the question: fast fingers are not shown
-  std::fprintf(stderr, "%s", question.c_str());
+  complain(question);
   std::string line;
   const bool is_read = static_cast<bool>(std::getline(std::cin, line));
   ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
-  std::fprintf(stderr, "\n");
+  complain("\n");
   return is_read ? std::optional(line) : std::nullopt;
 }
 

@@ -1,39 +1,57 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <exception>
+#include <sstream>
+#include <string>
+#include <vector>
 
-#include "cli/auth_command.h"
-#include "cli/build_command.h"
-#include "cli/client_commands.h"
-#include "cli/config_command.h"
+#include "cli/commands.h"
 #include "cli/exit_code.h"
-#include "cli/model_command.h"
-#include "cli/run_command.h"
-#include "cli/serve_command.h"
+#include "cli/standard_streams.h"
 #include "cli/version.h"
 
-int main(int argc, char** argv) {
+namespace {
+
+using namespace pie::cli;  // NOLINT: this program's own
+
+/// What CLI11 stopped for: --help and --version, or a wrong command line.
+int stop(const CLI::App& app, const CLI::ParseError& why, const std::string& command) {
+  std::ostringstream out;
+  std::ostringstream err;
+  const bool is_wrong = app.exit(why, out, err) != 0;
+  say_text(out.str());
+  complain(err.str());
+  const bool is_extra = why.get_exit_code() == static_cast<int>(CLI::ExitCodes::ExtrasError);
+  if (is_extra && (command == "run" || command == "submit"))
+    complain("A program's own arguments follow --, as in: pie " + command +
+             " PROGRAM -- --prompt Hello\n");
+  return settle("", is_wrong ? kExitUsage : 0);
+}
+
+int run_command_line(std::vector<std::string> words) {
+  const std::string command = words.empty() ? "" : words.front();
+  const std::vector<std::string> program_arguments = split_program_arguments(words);
   CLI::App app("pie serves programs that drive a language model", "pie");
   int exit_code = 0;
-  app.set_version_flag("--version", pie::cli::version_text());
-  app.require_subcommand(1);
-  pie::cli::add_serve_command(app, exit_code);
-  pie::cli::add_run_command(app, exit_code);
-  pie::cli::add_client_commands(app, exit_code);
-  pie::cli::add_build_command(app, exit_code);
-  pie::cli::add_auth_command(app, exit_code);
-  pie::cli::add_config_command(app, exit_code);
-  pie::cli::add_model_command(app, exit_code);
-  app.footer(
-      "Examples:\n"
-      "  pie serve\n"
-      "  pie run text-completion -- --prompt \"What is the capital of France?\"\n"
-      "  pie build my_inferlet.cpp && pie run ./my_inferlet.wasm\n"
-      "State lives in PIE_HOME (~/.pie). `pie COMMAND --help` says more.\n"
-      "Exit codes: 0 done; 1 refused, unreachable, or the program failed; 2 a wrong command line;\n"
-      "130 interrupted.\n");
+  app.set_version_flag("--version", version_text());
+  add_commands(app, program_arguments, exit_code);
+  std::ranges::reverse(words);  // as CLI11 takes them
   try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& stop) {  // --help and --version are among them
-    return app.exit(stop) == 0 ? 0 : pie::cli::kExitUsage;
+    app.parse(words);
+  } catch (const CLI::ParseError& why) {
+    return stop(app, why, command);
   }
   return exit_code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  prepare_standard_streams();
+  try {
+    return run_command_line({argv + 1, argv + std::max(argc, 1)});
+  } catch (const std::exception& failed) {
+    complain_as("", failed.what());
+    return kExitFailed;
+  }
 }

@@ -11,7 +11,10 @@
 #include <vector>
 
 #include "base/json_text.h"
+#include "base/utf8.h"
+#include "cli/list_option.h"
 #include "cli/on_call.h"
+#include "cli/standard_streams.h"
 #include "server/config.h"
 #include "server/installed_models.h"
 #include "server/model_report.h"
@@ -87,8 +90,8 @@ Result<void> list(const ModelOptions& options) {
   PIE_TRY_ASSIGN(const server::Config config, server::load_config(server::default_home()));
   std::string json;
   if (!options.as_json)
-    fmt::print("{:<32} {:>10}  {:<8} {:<8} {:<12} {}\n", "NAME", "SIZE", "ORIGIN", "SERVED",
-               "ALIAS", "FILE");
+    say("{:<32} {:>10}  {:<8} {:<8} {:<12} {}\n", "NAME", "SIZE", "ORIGIN", "SERVED", "ALIAS",
+        "FILE");
   for (const Row& row : list_rows(config)) {
     if (options.as_json)
       json += fmt::format(
@@ -97,12 +100,12 @@ Result<void> list(const ModelOptions& options) {
           json.empty() ? "" : ",", json_text(row.name), json_text(row.file.string()),
           row.size_bytes, json_text(row.origin), json_text(row.serving), json_text(row.alias));
     else
-      fmt::print("{:<32} {:>6.1f} MiB  {:<8} {:<8} {:<12} {}\n", row.name,
-                 static_cast<double>(row.size_bytes) / kMiB, row.origin,
-                 row.serving.empty() ? "-" : row.serving, row.alias.empty() ? "-" : row.alias,
-                 row.file.string());
+      say("{:<32} {:>6.1f} MiB  {:<8} {:<8} {:<12} {}\n", row.name,
+          static_cast<double>(row.size_bytes) / kMiB, row.origin,
+          row.serving.empty() ? "-" : row.serving, row.alias.empty() ? "-" : row.alias,
+          printable_line(row.file.string()));
   }
-  if (options.as_json) fmt::print("[{}\n]\n", json);
+  if (options.as_json) say("[{}\n]\n", json);
   return {};
 }
 
@@ -110,7 +113,7 @@ Result<void> add(const ModelOptions& options) {
   PIE_TRY_ASSIGN(const server::Config config, server::load_config(server::default_home()));
   PIE_TRY_ASSIGN(const auto added,
                  server::add_model(config, options.model, options.name, options.is_linked));
-  fmt::print("{}\n", added.name);
+  say("{}\n", added.name);
   return {};
 }
 
@@ -125,8 +128,7 @@ std::string types_json(const server::ModelReport& report) {
 void print_json(const server::ModelReport& r, const std::string& file) {
   std::vector<std::string> stops;
   for (const std::string& stop : r.stop_tokens) stops.push_back(json_text(stop));
-  fmt::print(
-      "{{\n  \"name\": {}, \"file\": {}, \"family\": {}, \"quantisation\": {}, \"executor\": {},\n"
+  say("{{\n  \"name\": {}, \"file\": {}, \"family\": {}, \"quantisation\": {}, \"executor\": {},\n"
       "  \"size_bytes\": {}, \"shards\": {}, \"parameters\": {}, \"context\": {}, \"layers\": {},\n"
       "  \"embedding\": {}, \"vocabulary\": {}, \"heads\": {}, \"kv_heads\": {}, \"head_size\": "
       "{},\n"
@@ -141,7 +143,7 @@ void print_json(const server::ModelReport& r, const std::string& file) {
 
 void print_text(const server::ModelReport& r, const std::string& file) {
   const auto line = [](const char* what, const std::string& value) {
-    fmt::print("{:<14} {}\n", what, value);
+    say("{:<14} {}\n", what, printable_line(value));
   };
   line("name", r.name);
   line("file", file + (r.shard_count > 1 ? fmt::format(" ({} shards)", r.shard_count) : ""));
@@ -198,21 +200,19 @@ Result<void> bench(const ModelOptions& options) {
   PIE_TRY_ASSIGN(const auto speeds, server::bench_model(file, wanted));
   std::vector<std::string> rows;
   if (!options.as_json)
-    fmt::print("{} ({}), {} executor\n{:>8} {:>16} {:>16}\n", report.name, report.quantisation,
-               report.executor, "threads", fmt::format("prefill of {}", wanted.prompt_tokens),
-               "decode");
+    say("{} ({}), {} executor\n{:>8} {:>16} {:>16}\n", report.name, report.quantisation,
+        report.executor, "threads", fmt::format("prefill of {}", wanted.prompt_tokens), "decode");
   for (const auto& speed : speeds) {
     if (!options.as_json)
-      fmt::print("{:>8} {:>10.1f} tok/s {:>10.1f} tok/s\n", speed.thread_count,
-                 speed.prefill_tokens_per_second, speed.decode_tokens_per_second);
+      say("{:>8} {:>10.1f} tok/s {:>10.1f} tok/s\n", speed.thread_count,
+          speed.prefill_tokens_per_second, speed.decode_tokens_per_second);
     rows.push_back(fmt::format(
         "{{\"threads\": {}, \"prefill_tokens_per_second\": {:.2f}, "
         "\"decode_tokens_per_second\": {:.2f}}}",
         speed.thread_count, speed.prefill_tokens_per_second, speed.decode_tokens_per_second));
   }
   if (options.as_json)
-    fmt::print(
-        "{{\"name\": {}, \"executor\": {}, \"prompt_tokens\": {}, \"decode_tokens\": {}, "
+    say("{{\"name\": {}, \"executor\": {}, \"prompt_tokens\": {}, \"decode_tokens\": {}, "
         "\"results\": [\n  {}\n]}}\n",
         json_text(report.name), json_text(report.executor), wanted.prompt_tokens,
         wanted.decode_tokens, fmt::join(rows, ",\n  "));
@@ -266,7 +266,8 @@ void add_model_command(CLI::App& app, int& exit_code) {
                      "  pie model bench smollm2-135m-instruct\n"
                      "  pie model bench model.gguf --threads 1 --threads 4 --json\n");
   timing->add_option("model", options->model, "GGUF file or name")->required();
-  timing->add_option("--threads", options->threads, "Thread counts [1 and all cores]")
+  add_list_option(*timing, "--threads", options->threads,
+                  "Thread count; again for further ones [1 and all cores]")
       ->check(CLI::Range(1, 512));
   timing->add_option("--prompt", options->bench.prompt_tokens, "Tokens of the prompt [512]");
   timing->add_option("--decode", options->bench.decode_tokens, "Tokens decoded after it [64]");

@@ -1,13 +1,10 @@
 #include "cli/on_call.h"
 
-#include <fmt/format.h>
-
-#include <cstdio>
 #include <string>
 #include <utility>
 
 #include "cli/exit_code.h"
-#include "cli/terminal.h"
+#include "cli/standard_streams.h"
 
 namespace pie::cli {
 namespace {
@@ -24,10 +21,8 @@ std::string full_name(const CLI::App* command) {
 void on_call(CLI::App* command, int& exit_code, std::function<Result<int>()> call) {
   command->callback([command, &exit_code, call = std::move(call)] {
     const Result<int> done = call();
-    exit_code = done.ok() ? *done : kExitFailed;
-    if (done.ok()) return;
-    const std::string name = paint(stderr, Colour::kRed, "pie " + full_name(command) + ":");
-    fmt::print(stderr, "{} {}\n", name, done.error().message);
+    if (!done.ok()) complain_as(full_name(command), done.error().message);
+    exit_code = settle(full_name(command), done.ok() ? *done : kExitFailed);
   });
 }
 

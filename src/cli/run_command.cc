@@ -37,8 +37,12 @@ struct Place {
   std::unique_ptr<client::Client> client;
 };
 
+client::ClientOptions client_options(const std::string& url) {
+  return {.uri = url, .confirms_events = true};
+}
+
 Result<std::unique_ptr<client::Client>> connect(const std::string& url) {
-  auto client = std::make_unique<client::Client>(client::ClientOptions{.uri = url});
+  auto client = std::make_unique<client::Client>(client_options(url));
   PIE_TRY(wait_for<void>([&](auto done) { client->connect(done); }));
   const char* user = std::getenv("USER");
   const auto done = wait_for<void>(
@@ -46,7 +50,7 @@ Result<std::unique_ptr<client::Client>> connect(const std::string& url) {
   if (done.ok()) return client;
   // A server that asks for keys takes the token of whoever may read PIE_HOME.
   PIE_TRY_ASSIGN(const std::string token, read_file(server::token_file(server::default_home())));
-  client = std::make_unique<client::Client>(client::ClientOptions{.uri = url});
+  client = std::make_unique<client::Client>(client_options(url));
   PIE_TRY(wait_for<void>([&](auto told) { client->connect(told); }));
   PIE_TRY(wait_for<void>([&](auto told) { client->internal_authenticate(token, told); }));
   return client;
@@ -100,12 +104,14 @@ Result<client::Instance> launch(client::Client& client, const RunOptions& option
 Result<int> run(const RunOptions& options) {
   PIE_TRY_ASSIGN(Place place, find_place(options.server));
   PIE_TRY_ASSIGN(const client::Instance instance, launch(*place.client, options));
-  return follow(instance, Leaving::kNever);
+  Result<int> code = follow(*place.client, instance, Leaving::kNever);
+  return place.own ? code : with_rest(std::move(code), instance);
 }
 
 }  // namespace
 
-void add_run_command(CLI::App& app, int& exit_code) {
+void add_run_command(CLI::App& app, const std::vector<std::string>& program_arguments,
+                     int& exit_code) {
   auto options = std::make_shared<RunOptions>();
   CLI::App* command =
       app.add_subcommand("run", "Run one program and print what it says, with or without a server");
@@ -118,8 +124,13 @@ void add_run_command(CLI::App& app, int& exit_code) {
       "Exits with 0 when the program completed.\n"
       "Examples:\n"
       "  pie run text-completion -- --prompt \"What is the capital of France?\"\n"
+      "  pie run --model ~/models/other.gguf text-completion -- --prompt \"Hello\"\n"
       "  pie run ./my_inferlet.wasm -- argument\n");
-  on_call(command, exit_code, [options] { return run(*options); });
+  on_call(command, exit_code, [options, &program_arguments] {
+    options->arguments.insert(options->arguments.end(), program_arguments.begin(),
+                              program_arguments.end());
+    return run(*options);
+  });
 }
 
 }  // namespace pie::cli

@@ -1,16 +1,14 @@
 #include "cli/server_options.h"
 
 #include "base/log.h"
+#include "cli/list_option.h"
 
 namespace pie::cli {
 
 void add_server_options(CLI::App& command, ServerOptions& options) {
-  command
-      .add_option("--model", options.models,
+  add_list_option(command, "-m,--model", options.models,
                   "GGUF file, or the name of an installed model [smollm2-135m-instruct]; "
-                  "ALIAS=FILE gives it a further name; again for further models")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+                  "ALIAS=FILE gives it a further name; again for further models");
   command.add_option("--threads", options.model_threads, "Threads of the model [physical cores]");
   command.add_option("--workers", options.worker_threads, "Threads that run programs [cores]");
   command.add_option("--kv-pages", options.kv_pages, "KV pages of the pool [by free memory]");

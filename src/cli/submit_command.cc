@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <cstdint>
-#include <cstdio>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,6 +15,7 @@
 #include "cli/exit_code.h"
 #include "cli/follow.h"
 #include "cli/on_call.h"
+#include "cli/standard_streams.h"
 #include "client/client.h"
 #include "client/wait.h"
 
@@ -48,15 +48,16 @@ Result<std::string> upload(Client& client, const SubmitOptions& options) {
   });
 }
 
-Result<int> submit(SubmitOptions options) {
+Result<int> submit(SubmitOptions options, const std::vector<std::string>& program_arguments) {
   if (!options.wasm_path.empty() && !options.name.empty()) {
     // With -p there is no name: what stands in its place is the first argument.
     options.arguments.insert(options.arguments.begin(), std::exchange(options.name, {}));
   }
+  options.arguments.insert(options.arguments.end(), program_arguments.begin(),
+                           program_arguments.end());
   if (options.wasm_path.empty() && options.name.empty()) {
-    fmt::print(stderr,
-               "pie submit: got no program, expected a name or -p FILE.wasm "
-               "(`pie submit --help` says more)\n");
+    complain_as("submit",
+                "got no program, expected a name or -p FILE.wasm (`pie submit --help` says more)");
     return kExitUsage;
   }
   PIE_TRY_ASSIGN(const Connected connected, connect(options.connection));
@@ -69,35 +70,37 @@ Result<int> submit(SubmitOptions options) {
     PIE_TRY(wait_for<void>([&](auto told) {
       client.launch_server(options.http_port, program, options.arguments, told);
     }));
-    fmt::print("http://127.0.0.1:{}\n", options.http_port);
+    say("http://127.0.0.1:{}\n", options.http_port);
     return 0;
   }
   PIE_TRY_ASSIGN(const Instance instance, wait_for<Instance>([&](auto told) {
                    client.launch(program, {options.arguments, options.detached}, told);
                  }));
-  if (!options.detached) return follow(instance, Leaving::kNever);
-  if (options.as_json) {
-    fmt::print("{{\"id\": {}}}\n", json_text(instance.id()));
-  } else {
-    fmt::print("{}\n", instance.id());
-  }
-  return 0;
+  if (!options.detached) return with_rest(follow(client, instance, Leaving::kNever), instance);
+  const std::string line = options.as_json
+                               ? fmt::format("{{\"id\": {}}}\n", json_text(instance.id()))
+                               : instance.id() + "\n";
+  if (say_text(line)) return 0;
+  Error error = failure_error(Stream::kOut);
+  error.message += fmt::format("; instance {} was launched all the same", instance.id());
+  return error;
 }
 
 Result<void> upload_only(const SubmitOptions& options) {
   PIE_TRY_ASSIGN(const Connected connected, connect(options.connection));
   PIE_TRY_ASSIGN(const std::string hash, upload(*connected.client, options));
   if (options.as_json) {
-    fmt::print("{{\"hash\": {}}}\n", json_text(hash));
+    say("{{\"hash\": {}}}\n", json_text(hash));
   } else {
-    fmt::print("{}\n", hash);
+    say("{}\n", hash);
   }
   return {};
 }
 
 }  // namespace
 
-void add_submit_command(CLI::App& app, int& exit_code) {
+void add_submit_command(CLI::App& app, const std::vector<std::string>& program_arguments,
+                        int& exit_code) {
   auto options = std::make_shared<SubmitOptions>();
   CLI::App* command = app.add_subcommand("submit", "Launch a program on a running server");
   command->add_option("program", options->name,
@@ -117,13 +120,14 @@ void add_submit_command(CLI::App& app, int& exit_code) {
   add_connection_options(*command, options->connection);
   command->footer(
       "Streams the program's output; Ctrl-C terminates it.\n"
-      "Exit codes: 0 it completed (with -d: it was launched); 1 it failed or was refused; 130 \n"
-      "interrupted.\n"
+      "Exit codes: 0 it completed (with -d: it was launched); 1 it failed or was refused; 130\n"
+      "interrupted; 141 nobody reads the output any more.\n"
       "Examples:\n"
       "  pie submit text-completion -- --prompt \"What is the capital of France?\"\n"
       "  pie submit -d -p my_inferlet.wasm -m my_inferlet.toml -- argument\n"
       "  pie submit --port 9000 -p my_server.wasm\n");
-  on_call(command, exit_code, [options] { return submit(*options); });
+  on_call(command, exit_code,
+          [options, &program_arguments] { return submit(*options, program_arguments); });
 }
 
 void add_upload_command(CLI::App& app, int& exit_code) {

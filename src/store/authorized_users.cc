@@ -65,6 +65,24 @@ class EditLock {
   int fd_;
 };
 
+/// Gives a user one more key; the name is made where none is given. Returns the key's name.
+Result<std::string> name_key(const std::string& user, std::map<std::string, std::string>& keys,
+                             std::string name, const std::string& line) {
+  for (const auto& [other_name, other] : keys)
+    if (other == line && (name.empty() || other_name == name)) return other_name;
+  if (keys.size() >= kKeysPerUserMax)
+    return Error{ErrorCode::kResourceExhausted, "[keys of '" + user + "'] got one more than " +
+                                                    std::to_string(kKeysPerUserMax) +
+                                                    ", expected fewer; remove one first"};
+  for (int i = 1; name.empty(); ++i)
+    if (!keys.contains("key" + std::to_string(i))) name = "key" + std::to_string(i);
+  if (!keys.emplace(name, line).second)
+    return Error{ErrorCode::kAlreadyExists,
+                 "[keys of '" + user + "'] got '" + name +
+                     "', which is another key's name; choose another one or remove it first"};
+  return name;
+}
+
 }  // namespace
 
 Result<UserKeys> read_authorized_users(const fs::path& file) {
@@ -109,8 +127,9 @@ Result<void> write_authorized_users(const fs::path& file, const UserKeys& users)
   return write_file_atomically(file, text, 0600);
 }
 
-Result<std::string> add_user_key(const fs::path& file, const std::string& user,
-                                 std::string key_name, const std::string& key_text) {
+Result<std::vector<std::string>> add_user_keys(const fs::path& file, const std::string& user,
+                                               const std::string& key_name,
+                                               const std::string& key_text) {
   if (!is_user_name(user))
     return Error{ErrorCode::kInvalidArgument,
                  "[user] got '" + user +
@@ -119,25 +138,20 @@ Result<std::string> add_user_key(const fs::path& file, const std::string& user,
     return Error{
         ErrorCode::kInvalidArgument,
         "[key name] got '" + key_name + "', expected 1 to 256 bytes without control characters"};
-  PIE_TRY_ASSIGN(const crypto::PublicKey key, crypto::PublicKey::parse(key_text));
-  const std::string line = key.openssh_line();
+  PIE_TRY_ASSIGN(const auto added, crypto::PublicKey::parse_all(key_text));
+  if (!key_name.empty() && added.size() > 1)
+    return Error{ErrorCode::kInvalidArgument,
+                 "[key name] got '" + key_name + "' for " + std::to_string(added.size()) +
+                     " keys, expected one key (without a name they are key1, key2, ...)"};
   const EditLock lock(file);
   PIE_TRY_ASSIGN(UserKeys users, read_authorized_users(file));
-  auto& keys = users[user];
-  for (const auto& [name, other] : keys)
-    if (other == line && (key_name.empty() || key_name == name)) return name;
-  if (keys.size() >= kKeysPerUserMax)
-    return Error{ErrorCode::kResourceExhausted, "[keys of '" + user + "'] got one more than " +
-                                                    std::to_string(kKeysPerUserMax) +
-                                                    ", expected fewer; remove one first"};
-  for (int i = 1; key_name.empty(); ++i)
-    if (!keys.contains("key" + std::to_string(i))) key_name = "key" + std::to_string(i);
-  if (!keys.emplace(key_name, line).second)
-    return Error{ErrorCode::kAlreadyExists,
-                 "[keys of '" + user + "'] got '" + key_name +
-                     "', which is another key's name; choose another one or remove it first"};
+  std::vector<std::string> names;
+  for (const crypto::PublicKey& key : added) {
+    PIE_TRY_ASSIGN(std::string name, name_key(user, users[user], key_name, key.openssh_line()));
+    names.push_back(std::move(name));
+  }
   PIE_TRY(write_authorized_users(file, users));
-  return key_name;
+  return names;
 }
 
 Result<void> remove_user_key(const fs::path& file, const std::string& user,

@@ -23,10 +23,13 @@ Result<UserKeys> read_authorized_users(const std::filesystem::path& file);
 Result<void> write_authorized_users(const std::filesystem::path& file, const UserKeys& users);
 
 /// What `pie auth` does, safe against another one that runs at the same time.
-/// Adds a key; "" as `key_name` makes one ("key1", ...). Returns the key's name. kAlreadyExists
-/// when the user has another key of that name; a key that is no use is refused with the reason.
-Result<std::string> add_user_key(const std::filesystem::path& file, const std::string& user,
-                                 std::string key_name, const std::string& key_text);
+/// Adds the keys of a text (crypto::PublicKey::parse_all()), all or none; "" as `key_name` makes
+/// names ("key1", ...), a name takes one key alone. Returns the names in the order of the text; a
+/// key that the user has keeps its own. kAlreadyExists when the user has another key of that name;
+/// a text with a key that is no use is refused with the reason.
+Result<std::vector<std::string>> add_user_keys(const std::filesystem::path& file,
+                                               const std::string& user, const std::string& key_name,
+                                               const std::string& key_text);
 /// Removes a key, or the whole user without `key_name`. kNotFound.
 Result<void> remove_user_key(const std::filesystem::path& file, const std::string& user,
                              const std::optional<std::string>& key_name);
