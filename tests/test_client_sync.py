@@ -146,3 +146,42 @@ def test_it_gives_up_after_its_attempts() -> None:
                 pass
 
     asyncio.run(main())
+
+
+def test_calls_that_race_with_close_end(server: Server) -> None:
+    """What is posted while the loop is being stopped is not forgotten: every call ends."""
+    for _ in range(30):
+        client = pie.sync.PieClient(server.url)
+        client.connect()
+        client.authenticate("racing")
+        started = threading.Barrier(4)
+
+        def use(client: pie.sync.PieClient = client, started: threading.Barrier = started) -> None:
+            started.wait()
+            try:
+                while True:
+                    client.ping()
+            except ConnectionError:
+                pass
+
+        threads = [threading.Thread(target=use, daemon=True) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        started.wait()
+        client.close()
+        for thread in threads:
+            thread.join(60)
+            assert not thread.is_alive()
+
+
+def test_a_client_that_is_forgotten_on_its_own_loops_thread_ends_it(server: Server) -> None:
+    """As when the garbage collector runs there."""
+    client = pie.sync.PieClient(server.url)
+    client.connect()
+    loop = client._open_loop
+    assert loop is not None
+    last = [client]
+    del client
+    loop._loop.call_soon_threadsafe(last.clear)
+    loop._thread.join(60)
+    assert not loop._thread.is_alive()

@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <random>
+#include <string>
 #include <utility>
 
 #include "call.h"
@@ -15,6 +16,8 @@ using std::chrono::milliseconds;
 using ClientRef = std::shared_ptr<PieClient>;
 
 constexpr milliseconds kFirstDelay{100};
+/// A recv() that waited so long is not what ends the connection.
+constexpr std::chrono::seconds kPatience{60};
 
 /// Half of `most` to `most`, so that many clients of one server do not come back in step.
 milliseconds jittered(milliseconds most) {
@@ -76,6 +79,15 @@ struct ReconnectingClient::State {
     if (token.stop_requested()) throw CancelledError("the reconnection was cancelled");
   }
 
+  void note_loss(uint32_t& losses, const ConnectionError& error) {
+    if (++losses > options.attempts)
+      throw ConnectionError("the connection was lost " + std::to_string(losses) +
+                            " times during this call, which may be what ends it: " + error.what());
+    if (losses == 1) return pause(milliseconds(0));
+    const uint32_t doublings = std::min(losses - 2, 20U);
+    pause(jittered(std::min(kFirstDelay * (1 << doublings), options.delay_max)));
+  }
+
   /// A client that is connected and is not `lost`.
   ClientRef connected(const ClientRef& lost) {
     const std::lock_guard only_one(connecting);
@@ -107,7 +119,7 @@ struct ReconnectingInstance::State {
     return {client, instance};
   }
 
-  void attach_again(ClientRef lost) {
+  void attach_again(ClientRef lost, uint32_t& losses) {
     const std::lock_guard only_one(attaching);
     while (current().first == lost) {
       ClientRef fresh = owner->connected(lost);
@@ -117,7 +129,8 @@ struct ReconnectingInstance::State {
         client = std::move(fresh);
         instance = std::move(attached);
         return;
-      } catch (const ConnectionError&) {
+      } catch (const ConnectionError& error) {
+        owner->note_loss(losses, error);
         const std::lock_guard lock(mutex);
         client = lost = std::move(fresh);
       } catch (const NotFoundError&) {
@@ -127,14 +140,20 @@ struct ReconnectingInstance::State {
     }
   }
 
+  enum class Kind { kActs, kWaits };
+
   template <class Action>
-  auto keep_on(Action action) {
-    for (;;) {
+  auto keep_on(Action action, Kind kind = Kind::kActs) {
+    for (uint32_t losses = 0;;) {
+      const auto began = std::chrono::steady_clock::now();
       auto [with, now] = current();
       try {
         return action(now);
-      } catch (const ConnectionError&) {
-        attach_again(with);
+      } catch (const ConnectionError& error) {
+        const bool waited = std::chrono::steady_clock::now() - began > kPatience;
+        if (kind == Kind::kWaits && waited) losses = 0;
+        owner->note_loss(losses, error);
+        attach_again(with, losses);
       }
     }
   }
@@ -160,7 +179,8 @@ std::string ReconnectingInstance::upload_blob_file(const std::filesystem::path& 
 }
 
 Received ReconnectingInstance::recv(std::optional<milliseconds> timeout) {
-  return state_->keep_on([&](Instance& instance) { return instance.recv(timeout); });
+  return state_->keep_on([&](Instance& instance) { return instance.recv(timeout); },
+                         State::Kind::kWaits);
 }
 
 void ReconnectingInstance::terminate() {
@@ -185,6 +205,10 @@ ReconnectingClient& ReconnectingClient::operator=(ReconnectingClient&& other) no
 }
 
 void ReconnectingClient::close() { state_->close(); }
+
+void ReconnectingClient::note_loss(uint32_t& losses, const ConnectionError& error) {
+  state_->note_loss(losses, error);
+}
 
 ClientRef ReconnectingClient::connected(const ClientRef& lost) { return state_->connected(lost); }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from collections.abc import Callable
 import pytest
 from conftest import DEADLINE_S, Peer, serving
 
+import pie.sync
 from pie import (
     AuthenticationError,
     Event,
@@ -19,6 +21,7 @@ from pie import (
     PieTimeoutError,
     ProgramError,
     ProtocolError,
+    ReconnectingClient,
 )
 
 Run = Callable[..., None]
@@ -371,3 +374,78 @@ def test_a_program_that_never_closes_its_client_still_exits() -> None:
     started = time.monotonic()
     asyncio.run(asyncio.wait_for(main(), DEADLINE_S))
     assert time.monotonic() - started < DEADLINE_S
+
+
+def test_a_progress_callback_that_raises_ends_its_upload_and_nobody_elses_call(run: Run) -> None:
+    async def server(peer: Peer) -> None:
+        while (message := await peer.take())["type"] != "query":
+            if message["type"] == "ping":
+                await peer.respond(message, "Pong")
+            elif message["chunk_index"] + 1 == message["total_chunks"]:
+                await peer.respond(message, message["program_hash"])
+        await peer.respond(message, "goodbye")
+
+    async def client(one: PieClient) -> None:
+        def fails(sent: int, total: int) -> None:
+            raise KeyError(f"{sent} of {total}")
+
+        bad = asyncio.create_task(one.upload_program(b"x" * 600_000, progress=fails))
+        good = [asyncio.create_task(one.upload_program(b"y" * 600_000)) for _ in range(5)]
+        pings = [asyncio.create_task(one.ping()) for _ in range(20)]
+        await asyncio.wait_for(asyncio.gather(*good, *pings), DEADLINE_S)
+        with pytest.raises(KeyError, match="of 600000"):
+            await asyncio.wait_for(bad, DEADLINE_S)
+        assert await asyncio.wait_for(one.query("x"), DEADLINE_S) == "goodbye"
+
+    run(server, client)
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf, -1, -0.5, 1e300])
+def test_a_number_that_is_none_is_refused_at_once(number: float, run: Run) -> None:
+    for name in ("connect_timeout", "silence_timeout"):
+        with pytest.raises(ValueError, match=name):
+            PieClient("ws://127.0.0.1:1", **{name: number})
+        with pytest.raises(ValueError, match=name):
+            pie.sync.PieClient("ws://127.0.0.1:1", **{name: number})
+        with pytest.raises(TypeError, match=name):
+            PieClient("ws://127.0.0.1:1", **{name: "1"})  # type: ignore[arg-type]
+    for name in ("attempts", "delay_max"):
+        with pytest.raises(ValueError, match=name):
+            ReconnectingClient("ws://127.0.0.1:1", "me", **{name: number})
+
+    async def server(peer: Peer) -> None:
+        await peer.launch()
+
+    async def client(one: PieClient) -> None:
+        instance = await one.launch_instance("p")
+        with pytest.raises(ValueError, match="timeout"):
+            await instance.recv(timeout=number)
+        with pytest.raises(ValueError, match="port"):
+            await one.launch_server_instance(number, "p")  # type: ignore[arg-type]
+        with pytest.raises(PieTimeoutError):  # timers still fire
+            await asyncio.wait_for(instance.recv(timeout=0.01), DEADLINE_S)
+
+    run(server, client)
+
+
+def test_a_call_that_ends_its_connection_itself_is_given_up() -> None:
+    connections = 0
+
+    async def server(peer: Peer) -> None:
+        nonlocal connections
+        connections += 1
+        await peer.respond(await peer.take("identification"), "Authenticated")
+        while (await peer.take())["type"] == "ping":
+            pass
+        peer.vanish()
+
+    async def main() -> None:
+        async with (
+            serving(server) as uri,
+            ReconnectingClient(uri, "me", attempts=3, delay_max=0.01) as client,
+        ):
+            with pytest.raises(ConnectionError, match="lost 4 times during this call"):
+                await client.call(lambda one: one.query("x"))
+
+    asyncio.run(asyncio.wait_for(main(), DEADLINE_S))
+    assert connections == 4

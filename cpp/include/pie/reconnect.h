@@ -73,14 +73,16 @@ class PIE_CLIENT_API ReconnectingClient {
   ReconnectingInstance attach_instance(const std::string& instance_id);
 
   /// Does something else with the connected client: client.call([](pie::PieClient& c) { ... }).
-  /// Once more after each loss, so it should be something that can be repeated.
+  /// Once more after each loss, so it should be something that can be repeated; after `attempts`
+  /// losses, which it may be the cause of, it throws ConnectionError.
   template <class Action>
   auto call(Action action) {
     std::shared_ptr<PieClient> client = connected(nullptr);
-    for (;;) {
+    for (uint32_t losses = 0;;) {
       try {
         return action(*client);
-      } catch (const ConnectionError&) {
+      } catch (const ConnectionError& error) {
+        note_loss(losses, error);
         client = connected(client);
       }
     }
@@ -90,6 +92,8 @@ class PIE_CLIENT_API ReconnectingClient {
   friend class ReconnectingInstance;
   struct State;
   std::shared_ptr<PieClient> connected(const std::shared_ptr<PieClient>& lost);
+  /// Counts a loss during one call, and waits before the next try; throws when it was the last.
+  void note_loss(uint32_t& losses, const ConnectionError& error);
   ReconnectingInstance opened(std::shared_ptr<PieClient> client, Instance launched,
                               bool is_detached);
   std::shared_ptr<State> state_;

@@ -84,16 +84,41 @@ class Link:
         self._native.abandon()
 
     def drain(self) -> None:
-        """Hands what the C++ side has finished to whoever waits for it."""
+        """Hands what the C++ side has finished to whoever waits for it.
+
+        What a progress callback raises comes out of its upload, which is cancelled;
+        KeyboardInterrupt and SystemExit come out of the loop, too. Everybody else's results are
+        handed out either way.
+        """
+        stopping: BaseException | None = None
         for token, value in self.native.take():
             if isinstance(value, _native.ProgressInfo):
-                progress = self._progress.get(token)
-                if progress is not None:
-                    progress(value.sent_bytes, value.total_bytes)
+                stopping = self._tell_progress(token, value) or stopping
                 continue
             future = self._waiting.get(token)
             if future is not None and not future.done():
                 future.set_result(value)
+        if stopping is not None:
+            raise stopping
+
+    def _tell_progress(self, token: int, info: _native.ProgressInfo) -> BaseException | None:
+        progress = self._progress.get(token)
+        if progress is None:
+            return None
+        try:
+            progress(info.sent_bytes, info.total_bytes)
+        except BaseException as error:
+            del self._progress[token]
+            self.native.cancel(token)
+            future = self._waiting.get(token)
+            is_stop = isinstance(error, KeyboardInterrupt | SystemExit)
+            if future is not None and not future.done():
+                if is_stop or isinstance(error, StopIteration):  # which futures do not take
+                    future.set_exception(RuntimeError(f"the progress callback raised {error!r}"))
+                else:
+                    future.set_exception(error)
+            return error if is_stop else None
+        return None
 
     async def call(
         self,

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from pie import _native
 from pie._link import Link, Progress
+from pie._numbers import seconds, whole
 from pie.errors import PieError, ProgramError
 from pie.instance import Instance, readable
 from pie.keys import ParsedPrivateKey
@@ -65,8 +66,8 @@ class PieClient:
         a WebSocket ping for `silence_timeout` seconds is taken for gone.
         """
         self._uri = server_uri
-        self._connect_timeout = connect_timeout
-        self._silence_timeout = silence_timeout
+        self._connect_timeout = seconds("connect_timeout", connect_timeout)
+        self._silence_timeout = seconds("silence_timeout", silence_timeout)
         self._ca_file = "" if ca_file is None else str(Path(ca_file).expanduser())
         self._open_link: Link | None = None
 
@@ -203,10 +204,9 @@ class PieClient:
         Returns when the port is bound; raises ProgramError with the reason when it cannot be. The
         instance is listed, and ends by :meth:`terminate_instance`.
         """
-        if not 0 <= port <= 65535:
-            raise ValueError(f"[port] got {port}, expected 0 to 65535")
+        number = whole("port", port, 0, 65535)
         given = _arguments(args, arguments)
-        token = self._link.native.launch_server(port, program, given)
+        token = self._link.native.launch_server(number, program, given)
         await self._link.call(token, type(None), otherwise=ProgramError)
 
     async def attach_instance(self, instance_id: str) -> Instance:

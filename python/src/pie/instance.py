@@ -12,6 +12,7 @@ from typing import BinaryIO, NoReturn
 
 from pie import _native
 from pie._link import Link, Progress
+from pie._numbers import seconds
 from pie.errors import PieTimeoutError, error_from
 from pie.events import Event
 
@@ -90,7 +91,7 @@ class Instance:
         """
         self._link.check()
         loop = asyncio.get_running_loop()
-        deadline = None if timeout is None else loop.time() + timeout
+        deadline = None if timeout is None else loop.time() + seconds("timeout", timeout)
         while True:
             got = self._native.try_recv()
             if isinstance(got, _native.ErrorInfo):

@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import os
 import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
 
+from pie._numbers import seconds, whole
 from pie.client import PieClient
 from pie.errors import NotFoundError, PieError
 from pie.events import Event
@@ -17,6 +19,36 @@ from pie.instance import Instance
 from pie.keys import ParsedPrivateKey
 
 T = TypeVar("T")
+
+
+class _Losses:
+    """The losses of the connection during one call, which may be what ends it."""
+
+    PATIENCE_S = 60.0
+    """Who waits for something that long is not what ends the connection."""
+
+    def __init__(self, owner: ReconnectingClient, *, waits: bool) -> None:
+        """`waits`: it is a call that does nothing but wait."""
+        self._owner = owner
+        self._waits = waits
+        self._count = 0
+        self._began = time.monotonic()
+
+    async def note(self, error: ConnectionError) -> None:
+        """One more: waits a moment before the next try, or raises when there were too many."""
+        self._owner._check_open()
+        if self._waits and time.monotonic() - self._began > self.PATIENCE_S:
+            self._count = 0
+        self._count += 1
+        if self._count > self._owner._attempts:
+            raise ConnectionError(
+                f"the connection was lost {self._count} times during this call, which may be what "
+                f"ends it: {error}"
+            ) from error
+        if self._count > 1:
+            await asyncio.sleep(self._owner._delay(self._count - 1))
+        self._owner._check_open()
+        self._began = time.monotonic()
 
 
 class ReconnectingClient:
@@ -30,7 +62,8 @@ class ReconnectingClient:
     Instances are launched detached unless asked otherwise, so that nothing they say is lost while
     nobody is connected: what was not confirmed as delivered comes again after a reconnection, so an
     event may come twice, and none is skipped. Gives up with ConnectionError after `attempts` failed
-    attempts in a row, which wait 0.1 s, 0.2 s, ... up to `delay_max` seconds.
+    attempts in a row, which wait 0.1 s, 0.2 s, ... up to `delay_max` seconds; so does a call during
+    which the connection is lost that often.
     """
 
     def __init__(
@@ -47,8 +80,8 @@ class ReconnectingClient:
         self._make: Callable[[], PieClient] = lambda: PieClient(server_uri, **options)
         self._username = username
         self._key = private_key
-        self._attempts = attempts
-        self._delay_max = delay_max
+        self._attempts = whole("attempts", attempts, 1, 1_000_000)
+        self._delay_max = seconds("delay_max", delay_max)
         self._client: PieClient | None = None
         self._connecting = asyncio.Lock()
         self._is_closed = False
@@ -78,13 +111,16 @@ class ReconnectingClient:
     async def call(self, action: Callable[[PieClient], Awaitable[T]]) -> T:
         """Does something with the connected client; once more when the connection is lost.
 
-        `action` may run twice, so it should be one that can be repeated.
+        `action` may run several times, so it should be one that can be repeated. A call that is
+        itself what ends the connection gives up after `attempts`.
         """
+        losses = _Losses(self, waits=False)
         client = await self._connected(None)
         while True:
             try:
                 return await action(client)
-            except ConnectionError:
+            except ConnectionError as error:
+                await losses.note(error)
                 client = await self._connected(client)
 
     async def launch_instance(
@@ -117,6 +153,11 @@ class ReconnectingClient:
                 launched = await client.attach_instance(launched.id)
         return ReconnectingInstance(self, client, launched)
 
+    def _delay(self, number: int) -> float:
+        """The seconds before try `number` (from 1) of a row: not in step with other clients."""
+        most = min(0.1 * 2.0 ** min(number - 1, 30), self._delay_max)
+        return most * random.uniform(0.5, 1.0)
+
     def _check_open(self) -> None:
         if self._is_closed:
             raise ConnectionError("the client is closed")
@@ -129,7 +170,6 @@ class ReconnectingClient:
                 return self._client
             if lost is not None:
                 await lost.close()
-            delay = 0.1
             for attempt in range(1, self._attempts + 1):
                 client = self._make()
                 try:
@@ -148,9 +188,8 @@ class ReconnectingClient:
                         self._check_open()
                     self._client = client
                     return client
-                await asyncio.sleep(delay * random.uniform(0.5, 1.0))
+                await asyncio.sleep(self._delay(attempt))
                 self._check_open()
-                delay = min(2 * delay, self._delay_max)
             raise ConnectionError("the server was not reached")
 
 
@@ -183,7 +222,10 @@ class ReconnectingInstance:
 
     async def recv(self, timeout: float | None = None) -> tuple[Event, str | bytes]:
         """The next event; `timeout` as in :meth:`Instance.recv`, reconnections not counted."""
-        return await self._keep_on(lambda: self._instance.recv(timeout))
+        if timeout is not None:
+            seconds("timeout", timeout)
+        losses = _Losses(self._owner, waits=True)
+        return await self._keep_on(lambda: self._instance.recv(timeout), losses)
 
     async def terminate(self) -> None:
         """Ends the program."""
@@ -197,21 +239,25 @@ class ReconnectingInstance:
             is_over = event.is_final
             yield event, data
 
-    async def _keep_on(self, action: Callable[[], Awaitable[T]]) -> T:
+    async def _keep_on(
+        self, action: Callable[[], Awaitable[T]], losses: _Losses | None = None
+    ) -> T:
+        losses = losses or _Losses(self._owner, waits=False)
         while True:
             try:
                 return await action()
-            except ConnectionError:
-                await self._attach_again()
+            except ConnectionError as error:
+                await losses.note(error)
+                await self._attach_again(losses)
 
-    async def _attach_again(self) -> None:
+    async def _attach_again(self, losses: _Losses) -> None:
         while True:
             client = await self._owner._connected(self._client)
             self._client = client
             try:
                 self._instance = await client.attach_instance(self.id)
-            except ConnectionError:
-                continue
+            except ConnectionError as error:
+                await losses.note(error)
             except NotFoundError as gone:
                 raise PieError(
                     f"instance {self.id} is gone: its end was delivered, or the server forgot it"

@@ -13,6 +13,7 @@ its own, so it also works where a loop runs already, and from several threads at
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import threading
 from collections.abc import Coroutine, Iterator, Sequence
 from types import TracebackType
@@ -30,22 +31,49 @@ __all__ = ["Instance", "PieClient"]
 T = TypeVar("T")
 
 
+def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
+    """The thread of a loop: until it is stopped; then what still waits is cancelled."""
+    try:
+        loop.run_forever()
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        if left:
+            loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        loop.run_until_complete(loop.shutdown_default_executor())
+    finally:
+        loop.close()
+
+
 class _LoopThread:
     """An event loop on a daemon thread."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="pie.sync", daemon=True)
+        self._posting = threading.RLock()  # again by a __del__ that runs while it is held
+        self._is_stopped = False
+        self._thread = threading.Thread(
+            target=_run_loop, args=(self._loop,), name="pie.sync", daemon=True
+        )
         self._thread.start()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Runs it on the loop and waits; an interrupt (Ctrl-C) cancels it."""
-        if threading.current_thread() is self._thread or not self._thread.is_alive():
+        if not self.is_alive or threading.current_thread() is self._thread:
             coroutine.close()
             raise ConnectionError("the client is closed")
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        with self._posting:
+            # What is posted before stop() is ended by it; nothing is posted after it.
+            is_stopped = self._is_stopped
+            if not is_stopped:
+                future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        if is_stopped:
+            coroutine.close()
+            raise ConnectionError("the client is closed")
         try:
             return future.result()
+        except concurrent.futures.CancelledError:
+            raise ConnectionError("the client is closed") from None
         except BaseException:
             future.cancel()
             raise
@@ -56,13 +84,15 @@ class _LoopThread:
         return self._thread.is_alive()
 
     def stop(self) -> None:
-        """Ends the thread. Fine to repeat."""
-        if self._thread.is_alive():
-            ending = self._loop.shutdown_default_executor()
-            asyncio.run_coroutine_threadsafe(ending, self._loop).result()
-            self._loop.call_soon_threadsafe(self._loop.stop)
+        """Ends the thread, and waits for that unless it is the caller's. Fine to repeat."""
+        if not self._thread.is_alive():
+            return
+        with self._posting:
+            if not self._is_stopped:
+                self._is_stopped = True
+                self._loop.call_soon_threadsafe(self._loop.stop)
+        if threading.current_thread() is not self._thread:
             self._thread.join()
-            self._loop.close()
 
 
 class Instance:
@@ -164,8 +194,10 @@ class PieClient:
         """Closes the connection and ends the client's thread. Fine to repeat."""
         loop, self._open_loop = self._open_loop, None
         if loop is not None and loop.is_alive:
-            loop.run(self._client.close())
-            loop.stop()
+            try:
+                loop.run(self._client.close())
+            finally:
+                loop.stop()
 
     def __reduce__(self) -> NoReturn:
         """Not to be pickled or copied."""
