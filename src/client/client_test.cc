@@ -3,8 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
+#include <condition_variable>
+#include <future>
+#include <mutex>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "client/wait.h"
 #include "crypto/blake3.h"
@@ -25,9 +31,10 @@ class Peer {
  public:
   using Answer = std::function<void(net::WsConnection&, const ClientMessage&)>;
 
-  explicit Peer(Answer answer) : answer_(std::move(answer)) {
+  explicit Peer(Answer answer, std::function<void(std::string)> pong = nullptr)
+      : answer_(std::move(answer)), pong_(std::move(pong)) {
     auto listening =
-        net::WsServer::listen({}, [this] { return std::make_shared<Handler>(answer_); });
+        net::WsServer::listen({}, [this] { return std::make_shared<Handler>(answer_, pong_); });
     EXPECT_TRUE(listening.ok());
     server_ = std::move(*listening);
   }
@@ -36,7 +43,8 @@ class Peer {
 
  private:
   struct Handler : net::WsHandler {
-    explicit Handler(Answer a) : answer(std::move(a)) {}
+    Handler(Answer a, std::function<void(std::string)> p)
+        : answer(std::move(a)), pong(std::move(p)) {}
     void on_open(std::shared_ptr<net::WsConnection> opened) override { connection = opened; }
     void on_message(std::string_view frame) override {
       const auto decoded = protocol::decode_client_message(frame);
@@ -45,15 +53,19 @@ class Peer {
       answer(*connection, *message);
     }
     void on_text() override {}
-    void on_pong(std::string_view) override {}
+    void on_pong(std::string_view payload) override {
+      if (pong) pong(std::string(payload));
+    }
     void on_drained() override {}
     void on_closed(Closing) override { connection.reset(); }
 
     Answer answer;
+    std::function<void(std::string)> pong;
     std::shared_ptr<net::WsConnection> connection;
   };
 
   Answer answer_;
+  std::function<void(std::string)> pong_;
   std::unique_ptr<net::WsServer> server_;
 };
 
@@ -112,6 +124,62 @@ TEST(Client, a_vanished_server_ends_every_call_and_every_blocking_receive) {
   const auto before = std::chrono::steady_clock::now();
   client.close();  // must not wait for the timers of the lost connection
   EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(10));
+}
+
+TEST(Client, a_ping_is_answered_once_the_events_before_it_are_confirmed) {
+  std::mutex mutex;
+  std::condition_variable came;
+  std::vector<std::string> pongs;
+  Peer peer(
+      [](net::WsConnection& connection, const ClientMessage& message) {
+        const auto& launch = std::get<protocol::LaunchInstance>(message);
+        say(connection, protocol::InstanceLaunchResult{launch.corr_id, true, "i"});
+        for (const char* text : {"one", "two"}) {
+          say(connection,
+              protocol::StreamingOutput{"i", protocol::StreamingOutput::Stream::kStdout, text});
+          connection.ping(text);
+        }
+      },
+      [&](std::string payload) {
+        const std::lock_guard lock(mutex);
+        pongs.push_back(std::move(payload));
+        came.notify_all();
+      });
+  const auto wait_for_pongs = [&](size_t count) {
+    std::unique_lock lock(mutex);
+    EXPECT_TRUE(came.wait_for(lock, kDeadline, [&] { return pongs.size() >= count; }));
+    return pongs;
+  };
+  Client client({.uri = peer.url(), .confirms_events = true});
+  ASSERT_TRUE(connect(client).ok());
+  const Result<Instance> instance =
+      wait_for<Instance>([&](auto done) { client.launch("a", {}, done); });
+  ASSERT_TRUE(instance.ok());
+  EXPECT_EQ(instance->events().pop(kDeadline)->data, "one");
+  EXPECT_EQ(wait_for_pongs(1), std::vector<std::string>{""});  // alive, and no more than that
+  instance->events().confirm();
+  EXPECT_EQ(instance->events().pop(kDeadline)->data, "two");
+  const auto so_far = wait_for_pongs(2);
+  EXPECT_EQ(std::ranges::count(so_far, "one"), 1);
+  EXPECT_EQ(std::ranges::count(so_far, "two"), 0);
+  client.drop();
+  EXPECT_EQ(std::ranges::count(wait_for_pongs(2), "two"), 0);
+}
+
+TEST(Client, the_last_reference_may_go_in_a_callback) {
+  Peer peer([](net::WsConnection& connection, const ClientMessage& message) {
+    say(connection, protocol::Response{std::get<protocol::Ping>(message).corr_id, true, "Pong"});
+  });
+  auto client = std::make_shared<Client>(ClientOptions{.uri = peer.url()});
+  ASSERT_TRUE(connect(*client).ok());
+  auto* borrowed = client.get();
+  auto gone = std::make_shared<std::promise<void>>();
+  auto future = gone->get_future();
+  borrowed->ping([last = std::move(client), gone](const Result<void>&) mutable {
+    last.reset();
+    gone->set_value();
+  });
+  EXPECT_EQ(future.wait_for(kDeadline), std::future_status::ready);
 }
 
 TEST(Client, closing_ends_what_is_in_flight_and_what_comes_later) {
