@@ -206,8 +206,10 @@ ReconnectingClient& ReconnectingClient::operator=(ReconnectingClient&& other) no
 
 void ReconnectingClient::close() { state_->close(); }
 
-void ReconnectingClient::note_loss(uint32_t& losses, const ConnectionError& error) {
+ClientRef ReconnectingClient::connected(const ClientRef& lost, uint32_t& losses,
+                                        const ConnectionError& error) {
   state_->note_loss(losses, error);
+  return state_->connected(lost);
 }
 
 ClientRef ReconnectingClient::connected(const ClientRef& lost) { return state_->connected(lost); }

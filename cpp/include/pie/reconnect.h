@@ -82,8 +82,7 @@ class PIE_CLIENT_API ReconnectingClient {
       try {
         return action(*client);
       } catch (const ConnectionError& error) {
-        note_loss(losses, error);
-        client = connected(client);
+        client = connected(client, losses, error);
       }
     }
   }
@@ -92,8 +91,10 @@ class PIE_CLIENT_API ReconnectingClient {
   friend class ReconnectingInstance;
   struct State;
   std::shared_ptr<PieClient> connected(const std::shared_ptr<PieClient>& lost);
-  /// Counts a loss during one call, and waits before the next try; throws when it was the last.
-  void note_loss(uint32_t& losses, const ConnectionError& error);
+  /// The same after one more loss during a call, which is waited for a moment; throws when it was
+  /// the last that may be.
+  std::shared_ptr<PieClient> connected(const std::shared_ptr<PieClient>& lost, uint32_t& losses,
+                                       const ConnectionError& error);
   ReconnectingInstance opened(std::shared_ptr<PieClient> client, Instance launched,
                               bool is_detached);
   std::shared_ptr<State> state_;
