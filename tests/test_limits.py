@@ -200,3 +200,108 @@ def test_more_connections_than_allowed_wait_for_their_turn(tmp_path: Path) -> No
         asyncio.run(main())
     finally:
         assert server.stop() == 0
+
+
+def test_who_has_not_signed_in_sends_small_frames_alone(server: Server) -> None:
+    async def main() -> None:
+        async with stranger(server) as socket:
+            await socket.send(b"x" * 20_000)
+            with pytest.raises(websockets.ConnectionClosed) as closed:
+                await asyncio.wait_for(socket.recv(), 60)
+            assert closed.value.rcvd is not None and closed.value.rcvd.code == 1009
+        async with Peer(server.url) as peer:
+            assert not (await peer.call("query", subject="x" * 1_000_000, record=""))["successful"]
+
+    asyncio.run(main())
+
+
+def test_one_user_has_a_share_of_the_connections(tmp_path: Path) -> None:
+    server = with_limits(tmp_path / "home", "user_connections_max = 3\n")
+    token = (tmp_path / "home" / "run" / "internal_token").read_text()
+
+    async def main() -> None:
+        async with contextlib.AsyncExitStack() as own:
+            last = None
+            for _ in range(3):
+                last = await own.enter_async_context(Peer(server.url, "ann"))
+            async with Peer(server.url, None) as fourth:
+                answer = await fourth.call("identification", username="ann")
+                assert not answer["successful"]
+                assert "expected at most 3 at once" in answer["result"]
+                assert "user_connections_max" in answer["result"]
+                async with Peer(server.url, "bob") as other:  # others are not concerned
+                    assert (await other.call("ping"))["successful"]
+                for _ in range(4):
+                    internal = await own.enter_async_context(Peer(server.url, None))
+                    assert (await internal.call("internal_authenticate", token=token))["successful"]
+                assert last is not None
+                last.drop()
+                async with asyncio.timeout(60):  # until the server has noticed
+                    while not (await fourth.call("identification", username="ann"))["successful"]:
+                        await asyncio.sleep(0.02)
+
+    try:
+        asyncio.run(main())
+    finally:
+        assert server.stop() == 0
+
+
+HALVES = """
+frame_bytes_max = 600000
+user_receive_bytes_max = 300000
+ping_interval_s = 3
+"""
+
+
+class Half:
+    """A client that sends one large question in two parts."""
+
+    question = message("query", corr_id=2, subject="x" * 500_000, record="")
+    cut = 400_000
+
+    @classmethod
+    async def begin(cls, server: Server, user: str) -> Half:
+        """The first part."""
+        one = cls()
+        one.raw = await Raw.open(server.url)
+        one.raw.writer.write(message("identification", corr_id=1, username=user))
+        await one.until(b"\xa7corr_id\x01")
+        one.raw.writer.write(cls.question[: cls.cut])
+        return one
+
+    async def end(self) -> None:
+        """The second part, and the answer."""
+        self.raw.writer.write(self.question[self.cut :])
+        await self.until(b"\xa7corr_id\x02")
+
+    async def until(self, part: bytes) -> None:
+        """Waits until the server has said this."""
+        got = b""
+        async with asyncio.timeout(60):
+            while part not in got:
+                piece = await self.raw.reader.read(65_536)
+                assert piece, got
+                got += piece
+
+    raw: Raw
+
+
+def test_messages_of_a_user_that_are_still_coming_are_bounded_and_all_become_whole(tmp_path: Path) -> None:
+    server = with_limits(tmp_path / "home", HALVES)
+
+    async def main() -> None:
+        halves = [await Half.begin(server, "ann") for _ in range(8)]
+        async with Peer(server.url, "bob") as other:  # others are not concerned
+            assert not (await other.call("query", subject="x" * 500_000, record=""))["successful"]
+        await asyncio.gather(*(half.end() for half in halves))
+        # One that stalls is taken for gone; who waits for it is not.
+        stalled = await Half.begin(server, "ann")
+        waiting = await Half.begin(server, "ann")
+        await asyncio.gather(stalled.raw.ended(60), waiting.end())
+        for half in (*halves, waiting):
+            half.raw.drop()
+
+    try:
+        asyncio.run(main())
+    finally:
+        assert server.stop() == 0

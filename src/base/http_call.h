@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "base/body_pipe.h"
 #include "base/http.h"
@@ -9,6 +10,7 @@ namespace pie {
 
 /// A request that is to be sent to somebody else's server.
 struct HttpCallRequest {
+  std::string user;  ///< whose share it counts in; "": of nobody's
   HttpRequestHead head;
   BodyPipeRef body;                       ///< null: none
   std::optional<uint64_t> body_bytes;     ///< its length, where it is known

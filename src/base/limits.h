@@ -28,21 +28,25 @@ struct InstanceLimits {
 
 /// Of all that one user has; 0 = unlimited. `internal` has none of them.
 struct UserLimits {
-  uint32_t instances_max = 8'192;           ///< that run
-  uint64_t memory_bytes_max = 0;            ///< linear memories of instances that run
-  uint64_t host_bytes_max = 4ULL << 30;     ///< what the server's memory holds for them
-  uint64_t cpu_s_per_hour_max = 0;          ///< programs and work on their behalf
-  uint32_t kv_pages_max = 0;                ///< of instances and exports
-  uint64_t output_bytes_per_hour_max = 0;   ///< said
-  uint64_t log_bytes_max = 4ULL << 30;      ///< logs not yet delivered, arguments of instances
-  uint64_t program_bytes_max = 4ULL << 30;  ///< programs uploaded and their manifests
-  uint64_t kvs_bytes_max = 1ULL << 30;      ///< keys and values that programs keep
-  uint64_t spool_bytes_max = 8ULL << 30;    ///< uploads and blobs that wait on disk
+  uint32_t instances_max = 8'192;            ///< that run
+  uint64_t memory_bytes_max = 0;             ///< linear memories of instances that run
+  uint64_t host_bytes_max = 4ULL << 30;      ///< what the server's memory holds for them
+  uint64_t cpu_s_per_hour_max = 0;           ///< programs and work on their behalf
+  uint32_t kv_pages_max = 0;                 ///< of instances and exports
+  uint64_t output_bytes_per_hour_max = 0;    ///< said
+  uint64_t log_bytes_max = 4ULL << 30;       ///< logs not yet delivered, arguments of instances
+  uint64_t program_bytes_max = 4ULL << 30;   ///< programs uploaded and their manifests
+  uint64_t kvs_bytes_max = 1ULL << 30;       ///< keys and values that programs keep
+  uint64_t spool_bytes_max = 8ULL << 30;     ///< uploads and blobs that wait on disk
+  uint32_t connections_max = 1'024;          ///< signed in
+  uint64_t receive_bytes_max = 64ULL << 20;  ///< of messages that are still coming: more waits
+  uint32_t http_calls_max = 256;             ///< requests of programs to others that are under way
 };
 
 /// Of all users together, `internal` included; 0 = by the machine.
 struct TotalLimits {
-  uint64_t memory_bytes_max = 0;  ///< linear memories and what the server's memory holds for users
+  uint64_t memory_bytes_max = 0;   ///< linear memories and what the server's memory holds for users
+  uint64_t receive_bytes_max = 0;  ///< of messages that are still coming: more waits
 };
 
 /// Of one server; each has a clear error when it is met.
@@ -60,6 +64,8 @@ struct ServerLimits {
   uint32_t strangers_per_address_max = 1'024;  ///< connections that have not signed in
   uint64_t identify_s = 30;                    ///< a connection signs in so fast, or is closed
   uint64_t ping_interval_s = 20;               ///< a client silent for three is taken for gone
+  uint32_t http_calls_max = 1'024;             ///< requests of programs to others, under way
+  uint64_t http_unread_s_max = 120;            ///< a response that its program does not read
   uint32_t http_connections_max = 256;         ///< of one HTTP instance; more wait
   uint64_t http_header_bytes_max = 32ULL << 10;
   uint64_t http_body_bytes_max = 64ULL << 20;       ///< of one request to an HTTP instance

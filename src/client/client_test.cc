@@ -56,6 +56,7 @@ class Peer {
     void on_pong(std::string_view payload) override {
       if (pong) pong(std::string(payload));
     }
+    void on_heard() override {}
     void on_drained() override {}
     void on_closed(Closing) override { connection.reset(); }
 

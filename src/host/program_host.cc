@@ -213,6 +213,7 @@ class WasmProgramHost final : public ProgramHost {
     wasi.arguments.insert(wasi.arguments.end(), spec.arguments.begin(), spec.arguments.end());
     wasi.output = state->output;
     wasi.http = http_;
+    wasi.user = spec.user;
     wasi.memory = state->memory;
     wasi.timer = [runtime = runtime_.get()](uint64_t ns) { return runtime->timer(ns); };
     made.contexts[wasm::kWasiContext] = wasi::make_wasi_context(std::move(wasi));

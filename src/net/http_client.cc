@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -15,6 +14,8 @@
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/read.hpp>
 #include <exception>
+#include <memory>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -22,6 +23,8 @@
 #include "net/http_head.h"
 #include "net/http_text.h"
 #include "net/io_context.h"
+#include "net/name_lookup.h"
+#include "net/shares.h"
 #include "net/tls.h"
 
 namespace pie::net {
@@ -60,10 +63,18 @@ uint64_t milliseconds(uint64_t ns, uint64_t ms_max) {
 
 /// What all calls of a client share; it goes with the last of them.
 struct Shared {
-  HttpClientConfig config;
+  explicit Shared(HttpClientConfig one) : config(std::move(one)) {}
+  const HttpClientConfig config;
   HostPolicy policy;
   asio::ssl::context tls{asio::ssl::context::tls_client};
-  std::atomic<uint32_t> live{0};
+  Shares all{config.calls_max};  ///< with one holder
+  Shares users{config.calls_per_user_max};
+  NameLookup names{config.look_up};
+};
+
+/// What a call has of them.
+struct Places {
+  std::unique_ptr<Shares::Place> of_all, of_user;  ///< of_user null: it counts as nobody's
 };
 
 /// One request and its response, on a strand.
@@ -71,19 +82,18 @@ class Call final : public std::enable_shared_from_this<Call> {
  public:
   using Done = std::function<void(HttpCallAnswer)>;
   Call(asio::io_context& io, std::shared_ptr<Shared> shared, HttpDestination destination,
-       HttpCallRequest request, Done done)
+       HttpCallRequest request, Done done, Places places)
       : shared_(std::move(shared)),
+        places_(std::move(places)),
         destination_(std::move(destination)),
         request_(std::move(request)),
         done_(std::move(done)),
         strand_(asio::make_strand(io)),
-        resolver_(strand_),
         stream_(strand_, shared_->tls),
         deadline_(strand_),
         body_deadline_(strand_),
         body_signal_(strand_),
         read_signal_(strand_) {}
-  ~Call() { shared_->live.fetch_sub(1); }
 
   void start() { asio::co_spawn(strand_, run(shared_from_this()), asio::detached); }
   /// Any thread. After the answer it does nothing.
@@ -102,7 +112,7 @@ class Call final : public std::enable_shared_from_this<Call> {
   void close(const char* code) {
     if (reason_.empty()) reason_ = code;
     error_code ignored;
-    resolver_.cancel();
+    if (lookup_) lookup_->cancel();
     socket().close(ignored);
     closed_ = true;
     body_signal_.set();
@@ -142,6 +152,7 @@ class Call final : public std::enable_shared_from_this<Call> {
     }
     self->deadline_.disarm();
     self->close("connection-terminated");
+    self->places_ = {};
     if (self->request_.body) self->request_.body->cancel();
     if (failure.code.empty()) co_return;
     if (self->answer_body_) self->answer_body_->fail(failure);
@@ -150,21 +161,37 @@ class Call final : public std::enable_shared_from_this<Call> {
 
   static asio::awaitable<std::vector<tcp::endpoint>> endpoints(std::shared_ptr<Call> self) {
     std::vector<tcp::endpoint> found;
-    error_code failed;
     if (self->destination_.address) {
       found.emplace_back(asio::ip::make_address(self->destination_.host), self->destination_.port);
     } else {
-      const auto results = co_await self->resolver_.async_resolve(
-          self->destination_.host, std::to_string(self->destination_.port),
-          asio::redirect_error(asio::use_awaitable, failed));
-      self->check(failed, "DNS-error");
-      for (const auto& one : results) found.push_back(one.endpoint());
+      co_await look_up(self);
+      for (const auto& one : self->addresses_) found.emplace_back(one, self->destination_.port);
     }
     std::erase_if(found, [&](const tcp::endpoint& one) {
       return !self->shared_->policy.allows_address(self->destination_, address_of(one.address()));
     });
     if (found.empty()) fail("destination-IP-prohibited");
     co_return found;
+  }
+
+  /// Leaves what the destination's name stands for in addresses_.
+  static asio::awaitable<void> look_up(std::shared_ptr<Call> self) {
+    auto started = self->shared_->names.start(
+        self->request_.user, self->destination_.host,
+        [weak = self->weak_from_this(), on = self->strand_](Result<NameLookup::Addresses> got) {
+          asio::post(on, [weak, got = std::move(got)]() mutable {
+            const auto one = weak.lock();
+            if (!one) return;
+            one->looked_up_ = std::move(got);
+            one->read_signal_.set();
+          });
+        });
+    if (!started.ok()) fail("DNS-error", started.error().message);
+    self->lookup_ = std::move(*started);
+    while (!self->looked_up_ && !self->closed_) co_await self->read_signal_.wait();
+    self->check({}, "");
+    if (!self->looked_up_->ok()) fail("DNS-error", self->looked_up_->error().message);
+    self->addresses_ = std::move(**self->looked_up_);
   }
 
   static asio::awaitable<void> connect(std::shared_ptr<Call> self) {
@@ -317,8 +344,11 @@ class Call final : public std::enable_shared_from_this<Call> {
     error_code failed;
     while (!parser.is_done() && !pipe->cancelled()) {
       if (pipe->room() == 0) {
+        self->arm(self->deadline_, self->shared_->config.unread_ms_max, "connection-read-timeout");
         pipe->on_writable(self->waker());
         co_await self->read_signal_.wait();
+        self->deadline_.disarm();
+        self->check({}, "");
         continue;
       }
       parser.get().body().data = piece.data();
@@ -338,11 +368,14 @@ class Call final : public std::enable_shared_from_this<Call> {
   }
 
   const std::shared_ptr<Shared> shared_;
+  Places places_;  ///< until the body's end
   const HttpDestination destination_;
   HttpCallRequest request_;
   Done done_;  ///< null: told, or cancelled
   const asio::strand<asio::io_context::executor_type> strand_;
-  tcp::resolver resolver_;
+  std::optional<WorkQueue::Ticket> lookup_;
+  std::optional<Result<NameLookup::Addresses>> looked_up_;
+  NameLookup::Addresses addresses_;
   asio::ssl::stream<tcp::socket> stream_;
   Deadline deadline_, body_deadline_;
   Signal body_signal_, read_signal_;
@@ -355,6 +388,7 @@ class Client final : public HttpClient {
  public:
   Client(IoThreads& threads, std::shared_ptr<Shared> shared)
       : io_(threads.impl().io), shared_(std::move(shared)) {}
+  ~Client() override { shared_->names.stop(); }  // they post to `io_`
 
   std::optional<HttpFailure> refusal(const HttpRequestHead& head) const override {
     const auto destination = parse_destination(head.scheme, head.authority);
@@ -368,9 +402,14 @@ class Client final : public HttpClient {
   std::shared_ptr<void> start(HttpCallRequest request,
                               std::function<void(HttpCallAnswer)> done) override {
     std::optional<HttpFailure> failure = refusal(request.head);
-    if (!failure && shared_->live.fetch_add(1) >= shared_->config.calls_max) {
-      shared_->live.fetch_sub(1);
-      failure = HttpFailure{"connection-limit-reached", ""};
+    Places places;
+    if (!failure && !request.user.empty()) {
+      places.of_user = shared_->users.enter(request.user);
+      if (!places.of_user) failure = HttpFailure{"connection-limit-reached", "of one user"};
+    }
+    if (!failure) {
+      places.of_all = shared_->all.enter({});
+      if (!places.of_all) failure = HttpFailure{"connection-limit-reached", "of all users"};
     }
     if (failure) {
       if (request.body) request.body->cancel();
@@ -379,7 +418,7 @@ class Client final : public HttpClient {
     }
     auto destination = parse_destination(request.head.scheme, request.head.authority);
     auto call = std::make_shared<Call>(io_, shared_, std::move(*destination), std::move(request),
-                                       std::move(done));
+                                       std::move(done), std::move(places));
     call->start();
     return {nullptr, [call](void*) { call->cancel(); }};
   }
@@ -393,8 +432,7 @@ class Client final : public HttpClient {
 
 Result<std::unique_ptr<HttpClient>> HttpClient::create(IoThreads& threads,
                                                        const HttpClientConfig& config) {
-  auto shared = std::make_shared<Shared>();
-  shared->config = config;
+  auto shared = std::make_shared<Shared>(config);
   PIE_TRY_ASSIGN(shared->policy, HostPolicy::parse(config.allow));
   error_code failed;
   shared->tls.set_default_verify_paths(failed);

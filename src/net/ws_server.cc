@@ -33,7 +33,8 @@
 #include "base/log.h"
 #include "net/http_head.h"
 #include "net/ip_address.h"
-#include "net/strangers.h"
+#include "net/receive_budget.h"
+#include "net/shares.h"
 #include "net/ws_handshake.h"
 
 namespace pie::net {
@@ -46,6 +47,9 @@ using boost::system::error_code;
 using std::chrono::milliseconds;
 
 constexpr size_t kHandshakeBytesMax = 16 << 10;  // browsers send cookies along
+constexpr size_t kPieceBytes = 64 << 10;         // of a message, at a time
+constexpr size_t kFreeBytes = 64 << 10;          // of one that no budget counts
+constexpr uint64_t kHeardMs = 1'000;             // between two words for one that waits
 constexpr uint64_t kFarewellMs = 1'000;          // for a refusal to arrive
 constexpr size_t kCloseReasonBytesMax = 123;     // RFC 6455, section 5.5
 
@@ -105,11 +109,13 @@ class Connection final : public AnyConnection,
   using std::enable_shared_from_this<Connection<Transport>>::weak_from_this;
 
   Connection(Transport transport, const WsServerConfig& config, std::shared_ptr<WsHandler> handler,
-             std::unique_ptr<Strangers::Place> place)
+             std::unique_ptr<Shares::Place> place, ReceiveBudget& budget)
       : config_(config),
         stream_(std::move(transport)),
         wake_(stream_.get_executor(), asio::steady_timer::time_point::max()),
         resumed_(stream_.get_executor(), asio::steady_timer::time_point::max()),
+        read_on_(stream_.get_executor()),
+        budget_(budget),
         handler_(std::move(handler)),
         peer_address_(address_of(beast::get_lowest_layer(stream_).socket())),
         place_(std::move(place)) {}
@@ -147,7 +153,7 @@ class Connection final : public AnyConnection,
         continue;
       }
       beast::flat_buffer buffer;
-      co_await self->stream_.async_read(buffer, asio::redirect_error(asio::use_awaitable, failed));
+      co_await read_message(self, buffer, failed);
       if (failed) break;
       if (self->closing_) continue;
       if (!self->stream_.got_binary()) {
@@ -157,6 +163,7 @@ class Connection final : public AnyConnection,
       const auto data = buffer.cdata();
       self->handler_->on_message({static_cast<const char*>(data.data()), data.size()});
     }
+    self->claim_ = nullptr;
     const bool goodbye = failed == websocket::error::closed;
     self->finish(self->closing_ ? WsHandler::Closing::kByUs
                  : goodbye      ? WsHandler::Closing::kByPeer
@@ -176,12 +183,14 @@ class Connection final : public AnyConnection,
     closing_ = true;
     reason.resize(std::min(reason.size(), kCloseReasonBytesMax));
     push({Item::Kind::kClose, std::move(reason), code});
+    read_on_.cancel();
   }
   void abort() override {
     closing_ = true;
     error_code ignored;
     beast::get_lowest_layer(stream_).socket().close(ignored);
     wake_.cancel();
+    read_on_.cancel();
     resume();
   }
   void pause() override { paused_ = true; }
@@ -205,7 +214,16 @@ class Connection final : public AnyConnection,
       if (!failed && self && !self->finished_) run_task();
     });
   }
-  void set_known() override { place_.reset(); }
+  void set_known(const std::string& user) override {
+    if (!place_) return;
+    place_.reset();
+    stream_.read_message_max(config_.frame_bytes_max);
+    claim_ = budget_.claim(user, [weak = weak_from_this(), on = stream_.get_executor()] {
+      asio::post(on, [weak] {
+        if (const auto self = weak.lock()) self->read_on_.cancel();
+      });
+    });
+  }
   const std::string& peer_address() const override { return peer_address_; }
   asio::any_io_executor executor() override { return stream_.get_executor(); }
   void fail() override {
@@ -252,7 +270,7 @@ class Connection final : public AnyConnection,
     timeout.idle_timeout = websocket::stream_base::none();
     timeout.keep_alive_pings = false;
     stream_.set_option(timeout);
-    stream_.read_message_max(config_.frame_bytes_max);
+    stream_.read_message_max(std::min(config_.frame_bytes_max, config_.stranger_frame_bytes_max));
     stream_.auto_fragment(false);
     stream_.binary(true);
     error_code ignored;
@@ -261,6 +279,32 @@ class Connection final : public AnyConnection,
       if (kind == websocket::frame_type::pong && !finished_)
         handler_->on_pong({payload.data(), payload.size()});
     });
+  }
+
+  /// A whole message; while its user's messages, or all, are too many bytes, it is not read on.
+  static asio::awaitable<void> read_message(std::shared_ptr<Connection> self,
+                                            beast::flat_buffer& buffer, error_code& failed) {
+    uint64_t claimed = 0;
+    for (;;) {
+      if (self->closing_) buffer.clear();  // nobody hears it
+      const uint64_t wanted = self->claim_ && buffer.size() >= kFreeBytes ? buffer.size() : 0;
+      if (wanted > claimed && !self->closing_) {
+        if (self->claim_->grow(kPieceBytes)) {
+          claimed += kPieceBytes;
+          continue;
+        }
+        error_code woken;
+        self->read_on_.expires_after(milliseconds(kHeardMs));
+        co_await self->read_on_.async_wait(asio::redirect_error(asio::use_awaitable, woken));
+        if (!self->closing_) self->handler_->on_heard();
+        continue;
+      }
+      co_await self->stream_.async_read_some(buffer, kPieceBytes,
+                                             asio::redirect_error(asio::use_awaitable, failed));
+      if (failed || self->stream_.is_message_done()) break;
+      if (!self->closing_) self->handler_->on_heard();
+    }
+    if (self->claim_) self->claim_->release();
   }
 
   void push(Item item) {
@@ -321,9 +365,12 @@ class Connection final : public AnyConnection,
   websocket::stream<Transport> stream_;
   asio::steady_timer wake_;     ///< cancelled when the outbox gets something
   asio::steady_timer resumed_;  ///< cancelled when reading goes on
+  asio::steady_timer read_on_;  ///< cancelled when a message that waits may grow
+  ReceiveBudget& budget_;
   std::shared_ptr<WsHandler> handler_;
   const std::string peer_address_;
-  std::unique_ptr<Strangers::Place> place_;  ///< until set_known()
+  std::unique_ptr<Shares::Place> place_;         ///< until set_known()
+  std::unique_ptr<ReceiveBudget::Claim> claim_;  ///< from then on
   std::deque<Item> outbox_;
   uint64_t outbox_bytes_ = 0;
   bool open_ = false;
@@ -442,9 +489,9 @@ class Server final : public WsServer {
   }
 
   template <class Transport>
-  void serve(Transport transport, std::unique_ptr<Strangers::Place> place) {
+  void serve(Transport transport, std::unique_ptr<Shares::Place> place) {
     auto connection = std::make_shared<Connection<Transport>>(std::move(transport), config_,
-                                                              accept_(), std::move(place));
+                                                              accept_(), std::move(place), budget_);
     adopt(connection);
     asio::co_spawn(connection->executor(), Connection<Transport>::run(connection),
                    [this, connection](std::exception_ptr failure) {
@@ -470,7 +517,9 @@ class Server final : public WsServer {
   const WsServerConfig config_;
   const Accept accept_;
   std::optional<asio::ssl::context> tls_;
-  Strangers strangers_{config_.strangers_per_address_max};  // outlives the connections, in io_
+  // These outlive the connections, in io_.
+  Shares strangers_{config_.strangers_per_address_max};
+  ReceiveBudget budget_{config_.user_receive_bytes_max, config_.total_receive_bytes_max};
   asio::io_context io_;
   asio::ip::tcp::acceptor acceptor_;
   uint16_t port_ = 0;

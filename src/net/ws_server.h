@@ -31,8 +31,10 @@ class WsConnection {
   /// Runs `task` on the strand; any thread. Dropped when the connection is gone.
   virtual void post(std::function<void()> task) = 0;
   virtual void post_after(uint64_t delay_ms, std::function<void()> task) = 0;
-  /// The peer has signed in: it no longer counts as a stranger of its address. Fine to repeat.
-  virtual void set_known() = 0;
+  /// The peer has signed in: it no longer counts as a stranger of its address, and may send whole
+  /// frames. `user`: whose share of what is being received it uses; "": of nobody's. The first call
+  /// counts.
+  virtual void set_known(const std::string& user) = 0;
   /// The peer's network address without its port; any thread.
   virtual const std::string& peer_address() const = 0;
 };
@@ -46,6 +48,8 @@ class WsHandler {
   /// A text frame, which the protocol does not have.
   virtual void on_text() = 0;
   virtual void on_pong(std::string_view payload) = 0;
+  /// The peer is not silent: a part of a message has come, or would have if it were read on.
+  virtual void on_heard() = 0;
   /// The outbox fell below WsServerConfig::outbox_low_bytes.
   virtual void on_drained() = 0;
   /// The last call. `connection` takes nothing more. kByPeer: the peer has said goodbye.
@@ -67,6 +71,10 @@ struct WsServerConfig {
   uint16_t port = 0;  ///< 0 = a free one
   uint32_t thread_count = 1;
   uint64_t frame_bytes_max = 16ULL << 20;  ///< a longer message closes with 1009
+  /// The same before the peer has signed in: an identification, a token, a signature.
+  uint64_t stranger_frame_bytes_max = 16ULL << 10;
+  uint64_t user_receive_bytes_max = 64ULL << 20;  ///< of messages that are coming; 0 = unlimited
+  uint64_t total_receive_bytes_max = 1ULL << 30;
   uint64_t outbox_low_bytes = 256ULL << 10;
   uint32_t connections_max = 4'096;  ///< more wait in the kernel's queue
   /// Connections of one network address that are not set_known(); one more is dropped at once, so

@@ -132,10 +132,8 @@ void ServerSession::identify(const Identification& message, uint64_t now_ns) {
       (!config_.authority || !config_.authority->keys_of(message.username).empty());
   if (!is_known) return fail(message.corr_id, "User '" + message.username + "' is not authorized");
   user_ = message.username;
-  if (!config_.authority) {
-    state_ = State::kAuthenticated;
-    return respond(message.corr_id, true, "Authenticated (Engine disabled authentication)");
-  }
+  if (!config_.authority)
+    return sign_in(message.corr_id, "Authenticated (Engine disabled authentication)");
   challenge_ = config_.authority->make_challenge();
   challenged_ns_ = now_ns;
   state_ = State::kChallenged;
@@ -154,8 +152,7 @@ void ServerSession::check_signature(const Signature& message, uint64_t now_ns) {
       is_proven = is_proven || key.verify(challenge, *signature);
   }
   if (!is_proven) return fail(message.corr_id, "Signature verification failed");
-  state_ = State::kAuthenticated;
-  respond(message.corr_id, true, "Authenticated");
+  sign_in(message.corr_id, "Authenticated");
 }
 
 void ServerSession::check_token(const InternalAuthenticate& message) {
@@ -163,8 +160,18 @@ void ServerSession::check_token(const InternalAuthenticate& message) {
       !equal_in_constant_time(message.token, config_.internal_token))
     return fail(message.corr_id, "Invalid token");
   user_ = kInternalUser;
+  sign_in(message.corr_id, "Authenticated");
+}
+
+void ServerSession::sign_in(uint32_t corr_id, std::string answer) {
+  if (config_.admit) {
+    if (const auto admitted = config_.admit(user_); !admitted.ok()) {
+      state_ = State::kNew;  // within the time that it has to sign in
+      return respond(corr_id, false, admitted.error().message);
+    }
+  }
   state_ = State::kAuthenticated;
-  respond(message.corr_id, true, "Authenticated");
+  respond(corr_id, true, std::move(answer));
 }
 
 template <class Request>

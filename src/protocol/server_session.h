@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -51,6 +52,9 @@ struct ServerSessionConfig {
   uint64_t challenge_ns_max = 60'000'000'000;  ///< a challenge that is older is no use
   std::string internal_token;  ///< 64 characters; "" = internal_authenticate always fails
   DecodeLimits decode;
+  /// Whether the user may have one more connection that is signed in; the error is the answer.
+  /// Null: always.
+  std::function<Result<void>(const std::string& user)> admit;
   uint64_t program_bytes_max = 256ULL << 20;
   uint64_t blob_bytes_max = 1ULL << 30;
   uint32_t requests_pending_max = 1'024;  ///< more are refused until answers went out
@@ -119,6 +123,8 @@ class ServerSession {
   void on_frame(std::string_view frame, uint64_t now_ns);
   void on_text_frame();
   void on_pong(std::string_view payload, uint64_t now_ns);
+  /// The peer is not silent, though no frame of it is whole.
+  void on_heard(uint64_t now_ns) { heard_ns_ = now_ns; }
   /// To be called at least twice per ping interval, and when wake_at_ns() comes.
   void on_tick(uint64_t now_ns);
   /// The delayed answer is out: the peer may try again.
@@ -158,6 +164,8 @@ class ServerSession {
   void check_signature(const Signature& message, uint64_t now_ns);
   void fail(uint32_t corr_id, std::string text);
   void check_token(const InternalAuthenticate& message);
+  /// `user_` has proved who it is.
+  void sign_in(uint32_t corr_id, std::string answer);
   void handle(UploadProgram message);
   void handle(UploadBlob message);
   template <class Request>

@@ -104,6 +104,45 @@ class ServerSessionTest : public testing::Test {
   bool dropped_ = false;
 };
 
+/// One user may have one connection; it asks whenever somebody signs in.
+class FullSessionTest : public ServerSessionTest {
+ protected:
+  FullSessionTest()
+      : ServerSessionTest({.internal_token = std::string(64, 't'),
+                           .admit = [this](const std::string& user) -> Result<void> {
+                             asked_.push_back(user);
+                             if (has_room_) return {};
+                             return Error{ErrorCode::kResourceExhausted, "too many"};
+                           }}) {}
+  bool has_room_ = false;
+  std::vector<std::string> asked_;
+};
+
+TEST_F(FullSessionTest, who_has_too_many_connections_is_told_so_and_may_try_again) {
+  say(Identification{1, "ann"});
+  EXPECT_EQ(response(), (Response{1, false, "too many"}));
+  EXPECT_FALSE(session_.authenticated());
+  EXPECT_FALSE(closed_.has_value());
+  has_room_ = true;
+  say(Identification{2, "ann"});
+  EXPECT_TRUE(response().successful);
+  EXPECT_TRUE(session_.authenticated());
+  EXPECT_EQ(asked_, (std::vector<std::string>{"ann", "ann"}));
+}
+
+TEST_F(ServerSessionTest, a_part_of_a_frame_is_a_sign_of_life) {
+  identify();
+  const ServerSessionConfig defaults;
+  const uint64_t silent = defaults.ping_interval_ns * defaults.ping_misses_max;
+  session_.on_heard(silent - kSecond);
+  session_.on_tick(silent + kSecond);
+  sort();
+  EXPECT_FALSE(dropped_);
+  session_.on_tick(2 * silent);
+  sort();
+  EXPECT_TRUE(dropped_);
+}
+
 TEST_F(ServerSessionTest, identification_with_authentication_off_answers_the_fixed_text) {
   say(Identification{7, "anyone"});
   EXPECT_EQ(response(), (Response{7, true, "Authenticated (Engine disabled authentication)"}));

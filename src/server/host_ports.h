@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/ledger.h"
+#include "base/user_name.h"
 #include "base/work_queue.h"
 #include "host/ports.h"
 #include "instance/bus.h"
@@ -62,7 +63,7 @@ class LocalBus final : public host::BusPort {
   instance::Bus bus_;
 };
 
-/// Requests of programs to others, by the client of the network's layer.
+/// Requests of programs to others, by the client of the network's layer. `internal` has no share.
 class OutgoingHttp final : public wasi::HttpClientPort {
  public:
   explicit OutgoingHttp(net::HttpClient& client) : client_(client) {}
@@ -71,6 +72,7 @@ class OutgoingHttp final : public wasi::HttpClientPort {
   }
   std::shared_ptr<void> start(HttpCallRequest request,
                               std::function<void(HttpCallAnswer)> done) override {
+    if (request.user == kInternalUser) request.user.clear();
     return client_.start(std::move(request), std::move(done));
   }
 

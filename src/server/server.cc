@@ -17,6 +17,7 @@
 #include "base/work_queue.h"
 #include "net/http_client.h"
 #include "net/ip_address.h"
+#include "net/shares.h"
 #include "net/ws_server.h"
 #include "server/home_lock.h"
 #include "server/host_ports.h"
@@ -46,6 +47,8 @@ constexpr uint32_t kRequestsPendingMax = 8'192;  ///< of one user, over all conn
 constexpr uint32_t kUnbounded = UINT32_MAX;
 constexpr uint64_t kOwnFiles = 48;        ///< descriptors of the server itself, about
 constexpr const char* kServerOwner = "";  ///< of work that no user has asked for
+constexpr uint64_t kMsPerSecond = 1'000;
+constexpr uint64_t kReceiveShare = 16;  ///< of the memory: messages that are still coming
 
 std::string make_token() {
   unsigned char bytes[32];
@@ -86,7 +89,9 @@ uint64_t raise_open_files() {
 /// A zero is a share of the machine's memory: what is left is for the weights, the KV pages and the
 /// server itself.
 TotalLimits total_limits(TotalLimits total) {
-  if (total.memory_bytes_max == 0) total.memory_bytes_max = Machine::read().memory.value / 2;
+  const uint64_t bytes = Machine::read().memory.value;
+  if (total.memory_bytes_max == 0) total.memory_bytes_max = bytes / 2;
+  if (total.receive_bytes_max == 0) total.receive_bytes_max = bytes / kReceiveShare;
   return total;
 }
 
@@ -189,9 +194,14 @@ class PieServer final : public Server {
   /// What programs send requests with; nothing, when no host is allowed.
   Result<void> open_http_client() {
     if (config_.http_allow.empty()) return {};
-    PIE_TRY_ASSIGN(http_client_,
-                   net::HttpClient::create(http_threads_, {.allow = config_.http_allow,
-                                                           .ca_file = config_.http_ca_file}));
+    PIE_TRY_ASSIGN(
+        http_client_,
+        net::HttpClient::create(
+            http_threads_, {.allow = config_.http_allow,
+                            .ca_file = config_.http_ca_file,
+                            .calls_max = config_.limits.http_calls_max,
+                            .calls_per_user_max = config_.limits.user.http_calls_max,
+                            .unread_ms_max = config_.limits.http_unread_s_max * kMsPerSecond}));
     http_port_.emplace(*http_client_);
     return {};
   }
@@ -199,11 +209,13 @@ class PieServer final : public Server {
   Result<void> listen() {
     services_.emplace(SessionServices{
         system_clock(), config_.limits, token_, config_.auth ? &authority_ : nullptr, failures_,
-        *spools_, *programs_, *instances_, *status_, ledger_, quick_, slow_, disk_});
+        *spools_, *programs_, *instances_, *status_, ledger_, quick_, slow_, disk_, connections_});
     const net::WsServerConfig sockets{
         .host = config_.host,
         .port = config_.port,
         .frame_bytes_max = config_.limits.frame_bytes_max,
+        .user_receive_bytes_max = config_.limits.user.receive_bytes_max,
+        .total_receive_bytes_max = total_limits(config_.limits.total).receive_bytes_max,
         .connections_max = connections_max(),
         .strangers_per_address_max = config_.limits.strangers_per_address_max,
         .origins = {.allowed = config_.origins_allow,
@@ -251,6 +263,7 @@ class PieServer final : public Server {
   std::optional<ProgramLibrary> programs_;
   std::optional<InstanceManager> instances_;
   std::optional<StatusReport> status_;
+  net::Shares connections_{config_.limits.user.connections_max};
   std::optional<SessionServices> services_;
   std::unique_ptr<net::WsServer> sockets_;
   std::string url_;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/user_name.h"
 #include "server/event_messages.h"
 
 namespace pie::server {
@@ -41,7 +42,23 @@ protocol::ServerSessionConfig session_config(const SessionServices& services) {
 Session::Session(const SessionServices& services)
     : services_(services),
       uploads_(services.spools),
-      session_(session_config(services), uploads_, services.clock.now_ns()) {}
+      session_(
+          [&] {
+            auto config = session_config(services);
+            config.admit = [this](const std::string& user) { return admit(user); };
+            return config;
+          }(),
+          uploads_, services.clock.now_ns()) {}
+
+Result<void> Session::admit(const std::string& user) {
+  if (user == kInternalUser) return {};
+  place_ = services_.connections.enter(user);
+  if (place_) return {};
+  const std::string max = std::to_string(services_.connections.max());
+  return Error{ErrorCode::kResourceExhausted,
+               "[connections] got one more of user '" + user + "', expected at most " + max +
+                   " at once; close some, or raise limits.user_connections_max of the server"};
+}
 
 void Session::on_open(std::shared_ptr<net::WsConnection> connection) {
   connection_ = std::move(connection);
@@ -79,6 +96,8 @@ void Session::on_pong(std::string_view payload) {
   apply();
 }
 
+void Session::on_heard() { session_.on_heard(services_.clock.now_ns()); }
+
 void Session::on_drained() {
   event_bytes_ = 0;
   charge_outbox();
@@ -111,6 +130,7 @@ void Session::on_closed(Closing closing) {
   for (const auto& [id, done] : probes) done(false);
   attachments_.clear();
   active_.clear();
+  place_ = nullptr;
 }
 
 void Session::charge_outbox() {
@@ -135,7 +155,7 @@ void Session::apply() {
   }
   if (session_.authenticated() && !is_known_) {
     is_known_ = true;
-    connection_->set_known();
+    connection_->set_known(session_.user() == kInternalUser ? "" : session_.user());
     outbox_ = Holding(part_of(services_.ledger.of(session_.user()), &UserQuotas::host_memory));
   }
   charge_outbox();

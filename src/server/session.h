@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/work_queue.h"
+#include "net/shares.h"
 #include "net/ws_server.h"
 #include "protocol/server_session.h"
 #include "server/failure_limiter.h"
@@ -34,9 +35,10 @@ struct SessionServices {
   InstanceManager& instances;
   StatusReport& status;
   Ledger& ledger;
-  WorkQueue& quick;  ///< look-ups, lists, launches of compiled programs
-  WorkQueue& slow;   ///< compiling
-  WorkQueue& disk;   ///< reading logs
+  WorkQueue& quick;          ///< look-ups, lists, launches of compiled programs
+  WorkQueue& slow;           ///< compiling
+  WorkQueue& disk;           ///< reading logs
+  net::Shares& connections;  ///< of each user, signed in
 };
 
 /// One client's connection: the protocol's session on the socket's strand, its requests carried
@@ -52,6 +54,7 @@ class Session final : public net::WsHandler,
   void on_message(std::string_view frame) override;
   void on_text() override;
   void on_pong(std::string_view payload) override;
+  void on_heard() override;
   void on_drained() override;
   void on_closed(Closing closing) override;
 
@@ -80,6 +83,8 @@ class Session final : public net::WsHandler,
   };
   using InstanceRef = std::shared_ptr<ManagedInstance>;
 
+  /// Takes the user's place among the connections that are signed in.
+  Result<void> admit(const std::string& user);
   void apply();
   void perform(protocol::SessionAction action);
   void tick();
@@ -142,6 +147,7 @@ class Session final : public net::WsHandler,
   const SessionServices services_;
   Uploads uploads_;  ///< outlives session_
   std::shared_ptr<net::WsConnection> connection_;
+  std::unique_ptr<net::Shares::Place> place_;  ///< from signing in to closing; null of `internal`
   protocol::ServerSession session_;
   std::map<std::string, Attachment> attachments_;  ///< by instance id
   std::deque<std::string> active_;                 ///< attachments that may have events, in turn

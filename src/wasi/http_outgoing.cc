@@ -163,6 +163,7 @@ void handle(Call& call) {
     return call.ret(refused(*request, {"HTTP-request-denied", "no host is allowed"}));
   if (auto wrong = objection(*request)) return call.ret(refused(*request, *wrong));
   HttpCallRequest made = call_request(*request, options.empty() ? RequestOptions{} : *options[0]);
+  made.user = context.user();
   if (auto denied = context.http()->refusal(made.head)) return call.ret(refused(*request, *denied));
   if (context.outgoing_requests()->fetch_add(1) >= kRequestsMax) {
     context.outgoing_requests()->fetch_sub(1);

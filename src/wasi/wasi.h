@@ -39,6 +39,7 @@ struct WasiConfig {
   /// An event that fires after `ns` nanoseconds of monotonic time (Runtime::timer).
   std::function<wasm::EventRef(uint64_t ns)> timer;
   HttpClientPort* http = nullptr;      ///< null: no request to others is allowed
+  std::string user;                    ///< whose requests they are
   std::shared_ptr<MemoryPort> memory;  ///< null: not bounded
 };
 std::unique_ptr<wasm::InstanceContext> make_wasi_context(WasiConfig config);

@@ -19,6 +19,7 @@ class WasiContext final : public wasm::InstanceContext {
   OutputPorts& output() { return *config_.output; }
   wasm::EventRef timer(uint64_t ns) { return config_.timer(ns); }
   HttpClientPort* http() { return config_.http; }
+  const std::string& user() const { return config_.user; }
   const std::shared_ptr<MemoryPort>& memory() const { return config_.memory; }
   /// How many requests to others are under way.
   const std::shared_ptr<std::atomic<uint32_t>>& outgoing_requests() const { return outgoing_; }
