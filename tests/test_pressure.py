@@ -13,6 +13,7 @@ from pathlib import Path
 import msgpack
 
 from tests.conftest import Server
+from tests.reliability.attackers import Raw, message
 from tests.test_programs import with_limits
 from tests.wire import CHUNK_BYTES, Peer, blake3_hex
 
@@ -138,6 +139,37 @@ def test_a_list_fits_an_answer_whatever_the_arguments(own_server: Server) -> Non
             assert len(msgpack.packb(listed)) < 1_000_000
             await peer.call("terminate_instance", instance_id=ids[0])
             assert (await peer.call("ping"))["successful"]
+
+    asyncio.run(main())
+
+
+def test_a_close_frame_delivers_nothing(own_server: Server) -> None:
+    """An event counts as delivered when the pong of a ping sent after it came back (section 7)."""
+
+    async def main() -> None:
+        raw = await Raw.open(own_server.url)
+        raw.writer.write(message("identification", corr_id=1, username="tester"))
+        launch = {"inferlet": "hello", "arguments": [], "detached": False}
+        raw.writer.write(message("launch_instance", corr_id=2, **launch))
+        async with Peer(own_server.url) as peer:
+            # It reads nothing, answers no ping, and leaves with a word when the end has been sent.
+            await raw.reader.readuntil(b"instance_launch_result")
+            async with asyncio.timeout(60):
+                got = b""
+                while b"instance_event" not in got:
+                    got += await raw.reader.read(65_536)
+            raw.writer.write(Raw.frame(b"\x03\xe8", opcode=8))
+            raw.writer.write_eof()
+            await raw.ended()
+
+            async def is_kept() -> bool:
+                return await statuses(peer) == ["Finished"]
+
+            await until(is_kept)
+            id = str((await rows(peer))[0]["id"])
+            assert (await peer.call("attach_instance", instance_id=id))["successful"]
+            assert (await peer.final(id))["event"] == COMPLETED
+            assert peer.output(id)
 
     asyncio.run(main())
 

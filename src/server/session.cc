@@ -104,19 +104,8 @@ void Session::on_drained() {
   pump();
 }
 
-void Session::settle_ends() {
-  std::vector<protocol::Delivered> ends;
-  for (const auto& [id, attachment] : attachments_) {
-    const ManagedInstance& instance = *attachment.instance;
-    const bool all_sent = attachment.sent_seq == attachment.instance->log().last_seq();
-    if (!instance.record().detached && all_sent && attachment.instance->log().ended())
-      ends.push_back({id, attachment.sent_seq});
-  }
-  for (auto& end : ends) handle(std::move(end));
-}
-
-void Session::on_closed(Closing closing) {
-  if (closing == Closing::kByPeer && connection_->outbox_bytes() == 0) settle_ends();
+// A Close frame proves nothing of what was sent before it: what no pong has confirmed stays.
+void Session::on_closed(Closing) {
   std::map<std::string, InstanceRef> held;
   std::map<uint64_t, std::function<void(bool)>> probes;
   {

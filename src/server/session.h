@@ -134,9 +134,6 @@ class Session final : public net::WsHandler,
   /// Sends what the instance's log holds, and goes on.
   void follow(const InstanceRef& instance);
   void pump();
-  /// The client leaves with a word: ends that were sent on this connection to instances launched
-  /// attached count as delivered.
-  void settle_ends();
   /// Sends a few events; true when there may be more.
   bool send_some(Attachment& attachment);
   /// `bytes` of the server's memory, charged to the user; kResourceExhausted.
