@@ -91,6 +91,22 @@ def server_figures(server: Server) -> dict[str, int]:
     }
 
 
+def waits_for_cpu(server: Server) -> dict[str, int]:
+    """For how many nanoseconds each thread of the server could have run and was not let, so far."""
+    waits = {}
+    for thread in Path(f"/proc/{server.pid}/task").iterdir():
+        try:
+            waits[thread.name] = int((thread / "schedstat").read_text().split()[1])
+        except (OSError, IndexError):  # it ended
+            continue
+    return waits
+
+
+def owed_s(before: dict[str, int], after: dict[str, int]) -> float:
+    """Seconds that a busy machine kept one thread of the server waiting between two readings, at most."""
+    return max((wait - before[name] for name, wait in after.items() if name in before), default=0) / 1e9
+
+
 def mib(size: int) -> str:
     """Bytes for people."""
     return f"{size / (1 << 20):.1f} MiB"

@@ -10,8 +10,8 @@ import pytest
 from tests.conftest import ROOT
 
 SEED = "20261124"
-PROGRAMS = ["attackers", "client_messages", "crash", "cross_user", "environments", "fault_injection", "soak",
-            "state_machine"]  # fmt: skip
+PROGRAMS = ["attackers", "client_messages", "crash", "cross_user", "environments", "fault_injection",
+            "hostile_calls", "soak", "state_machine"]  # fmt: skip
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
