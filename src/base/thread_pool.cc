@@ -1,6 +1,7 @@
 #include "base/thread_pool.h"
 
 #include <algorithm>
+#include <system_error>
 
 #include "base/check.h"
 
@@ -80,18 +81,25 @@ std::pair<uint32_t, uint32_t> Team::take_near(uint32_t total, uint32_t step) {
 
 ThreadPool::ThreadPool(uint32_t size)
     : workers_(std::max(size, 1U) - 1), parts_(std::max(size, 1U)) {
-  for (uint32_t i = 0; i < workers_.size(); ++i) {
-    workers_[i].thread = std::thread([this, i] { work(workers_[i], i + 1); });
+  try {
+    for (uint32_t i = 0; i < workers_.size(); ++i)
+      workers_[i].thread = std::thread([this, i] { work(workers_[i], i + 1); });
+  } catch (const std::system_error&) {
+    stop();
+    throw;
   }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { stop(); }
+
+void ThreadPool::stop() {
   stopping_.store(true, std::memory_order_relaxed);
   for (Worker& worker : workers_) {
     worker.job_number.fetch_add(1, std::memory_order_release);
     worker.job_number.notify_one();
   }
-  for (Worker& worker : workers_) worker.thread.join();
+  for (Worker& worker : workers_)
+    if (worker.thread.joinable()) worker.thread.join();
 }
 
 void ThreadPool::work(Worker& worker, uint32_t index) {

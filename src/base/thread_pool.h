@@ -72,6 +72,8 @@ class ThreadPool {
     std::atomic<uint64_t> of_meeting{0};
   };
   void work(Worker& worker, uint32_t index);
+  /// Ends and joins the threads that were started.
+  void stop();
 
   std::vector<Worker> workers_;
   std::vector<Taken> parts_;  ///< by thread

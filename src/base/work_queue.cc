@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/threads.h"
 
 namespace pie {
 namespace {
@@ -40,11 +41,9 @@ WorkQueue::WorkQueue(Config config)
           config.owner_running_max = std::max(1U, config.thread_count - 1);
         return std::move(config);
       }()) {
-  for (uint32_t i = 0; i < config_.thread_count; ++i) {
-    threads_.emplace_back([this] { run(); });
-    pthread_setname_np(threads_.back().native_handle(),
-                       config_.name.substr(0, kThreadNameMax).c_str());
-  }
+  start_threads(threads_, config_.thread_count, [this] { run(); }, [this] { end(Rest::kDrop); });
+  for (auto& thread : threads_)
+    pthread_setname_np(thread.native_handle(), config_.name.substr(0, kThreadNameMax).c_str());
 }
 
 WorkQueue::~WorkQueue() { stop(Rest::kDrop); }
@@ -92,6 +91,12 @@ size_t WorkQueue::pending() const {
 }
 
 void WorkQueue::stop(Rest rest) {
+  end(rest);
+  for (auto& thread : threads_)
+    if (thread.joinable()) thread.join();
+}
+
+void WorkQueue::end(Rest rest) {
   std::vector<std::deque<StateRef>>
       dropped;  // destroyed after the lock: what jobs hold may call us
   {
@@ -105,8 +110,6 @@ void WorkQueue::stop(Rest rest) {
     }
   }
   changed_.notify_all();
-  for (auto& thread : threads_)
-    if (thread.joinable()) thread.join();
 }
 
 WorkQueue::Owners::iterator WorkQueue::next_owner() {

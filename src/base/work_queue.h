@@ -79,6 +79,8 @@ class WorkQueue {
   using Owners = std::map<std::string, Owner>;
 
   void run();
+  /// stop() without the wait.
+  void end(Rest rest);
   /// The owner who has had the least and may have a thread; end() when there is none.
   Owners::iterator next_owner();
   void take_turn(std::unique_lock<std::mutex>& lock, Owners::iterator owner);

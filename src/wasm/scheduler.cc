@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/threads.h"
+
 namespace pie::wasm {
 namespace {
 
@@ -17,20 +19,23 @@ uint64_t read_clock_ns(clockid_t clock) {
 }  // namespace
 
 Scheduler::Scheduler(uint32_t worker_count, Hooks hooks) : hooks_(std::move(hooks)) {
-  for (uint32_t i = 0; i < std::max(worker_count, 1U); ++i)
-    workers_.emplace_back([this] { work(); });
+  start_threads(workers_, std::max(worker_count, 1U), [this] { work(); }, [this] { end(); });
 }
 
 Scheduler::~Scheduler() { stop(); }
 
 void Scheduler::stop() {
+  end();
+  for (std::thread& worker : workers_)
+    if (worker.joinable()) worker.join();
+}
+
+void Scheduler::end() {
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;
   }
   changed_.notify_all();
-  for (std::thread& worker : workers_)
-    if (worker.joinable()) worker.join();
 }
 
 void Scheduler::wake(const std::shared_ptr<Task>& task) {

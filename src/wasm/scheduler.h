@@ -67,6 +67,8 @@ class Scheduler {
   enum class Place { kWoken, kHogs };
   void enqueue(std::shared_ptr<Task> task, Place place);
   void work();
+  /// stop() without the wait.
+  void end();
   bool pick_hog();
   void run(const std::shared_ptr<Task>& task, bool was_hog);
 
