@@ -8,11 +8,13 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "base/log.h"
 #include "net/io_threads.h"
 
 namespace pie::net {
@@ -22,6 +24,19 @@ struct IoThreads::Impl {
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work{io.get_executor()};
   std::vector<std::thread> threads;
 };
+
+/// Runs handlers until the context has stopped or has no work. What a handler throws (there is no
+/// memory) ends its own doing alone.
+inline void run_handlers(boost::asio::io_context& io) {
+  for (;;) {
+    try {
+      io.run();
+      return;
+    } catch (const std::exception& failure) {
+      log::error("network: a handler ended with: {}", failure.what());
+    }
+  }
+}
 
 /// What a coroutine waits for and another one, or a posted task, says. One strand only; one waiter.
 class Signal {

@@ -1,11 +1,13 @@
 #include "net/io_threads.h"
 
+#include "base/threads.h"
 #include "net/io_context.h"
 
 namespace pie::net {
 
 IoThreads::IoThreads(uint32_t count) : impl_(std::make_unique<Impl>()) {
-  for (uint32_t i = 0; i < count; ++i) impl_->threads.emplace_back([this] { impl_->io.run(); });
+  start_threads(
+      impl_->threads, count, [this] { run_handlers(impl_->io); }, [this] { impl_->io.stop(); });
 }
 
 IoThreads::~IoThreads() { stop(); }

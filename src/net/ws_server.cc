@@ -24,6 +24,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <thread>
 #include <type_traits>
@@ -31,7 +32,9 @@
 #include <vector>
 
 #include "base/log.h"
+#include "base/threads.h"
 #include "net/http_head.h"
+#include "net/io_context.h"
 #include "net/ip_address.h"
 #include "net/receive_budget.h"
 #include "net/shares.h"
@@ -51,7 +54,10 @@ constexpr size_t kPieceBytes = 64 << 10;         // of a message, at a time
 constexpr size_t kFreeBytes = 64 << 10;          // of one that no budget counts
 constexpr uint64_t kHeardMs = 1'000;             // between two words for one that waits
 constexpr uint64_t kFarewellMs = 1'000;          // for a refusal to arrive
-constexpr size_t kCloseReasonBytesMax = 123;     // RFC 6455, section 5.5
+constexpr uint16_t kCloseTryAgainLater = 1013;   // IANA's registry of close codes
+constexpr const char* kNoMemory =
+    "[message] got no memory from the machine, expected room for it; try again later";
+constexpr size_t kCloseReasonBytesMax = 123;  // RFC 6455, section 5.5
 
 /// Counts live connections, so that stop() can wait for them.
 class LiveCount {
@@ -160,8 +166,7 @@ class Connection final : public AnyConnection,
         self->handler_->on_text();
         continue;
       }
-      const auto data = buffer.cdata();
-      self->handler_->on_message({static_cast<const char*>(data.data()), data.size()});
+      self->hand_over(buffer);
     }
     self->claim_ = nullptr;
     const bool goodbye = failed == websocket::error::closed;
@@ -299,12 +304,38 @@ class Connection final : public AnyConnection,
         if (!self->closing_) self->handler_->on_heard();
         continue;
       }
+      if (!self->reserve(buffer)) continue;
       co_await self->stream_.async_read_some(buffer, kPieceBytes,
                                              asio::redirect_error(asio::use_awaitable, failed));
       if (failed || self->stream_.is_message_done()) break;
       if (!self->closing_) self->handler_->on_heard();
     }
     if (self->claim_) self->claim_->release();
+  }
+
+  /// Room for the next piece, so that no read has to find it; false, and the peer is told, when the
+  /// machine has none.
+  bool reserve(beast::flat_buffer& buffer) {
+    if (buffer.size() < kPieceBytes) return true;
+    try {
+      buffer.reserve(buffer.size() + kPieceBytes);
+      return true;
+    } catch (const std::bad_alloc&) {
+      if (closing_) throw;  // not even for what nobody hears
+      close(kCloseTryAgainLater, kNoMemory);
+      buffer.clear();
+      return false;
+    }
+  }
+
+  void hand_over(const beast::flat_buffer& buffer) {
+    const auto data = buffer.cdata();
+    try {
+      handler_->on_message({static_cast<const char*>(data.data()), data.size()});
+    } catch (const std::bad_alloc&) {
+      log::error("a message of {} bytes: the machine has no memory for it", data.size());
+      close(kCloseTryAgainLater, kNoMemory);
+    }
   }
 
   void push(Item item) {
@@ -420,8 +451,9 @@ class Server final : public WsServer {
 
   void start() {
     asio::co_spawn(acceptor_.get_executor(), accept_loop(*this), asio::detached);
-    for (uint32_t i = 0; i < std::max(1U, config_.thread_count); ++i)
-      threads_.emplace_back([this] { io_.run(); });
+    start_threads(
+        threads_, std::max(1U, config_.thread_count), [this] { run_handlers(io_); },
+        [this] { io_.stop(); });
   }
 
   uint16_t port() const override { return port_; }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <exception>
+#include <new>
 #include <utility>
 
 #include "protocol/codec_fields.h"
@@ -98,6 +99,8 @@ std::variant<Message, DecodeError> decode(std::string_view frame, const DecodeLi
                        "expected a map with string keys");
     }
     return read_map<Message>(object.via.map);
+  } catch (const std::bad_alloc&) {
+    throw;  // not the frame's fault
   } catch (const std::exception& e) {
     return bad_frame(
         kCloseInvalidPayload,
