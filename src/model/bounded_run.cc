@@ -174,7 +174,8 @@ Result<void> run_bounded(const RunBounds& bounds, std::stop_token stop, std::fun
   run->work = std::move(work);
   pthread_t thread = {};
   if (!start(thread, run))
-    return Error{ErrorCode::kResourceExhausted, "a thread that could not be started"};
+    return Error{ErrorCode::kUnavailable,
+                 "[thread] got none from the machine, expected one more; try again later"};
   const bool has_ended = wait(thread, *run);
   if (cpu_ns != nullptr) *cpu_ns = has_ended ? run->cpu_ns : bounds.cpu_ns + kGraceNs;
   if (!has_ended) {

@@ -20,8 +20,8 @@ struct RunBounds {
 /// `work` must let pass. What recurses without allocating (destructors) has room for what
 /// `memory_bytes` can hold. Work that goes on beyond its time without allocating is left behind at
 /// the lowest priority, so that `work` must own what it uses: later it may still end.
-/// kResourceExhausted: "more than N ..., expected ..."; kCancelled when stopped; else what `work`
-/// threw, as kInternal with its words. Thread-safe.
+/// kUnavailable: there is no thread. kResourceExhausted: "more than N ..., expected ...";
+/// kCancelled when stopped; else what `work` threw, as kInternal with its words. Thread-safe.
 /// `cpu_ns`, if given, gets the processor time that it took.
 Result<void> run_bounded(const RunBounds& bounds, std::stop_token stop, std::function<void()> work,
                          uint64_t* cpu_ns = nullptr);

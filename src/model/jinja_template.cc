@@ -209,7 +209,7 @@ class JinjaTemplate final : public ChatTemplate {
   }
 
   static Error failed(const Error& error, const std::string& refusal) {
-    if (error.code == ErrorCode::kCancelled) return error;
+    if (error.code == ErrorCode::kCancelled || error.code == ErrorCode::kUnavailable) return error;
     if (error.code == ErrorCode::kResourceExhausted) return too_much(error.message);
     if (!refusal.empty())
       return {ErrorCode::kInvalidArgument,

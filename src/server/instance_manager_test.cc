@@ -263,6 +263,7 @@ TEST_F(InstanceManagerTest, kill_9_loses_nothing_and_ends_what_ran) {
   host_.puppets[finished->id()]->finish({host::EndKind::kCompleted, "the result"});
   await_end(finished);
   restart();
+  settle();
   const auto again = attach("u", running->id(), std::make_shared<Listener>());
   ASSERT_TRUE(again.ok());
   EXPECT_EQ(said(**again), (std::vector<std::string>{"said before", "server restarted"}));

@@ -4,6 +4,7 @@
 #include <span>
 #include <utility>
 
+#include "base/guarded.h"
 #include "base/user_name.h"
 #include "crypto/blake3.h"
 #include "store/manifest.h"
@@ -210,7 +211,7 @@ ProgramLibrary::Compiled ProgramLibrary::compiled(const std::string& hash,
     compiling_.insert(hash);
   }
   uint64_t wasm_bytes = 0;
-  Compiled result = [&]() -> Compiled {
+  Compiled result = guarded("compile", [&]() -> Compiled {
     std::string read;
     std::string_view bytes;
     if (wasm) {
@@ -221,7 +222,7 @@ ProgramLibrary::Compiled ProgramLibrary::compiled(const std::string& hash,
     }
     wasm_bytes = bytes.size();
     return host_.compile({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}, hash);
-  }();
+  });
   {
     const std::lock_guard lock(mutex_);
     compiling_.erase(hash);

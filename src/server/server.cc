@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "base/file.h"
+#include "base/guarded.h"
 #include "base/log.h"
 #include "base/machine.h"
 #include "base/work_queue.h"
@@ -273,9 +274,11 @@ class PieServer final : public Server {
 }  // namespace
 
 Result<std::unique_ptr<Server>> Server::start(const Config& config) {
-  auto server = std::make_unique<PieServer>(config);
-  PIE_TRY(server->open());
-  return std::unique_ptr<Server>(std::move(server));
+  return guarded("serve", [&config]() -> Result<std::unique_ptr<Server>> {
+    auto server = std::make_unique<PieServer>(config);
+    PIE_TRY(server->open());
+    return std::unique_ptr<Server>(std::move(server));
+  });
 }
 
 fs::path token_file(const fs::path& home) { return home / "run" / "internal_token"; }

@@ -1,6 +1,7 @@
 #include <limits>
 #include <utility>
 
+#include "base/guarded.h"
 #include "server/session.h"
 
 namespace pie::server {
@@ -16,13 +17,25 @@ Response response_of(uint32_t corr_id, const Result<void>& result, std::string s
   return {corr_id, result.ok(), result.ok() ? std::move(success) : result.error().message};
 }
 
+/// A job that ends by an exception is refused like one that could not be taken.
+void answered(const char* what, const std::function<void()>& job,
+              const std::function<void(std::string)>& refuse) {
+  const Result<void> done = guarded(what, [&job]() -> Result<void> {
+    job();
+    return {};
+  });
+  if (!done.ok()) refuse(done.error().message);
+}
+
 }  // namespace
 
 void Session::later(WorkQueue& queue, std::function<void()> job,
                     const std::function<void(std::string)>& refuse) {
   auto held = hold_bytes(request_bytes_);
   if (!held.ok()) return refuse(std::move(held).error().message);
-  auto posted = queue.post_once(session_.user(), [held = *held, job = std::move(job)] { job(); });
+  auto posted = queue.post_once(session_.user(), [held = *held, job = std::move(job), refuse] {
+    answered("request", job, refuse);
+  });
   if (!posted.ok()) refuse(std::move(posted).error().message);
 }
 
@@ -49,8 +62,8 @@ void Session::compile_later(uint64_t bytes, std::function<void()> job,
     const uint64_t id = next_compiling_++;
     auto posted = services_.slow.post_once(
         session_.user(),
-        [self = shared_from_this(), id, held = *held, job = std::move(job)] {
-          job();
+        [self = shared_from_this(), id, held = *held, job = std::move(job), refuse] {
+          answered("compile", job, refuse);
           const std::lock_guard done(self->mutex_);
           self->compiling_.erase(id);
         },
