@@ -25,6 +25,12 @@ uint64_t bytes_of(const HttpFields& fields) {
   return bytes;
 }
 
+void check_size(uint64_t bytes) {
+  if (bytes > kFieldsBytesMax)
+    throw wasm::LimitError(
+        fmt::format("HTTP fields: used {} bytes, allowed {}", bytes, kFieldsBytesMax));
+}
+
 /// What is wrong with a field that a program sets; null when nothing is.
 const char* objection(const std::string& name, const std::string& value) {
   if (!is_http_token(name) || !is_http_field_value(value)) return "invalid-syntax";
@@ -59,6 +65,10 @@ void change(Call& call, bool keep, const std::vector<std::string>& values) {
   if (const char* wrong = objection(name, "")) return call.ret(header_error(wrong));
   for (const std::string& value : values)
     if (const char* wrong = objection(name, value)) return call.ret(header_error(wrong));
+  // Before the name is copied for each of the values.
+  uint64_t bytes = 0;
+  for (const std::string& value : values) bytes += name.size() + value.size() + kFieldOverheadBytes;
+  check_size(bytes);
   HttpFields changed = fields->get();
   if (!keep)
     std::erase_if(changed, [&](const auto& one) { return same_field_name(one.first, name); });
@@ -83,9 +93,7 @@ Fields::Fields(WasiContext& context, HttpFields fields) : share_(context.memory(
 
 void Fields::replace(HttpFields fields) {
   const uint64_t bytes = bytes_of(fields);
-  if (bytes > kFieldsBytesMax)
-    throw wasm::LimitError(
-        fmt::format("HTTP fields: used {} bytes, allowed {}", bytes, kFieldsBytesMax));
+  check_size(bytes);
   share_.resize(bytes);
   fields_ = std::make_shared<const HttpFields>(std::move(fields));
 }
