@@ -1,5 +1,6 @@
 #include "cli/serve_command.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -98,7 +99,17 @@ Result<void> check_ready_file(const std::string& file) {
   return Error{ErrorCode::kInvalidArgument, "[--ready-file] got " + file + ", " + wrong};
 }
 
+/// What users' calls needed for a moment goes back to the machine: left to itself, the allocator
+/// raises these bounds with the largest block freed, and keeps up to twice that in each arena. (A
+/// walk of hostile calls left 70 to 150 MiB behind without, 6 MiB with them.)
+void give_memory_back() {
+  constexpr int kMapFromBytes = 4 << 20, kKeepBytes = 8 << 20;
+  ::mallopt(M_MMAP_THRESHOLD, kMapFromBytes);
+  ::mallopt(M_TRIM_THRESHOLD, kKeepBytes);
+}
+
 Result<int> serve(const ServeOptions& options) {
+  give_memory_back();
   PIE_TRY_ASSIGN(const server::Config config, make_config(options.server));
   PIE_TRY(check_ready_file(options.ready_file));
   auto& signals = *new StopSignals(config.home);  // its thread lives as long as the process
