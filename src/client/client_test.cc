@@ -45,7 +45,10 @@ class Peer {
   struct Handler : net::WsHandler {
     Handler(Answer a, std::function<void(std::string)> p)
         : answer(std::move(a)), pong(std::move(p)) {}
-    void on_open(std::shared_ptr<net::WsConnection> opened) override { connection = opened; }
+    void on_open(std::shared_ptr<net::WsConnection> opened) override {
+      connection = opened;
+      connection->set_known("tester");  // strangers' messages are short
+    }
     void on_message(std::string_view frame) override {
       const auto decoded = protocol::decode_client_message(frame);
       const auto* message = std::get_if<ClientMessage>(&decoded);
