@@ -230,6 +230,8 @@ def test_printing_without_end_meets_the_output_limit_in_bounded_memory(
 
 
 def test_a_spinner_is_terminated_at_once_and_its_neighbours_go_on(server: Server, programs: Path) -> None:
+    """Terminate "stops any program within 100 ms" (section 7)."""
+
     async def main() -> None:
         async with Peer(server.url) as peer:
             hash = await peer.upload_file(programs / "spin.wasm")

@@ -130,6 +130,8 @@ def test_a_home_is_closed_to_other_accounts(tmp_path: Path) -> None:
 
 
 def test_a_list_fits_an_answer_whatever_the_arguments(own_server: Server) -> None:
+    """`list_instances` has "no cap" (section 7)."""
+
     async def main() -> None:
         async with Peer(own_server.url) as peer:
             ids = [await peer.launch("hello", ["x" * 14_000_000, "last"], detached=True) for _ in range(5)]

@@ -1,4 +1,4 @@
-"""Nothing hangs and nothing is lost, whatever the server does."""
+"""Nothing is lost and "nothing ever hangs" (section 10), whatever the server does."""
 
 from __future__ import annotations
 
