@@ -199,7 +199,7 @@ class Environments:
         ids = [await link.launch("text-completion", long) for _ in range(2 if self.is_short else 12)]
         codes = [(await link.end_of(id)).code for id in ids]
         self.tally.expect(set(codes) <= {COMPLETED, OUT_OF_RESOURCES}, f"long prompts ended with {codes}")
-        await self.refused_upload(link, padded(program("hello"), 40_000_000), "memory")
+        await self.refused_upload(link, padded(program("hello"), 200_000_000), "memory")
         await self.completes(link, "after long prompts")
         peak = server.peak_rss_bytes()
         self.tally.say(f"memory: in a group of {mib(MEMORY)}; at most {mib(peak)} resident, with file pages")

@@ -1,11 +1,15 @@
 #!/usr/bin/env python3
-"""Calls of the C library fail under load, one kind at a time: mappings, files, the disk, descriptors.
+"""Calls of the C library fail under load, one kind at a time: memory, mappings, files, the disk, threads.
 
 A library of ours (tests/support/fault_injection.c) makes the N-th call of a kind fail, or every one of
 them for a while; descriptors are taken away by the limit of the process. Two users work meanwhile. Each
 failure ends in an answer or an end that names its true cause, for those concerned; the server lives; once
 nothing fails any more everything works again, what was acknowledged is there (after a restart, too), and
 memory, descriptors and threads are back.
+
+Memory fails from 1 MiB on, which is what a client or a program can make the server ask for at once; small
+allocations fail for good only where the machine has nothing left, and wasmtime's own ones end the process by
+Rust's design: both are outside of what a server can promise.
 
     python -m tests.reliability.fault_injection [--short] [--only KIND] [--seed S]
 """
@@ -62,11 +66,13 @@ class Kind:
 
 
 KINDS = {
+    "memory": Kind(1, errno.ENOMEM, 1 << 20, r"memory|allocat|bad_alloc"),
     "mappings": Kind(2, errno.ENOMEM, 1, r"memory|map"),
     "open": Kind(4, errno.EMFILE, 0, r"too many open files|unable to open"),
     "write": Kind(8, errno.ENOSPC, 0, r"no space|room on the disk|disk is full"),
     "write-error": Kind(8, errno.EIO, 0, r"input/output error|disk I/O error"),
     "sync": Kind(16, errno.EIO, 0, r"input/output error|disk I/O error"),
+    "threads": Kind(32, errno.EAGAIN, 0, r"resource temporarily unavailable|thread"),
     "rename": Kind(64, errno.ENOSPC, 0, r"no space|room on the disk|disk is full"),
     "descriptors": Kind(0, errno.EMFILE, 0, r"too many open files|unable to open"),
 }
