@@ -16,7 +16,7 @@ Result<std::string> render_chat(const Model& model, std::span<const ChatMessage>
   abi::TextResult out;
   abi::chat_render(model.handle(), lent.data(), lent.size(), add_generation_prompt ? 1 : 0, &out);
   std::string text = lift::text(out.text);
-  if (out.is_error != 0) return fail("[chat template] " + text);
+  if (out.is_error != 0) return fail(text);
   return text;
 }
 
