@@ -130,6 +130,7 @@ class Attacks:
             self.tally.expect(struct.pack(">H", 1009) in got, f"declared {declared}: {got[:80]!r}")
             peer.drop()
         peer = await Raw.open(self.url)
+        peer.writer.write(message("identification", corr_id=1, username="mallory"))  # strangers' are short
         for n in range(20):  # fragments of 1 MiB
             peer.writer.write(Raw.frame(b"x" * (1 << 20), opcode=0 if n else 2, first=0))
         self.tally.expect(struct.pack(">H", 1009) in await peer.ended(), "20 MiB in fragments were taken")

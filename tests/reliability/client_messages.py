@@ -32,7 +32,8 @@ from tests.wire import CHUNK_BYTES, Frame, blake3_hex
 
 USERS = ("ann", "bob", "cyd")
 GHOST = "00000000-0000-4000-8000-000000000000"
-FRAME, PROGRAM, BLOB, MAILBOX = 600_000, 350_000, 300_000, 400_000
+STRANGER = 16 << 10  # a message before sign-in
+FRAME, PROGRAM, BLOB, MAILBOX = 600_000, 290_000, 300_000, 400_000
 INSTANCES, REQUESTS, UPLOADS, STORED, LOGS = 5, 64, 3, 900_000, 3_000_000
 CONFIG = f"""
 [limits]
@@ -296,23 +297,30 @@ class Messages:
     async def stranger_sends(self, type: str, message: Frame) -> None:
         """Refused, and the connection ends."""
         data = msgpack.packb(message)
-        await self.closes(type, "before sign-in", (1008,), lambda link: link.raw(data), None)
+        codes = (1009,) if len(data) > STRANGER else (1008,)
+        await self.closes(type, "before sign-in", codes, lambda link: link.raw(data), None)
 
     async def challenged_sends(self, type: str, message: Frame) -> None:
         """Refused, and the connection ends: a challenge takes a signature."""
 
+        data = msgpack.packb(message)
+        codes = (1009,) if len(data) > STRANGER else (1008,)
+
         async def send(link: Link) -> None:
             await self.taken(link, "identification", "of a known user", username="ann")
-            await link.raw(msgpack.packb(message))
+            await link.raw(data)
 
-        await self.closes(type, "instead of a signature", (1008,), send, None, self.guarded)
+        await self.closes(type, "instead of a signature", codes, send, None, self.guarded)
 
     async def signs_in(self, type: str, message: Frame) -> None:
-        """Taken, or refused in words; an ill-typed one closes."""
+        """Taken, or refused in words; one that is too long for a stranger closes."""
+        data = msgpack.packb(message)
+        if len(data) > STRANGER:
+            return await self.closes(type, "too long", (1009,), lambda link: link.raw(data), None)
         link = await self.stranger()
         self.sent[type] += 1
         _, future = link.expect(1)
-        await link.raw(msgpack.packb(message))
+        await link.raw(data)
         answer = await asyncio.wait_for(future, 60)
         self.judge(type, repr(message)[:80], answer)
         name = message.get("username", "")
@@ -323,6 +331,8 @@ class Messages:
 
     async def proves(self, signature: str) -> None:
         """No text of ours is a signature."""
+        if len(signature.encode()) > STRANGER - 100:
+            return
         link = await self.stranger(self.guarded)
         await self.taken(link, "identification", "of a known user", username="ann")
         await self.refused(link, "signature", "nvalid signature encoding" if _is_no_base64(signature)

@@ -110,6 +110,9 @@ class Faults:
         return int(struct.unpack("<q", self.page[56:64])[0])
 
 
+NO_MEMORY = 1013  # "try again later": there was no memory for a message; what was acknowledged stays
+
+
 class Refused(Exception):
     """A documented error: an answer that says no, or an end by the server's fault or for want of room."""
 
@@ -141,6 +144,8 @@ class User:
         except TimeoutError:
             raise Wrong(f"{self.name}: {name} was not answered") from None
         except ConnectionError as lost:
+            if self.link.socket.close_code == NO_MEMORY:
+                raise Refused(str(self.link.socket.close_reason)) from None
             raise Wrong(f"{self.name}: {name} lost its connection: {lost}") from None
 
     def taken(self, answer: dict[str, object]) -> str:
@@ -332,15 +337,20 @@ class Injection:
                 self.tally.add("lost", f"{doing} of {user.name} refused though nothing fails: {text[:300]}")
             elif not re.search(kind.cause, text, re.I):
                 self.tally.add("lost", f"{doing} of {user.name}: the cause is not named: {text[:300]}")
+            await self.connected(user)
             return True
         except Wrong as wrong:
             self.tally.add("lost", f"{doing} ({kind and kind.cause}): {wrong}")
-            try:
-                if user.link.lost.is_set():
-                    user.link, user.probe = await Link.open(self.server.url, user.name), ""
-            except OSError:
-                pass  # the server has ended, which revive() counts
+            await self.connected(user)
             return False
+
+    async def connected(self, user: User) -> None:
+        """A user who has lost the connection opens another one."""
+        try:
+            if user.link.lost.is_set():
+                user.link, user.probe = await Link.open(self.server.url, user.name), ""
+        except OSError:
+            pass  # the server has ended, which revive() counts
 
     async def nth(self, kind: Kind, doing: str, calls_max: int) -> None:
         """The first call fails, then the second, ... until there are no more; a neighbour works beside it."""
