@@ -316,7 +316,8 @@ class Messages:
         """Taken, or refused in words; one that is too long for a stranger closes."""
         data = msgpack.packb(message)
         if len(data) > STRANGER:
-            return await self.closes(type, "too long", (1009,), lambda link: link.raw(data), None)
+            await self.closes(type, "too long", (1009,), lambda link: link.raw(data), None)
+            return
         link = await self.stranger()
         self.sent[type] += 1
         _, future = link.expect(1)
