@@ -31,8 +31,8 @@ void post_ok(WorkQueue& queue, const std::string& owner, std::function<void()> j
 
 TEST(WorkQueueTest, jobs_of_one_owner_are_done_in_order_pieces_included) {
   std::vector<int> seen;
-  WorkQueue queue({.name = "test"});
   Gate gate;
+  WorkQueue queue({.name = "test"});
   post_ok(queue, "ann", [&] { gate.wait(); });
   int pieces = 0;
   ASSERT_TRUE(queue
@@ -49,9 +49,9 @@ TEST(WorkQueueTest, jobs_of_one_owner_are_done_in_order_pieces_included) {
 }
 
 TEST(WorkQueueTest, who_comes_later_waits_for_one_piece_of_a_long_job_not_for_all) {
-  WorkQueue queue({.name = "test"});
   std::atomic<int> pieces = 0;
   std::atomic<bool> stop = false;
+  WorkQueue queue({.name = "test"});
   ASSERT_TRUE(queue
                   .post("ann",
                         [&] {
@@ -69,8 +69,8 @@ TEST(WorkQueueTest, who_comes_later_waits_for_one_piece_of_a_long_job_not_for_al
 
 TEST(WorkQueueTest, a_hundred_jobs_of_one_owner_do_not_delay_the_job_of_another) {
   std::vector<std::string> seen;
-  WorkQueue queue({.name = "test"});
   Gate gate;
+  WorkQueue queue({.name = "test"});
   post_ok(queue, "ann", [&] { gate.wait(); });
   for (int i = 0; i < 100; ++i) post_ok(queue, "ann", [&] { seen.push_back("ann"); });
   post_ok(queue, "bob", [&] { seen.push_back("bob"); });
@@ -81,20 +81,21 @@ TEST(WorkQueueTest, a_hundred_jobs_of_one_owner_do_not_delay_the_job_of_another)
 }
 
 TEST(WorkQueueTest, one_owner_never_has_all_threads) {
-  WorkQueue queue({.name = "test", .thread_count = 2});
   Gate gate;
+  WorkQueue queue({.name = "test", .thread_count = 2});
   post_ok(queue, "ann", [&] { gate.wait(); });
   post_ok(queue, "ann", [&] { gate.wait(); });
   std::promise<void> done;
   post_ok(queue, "bob", [&] { done.set_value(); });
   EXPECT_EQ(done.get_future().wait_for(std::chrono::seconds(20)), std::future_status::ready);
   gate.open();
+  queue.stop(WorkQueue::Rest::kFinish);
 }
 
 TEST(WorkQueueTest, lines_are_bounded_for_each_owner_and_in_all) {
-  WorkQueue queue({.name = "compile", .owner_pending_max = 2, .pending_max = 3});
   Gate gate;
   std::promise<void> begun;
+  WorkQueue queue({.name = "compile", .owner_pending_max = 2, .pending_max = 3});
   post_ok(queue, "ann", [&] {
     begun.set_value();
     gate.wait();
@@ -114,11 +115,12 @@ TEST(WorkQueueTest, lines_are_bounded_for_each_owner_and_in_all) {
   EXPECT_NE(full.error().message.find("3 jobs of all users"), std::string::npos);
   EXPECT_EQ(queue.pending(), 4U);
   gate.open();
+  queue.stop(WorkQueue::Rest::kFinish);
 }
 
 TEST(WorkQueueTest, a_cancelled_job_does_not_begin_and_is_let_go_of) {
-  WorkQueue queue({.name = "test"});
   Gate gate;
+  WorkQueue queue({.name = "test"});
   post_ok(queue, "ann", [&] { gate.wait(); });
   auto held = std::make_shared<int>(1);
   bool ran = false;
@@ -134,8 +136,8 @@ TEST(WorkQueueTest, a_cancelled_job_does_not_begin_and_is_let_go_of) {
 
 TEST(WorkQueueTest, processor_time_is_counted_for_who_asked) {
   auto cpu = std::make_shared<Quota>("CPU time", "ns", 0);
-  WorkQueue queue({.name = "test"});
   volatile uint64_t sum = 0;
+  WorkQueue queue({.name = "test"});
   ASSERT_TRUE(queue
                   .post_once(
                       "ann",
@@ -149,8 +151,8 @@ TEST(WorkQueueTest, processor_time_is_counted_for_who_asked) {
 }
 
 TEST(WorkQueueTest, a_job_that_throws_ends_alone_and_after_stop_nothing_is_taken) {
-  WorkQueue queue({.name = "test"});
   bool ran = false;
+  WorkQueue queue({.name = "test"});
   post_ok(queue, "ann", [] { throw std::runtime_error("broken"); });
   post_ok(queue, "ann", [&] { ran = true; });
   queue.stop(WorkQueue::Rest::kFinish);
