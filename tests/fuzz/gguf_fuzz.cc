@@ -32,9 +32,9 @@ void pie::fuzz::fuzz(std::string_view input) {
   unsigned sum = 0;
   for (const auto& tensor : file->tensors()) {
     MUST(tensor.data.size <= file->size_bytes());
-    std::vector<std::byte> bytes(tensor.data.size);
-    MUST(tensor.data.read(bytes).ok());
-    for (const std::byte one : bytes) sum += static_cast<unsigned>(one);
+    std::vector<std::byte> data(tensor.data.size);
+    MUST(tensor.data.read(data).ok());
+    for (const std::byte one : data) sum += static_cast<unsigned>(one);
   }
   for (const char* key : {"general.architecture", "general.name", "llama.block_count",
                           "tokenizer.ggml.tokens", "tokenizer.ggml.scores"}) {
