@@ -1,5 +1,7 @@
 #include "base/ledger.h"
 
+#include <algorithm>
+
 #include "base/user_name.h"
 
 namespace pie {
@@ -20,28 +22,29 @@ UserQuotasRef Ledger::of(const std::string& user) {
   const std::lock_guard lock(mutex_);
   UserQuotasRef& quotas = users_[user];
   if (!quotas) {
-    UserLimits l = limits_;
-    if (user == kInternalUser)
-      l = {.instances_max = 0,
-           .memory_bytes_max = 0,
-           .host_bytes_max = 0,
-           .cpu_s_per_hour_max = 0,
-           .kv_pages_max = 0,
-           .output_bytes_per_hour_max = 0,
-           .log_bytes_max = 0,
-           .program_bytes_max = 0,
-           .kvs_bytes_max = 0,
-           .spool_bytes_max = 0};
+    const UserLimits& l = limits_;
+    const auto max = [&](uint64_t value) { return user == kInternalUser ? 0 : value; };
     quotas.reset(new UserQuotas{
-        {"memory of all instances of the user", "bytes", l.memory_bytes_max, &memory_},
-        {"what the server's memory holds for the user", "bytes", l.host_bytes_max, &memory_},
-        {"CPU time in this hour of the user", "ns", l.cpu_s_per_hour_max * kSecondNs},
-        {"KV pages of all instances of the user", "pages", l.kv_pages_max},
-        {"output in this hour of the user", "bytes", l.output_bytes_per_hour_max},
-        {"stored logs of the user", "bytes", l.log_bytes_max},
-        {"uploads and blobs of the user that wait on disk", "bytes", l.spool_bytes_max}});
+        {"memory of all instances of the user", "bytes", max(l.memory_bytes_max), &memory_},
+        {"what the server's memory holds for the user", "bytes", max(l.host_bytes_max), &memory_},
+        {"CPU time in this hour of the user", "ns", max(l.cpu_s_per_hour_max * kSecondNs)},
+        {"KV pages of all instances of the user", "pages", max(l.kv_pages_max)},
+        {"output in this hour of the user", "bytes", max(l.output_bytes_per_hour_max)},
+        {"stored logs of the user", "bytes", max(l.log_bytes_max)},
+        {"uploads and blobs of the user that wait on disk", "bytes", max(l.spool_bytes_max)}});
   }
-  return quotas;
+  UserQuotasRef held = quotas;
+  if (users_.size() > crowd_) forget_idle();
+  return held;
+}
+
+/// Names cost nothing where nobody proves them: who holds and has spent nothing is no user.
+void Ledger::forget_idle() {
+  std::erase_if(users_, [](const auto& one) {
+    const UserQuotasRef& quotas = one.second;
+    return quotas.use_count() == 1 && quotas->cpu.used() == 0 && quotas->output.used() == 0;
+  });
+  crowd_ = std::max(kCrowdMin, 2 * users_.size());
 }
 
 void Ledger::begin_hour(uint64_t wall_ns) {

@@ -36,19 +36,22 @@ class Ledger {
   Ledger(const UserLimits& user, const TotalLimits& total, uint64_t wall_ns);
 
   /// The user's quotas; those of `internal` count, and only the sums bound them. Who holds them
-  /// keeps them; a user of whom nobody holds anything is forgotten at the next hour.
+  /// keeps them. A user of whom nobody holds anything is forgotten at the next hour, and before it,
+  /// when there are many, unless something of this hour's is spent.
   UserQuotasRef of(const std::string& user);
   /// At a new hour (of the wall clock, nanoseconds) the hourly quotas begin anew.
   void begin_hour(uint64_t wall_ns);
 
-  const Quota& total_memory() const { return memory_; }
-
  private:
+  static constexpr size_t kCrowdMin = 1'024;
+  void forget_idle();
+
   const UserLimits limits_;
   Quota memory_;
   std::mutex mutex_;
   uint64_t hour_;
   std::map<std::string, UserQuotasRef> users_;
+  size_t crowd_ = kCrowdMin;  ///< users beyond which the idle ones are looked for
 };
 
 }  // namespace pie

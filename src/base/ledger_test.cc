@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
+#include <string>
 #include <utility>
 
 namespace pie {
@@ -23,7 +25,7 @@ TEST(LedgerTest, users_have_bounds_of_their_own_and_one_over_all) {
       "1 more asked for, allowed 100");
   ann->memory.give_back(60);
   EXPECT_TRUE(bob->memory.take(60));
-  EXPECT_EQ(ledger.total_memory().used(), 100U);
+  EXPECT_FALSE(ann->memory.take(1));
 }
 
 TEST(LedgerTest, internal_is_bounded_by_the_sums_alone) {
@@ -49,6 +51,15 @@ TEST(LedgerTest, a_new_hour_begins_the_hourly_ones_anew_and_forgets_who_has_noth
   ann.reset();
   ledger.begin_hour(12 * kHourNs);
   EXPECT_EQ(ledger.of("ann")->stored_logs.used(), 0U);
+}
+
+TEST(LedgerTest, names_alone_are_forgotten_and_what_was_spent_is_not) {
+  Ledger ledger({.cpu_s_per_hour_max = 1}, {}, 0);
+  const std::weak_ptr<UserQuotas> name = ledger.of("nobody");
+  ledger.of("spender")->cpu.add(2'000'000'000);
+  for (int i = 0; i < 10'000; ++i) ledger.of("name " + std::to_string(i));
+  EXPECT_TRUE(name.expired());
+  EXPECT_TRUE(ledger.of("spender")->cpu.would_exceed(1));
 }
 
 TEST(HoldingTest, what_is_held_goes_back_once) {
