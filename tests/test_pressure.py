@@ -129,6 +129,25 @@ def test_a_home_is_closed_to_other_accounts(tmp_path: Path) -> None:
         assert server.stop() == 0
 
 
+def test_a_home_that_holds_other_things_leaves_them_as_they_are(tmp_path: Path) -> None:
+    """PIE_HOME may be somebody's home folder, or /tmp."""
+    home = tmp_path / "home"
+    (home / "instances").mkdir(parents=True)
+    (home / "letters").mkdir()
+    (home / "letters" / "one.txt").write_text("dear all")
+    others = {home: 0o755, home / "letters": 0o755, home / "letters" / "one.txt": 0o644}
+    for path, mode in (others | {home / "instances": 0o755}).items():
+        path.chmod(mode)
+    server = Server(home).start()
+    try:
+        for path, mode in others.items():
+            assert stat.S_IMODE(path.stat().st_mode) == mode, path
+        for path in (home / "instances", home / "pie.db", home / "run"):
+            assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+    finally:
+        assert server.stop() == 0
+
+
 def test_a_list_fits_an_answer_whatever_the_arguments(own_server: Server) -> None:
     """`list_instances` has "no cap" (section 7)."""
 
