@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/guarded.h"
 #include "host/blob_reading.h"
 #include "host/define.h"
 #include "host/guest_errors.h"
@@ -61,7 +62,7 @@ std::shared_ptr<Answer<std::vector<uint8_t>>> read_later(InstanceState& state, c
   value_or_throw(state.services.disk.post_once(
       state.user,
       [answer, charge, blob, offset, n] {
-        answer->set(blob->read(offset, n));
+        answer->set(guarded("blob", [&] { return blob->read(offset, n); }));
         charge->release();  // it is the program's in a moment
       },
       state.cpu_quota));

@@ -1,5 +1,6 @@
 #include <stop_token>
 
+#include "base/guarded.h"
 #include "base/work_queue.h"
 #include "host/define.h"
 #include "host/guest_errors.h"
@@ -21,7 +22,9 @@ struct Rendering final : wasm::Event {
   void render(const model::ChatTemplate& chat_template, bool add_generation_prompt,
               const std::stop_token& stop, Quota* cpu) {
     uint64_t cpu_ns = 0;
-    auto rendered = chat_template.render(messages, add_generation_prompt, stop, &cpu_ns);
+    auto rendered = guarded("chat template", [&] {
+      return chat_template.render(messages, add_generation_prompt, stop, &cpu_ns);
+    });
     if (cpu != nullptr) cpu->add(cpu_ns);
     is_error = !rendered.ok();
     text = is_error ? rendered.error().message : std::move(*rendered);

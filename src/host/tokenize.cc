@@ -2,7 +2,9 @@
 
 #include <limits>
 
+#include "base/guarded.h"
 #include "base/work_queue.h"
+#include "host/answer.h"
 #include "host/define.h"
 #include "host/guest_errors.h"
 #include "host/instance_state.h"
@@ -28,22 +30,27 @@ void get_tokenizer(Call& call) {
   call.ret(Value::handle(kTokenizerResource, std::make_shared<TokenizerObject>(model->service)));
 }
 
-/// A text that is tokenized, here or in the background; ready when it is. Its program alone keeps
-/// it: what is done in the background stops with the program.
-struct Tokenizing final : wasm::Event {
+/// A text that is tokenized, here or in the background. Its program alone keeps it: what is done in
+/// the background stops with the program.
+struct Tokenizing {
   Tokenizing(const model::Tokenizer& tokenizer, std::string_view text, Charge charge_)
       : tokenization(tokenizer.start(std::string(text))), charge(std::move(charge_)) {}
 
   WorkQueue::Next advance(size_t work) {
-    if (!tokenization->advance(work)) return WorkQueue::Next::kAgain;
-    tokens = tokenization->take();
+    const auto is_done = guarded("tokenize", [&]() -> Result<bool> {
+      if (!tokenization->advance(work)) return false;
+      tokens->set(tokenization->take());
+      return true;
+    });
+    if (!is_done.ok()) tokens->set(is_done.error());
+    if (is_done.ok() && !*is_done) return WorkQueue::Next::kAgain;
     tokenization = nullptr;
-    fire();
     return WorkQueue::Next::kDone;
   }
 
   std::unique_ptr<model::Tokenization> tokenization;
-  std::vector<TokenId> tokens;  ///< written before fire(), read after ready()
+  const std::shared_ptr<Answer<std::vector<TokenId>>> tokens =
+      std::make_shared<Answer<std::vector<TokenId>>>();
   const Charge charge;
 };
 
@@ -72,8 +79,8 @@ wasm::Wait tokenize(Call& call) {
         },
         state.cpu_quota));
   }
-  return {{work},
-          [work](const std::vector<uint32_t>&) { return Value::u32s(std::move(work->tokens)); }};
+  return {{work->tokens},
+          [work](const std::vector<uint32_t>&) { return Value::u32s(work->tokens->take()); }};
 }
 
 /// Bytes that are not UTF-8 (half a character, say) reach the program as U+FFFD.

@@ -3,6 +3,7 @@
 #include <iterator>
 #include <utility>
 
+#include "base/guarded.h"
 #include "base/log.h"
 #include "instance/event_log.h"
 
@@ -128,7 +129,9 @@ void EventLog::perform(Work& work) const {
   }
   if (work.delivered) storage_->delivered(*work.delivered);
   for (Entry& entry : work.to_read) {
-    auto bytes = storage_->read(entry.record.payload_offset, entry.record.payload_bytes);
+    auto bytes = guarded("instance log", [&] {
+      return storage_->read(entry.record.payload_offset, entry.record.payload_bytes);
+    });
     work.read_waits = !bytes.ok() && may_work_later(bytes.error());
     if (work.read_waits) break;
     set_read(entry, std::move(bytes));

@@ -1,5 +1,7 @@
 #include "server/host_ports.h"
 
+#include "base/guarded.h"
+
 namespace pie::server {
 namespace {
 
@@ -33,8 +35,9 @@ struct KeyList {
 
 template <class T>
 void StoreKvs::post(const std::string& user, Done<T> done, std::function<Result<T>()> work) {
-  auto posted =
-      queue_.post_once(user, [done, work = std::move(work)] { done(work()); }, cpu_of(user));
+  auto posted = queue_.post_once(
+      user, [done, work = std::move(work)] { done(guarded("key-value store", work)); },
+      cpu_of(user));
   if (!posted.ok()) done(posted.error());
 }
 
@@ -66,7 +69,8 @@ void StoreKvs::exists(const std::string& user, std::string key, Done<bool> done)
 void StoreKvs::list_keys(const std::string& user, uint64_t bytes_max,
                          Done<std::vector<std::string>> done) {
   auto piece = [this, user, bytes_max, done, list = std::make_shared<KeyList>()] {
-    const auto is_all = list->read_more(kvs_, user, bytes_max);
+    const auto is_all =
+        guarded("key-value store", [&] { return list->read_more(kvs_, user, bytes_max); });
     if (is_all.ok() && !*is_all) return WorkQueue::Next::kAgain;
     done(is_all.ok() ? Result<std::vector<std::string>>(std::move(list->keys)) : is_all.error());
     return WorkQueue::Next::kDone;
