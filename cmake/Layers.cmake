@@ -4,6 +4,7 @@
 # folder of its own (build/include/<layer>/<layer> -> src/<layer>).
 
 set(PIE_ALLOWED_base "")
+set(PIE_ALLOWED_ports base)
 set(PIE_ALLOWED_crypto base)
 set(PIE_ALLOWED_kv base)
 set(PIE_ALLOWED_sched base kv)
@@ -17,7 +18,7 @@ set(PIE_ALLOWED_wasi base wasm)
 set(PIE_ALLOWED_host base wasm wasi engine model sample exec)
 set(PIE_ALLOWED_instance base)
 set(PIE_ALLOWED_protocol base crypto)
-set(PIE_ALLOWED_store base crypto)
+set(PIE_ALLOWED_store base ports crypto)
 set(PIE_ALLOWED_net base protocol)
 set(PIE_ALLOWED_server base crypto kv sched sample model exec engine wasm wasi host instance protocol store net)
 set(PIE_ALLOWED_client base protocol net crypto)

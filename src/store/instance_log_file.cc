@@ -40,13 +40,20 @@ uint64_t get(const uint8_t* at, int bytes) {
   return value;
 }
 
-Header encode(uint8_t type, const LogRecord& record, size_t payload_bytes) {
+bool is_known(uint8_t kind, uint8_t code) {
+  return kind >= static_cast<uint8_t>(EventKind::kStdout) &&
+         kind <= static_cast<uint8_t>(EventKind::kEnd) &&
+         code >= static_cast<uint8_t>(EndKind::kCompleted) &&
+         code <= static_cast<uint8_t>(EndKind::kOutOfResources);
+}
+
+Header encode(uint8_t type, uint8_t kind, uint8_t code, uint64_t seq, size_t payload_bytes) {
   Header header{};
   put(&header[0], kMagic, 4);
   header[4] = type;
-  header[5] = record.kind;
-  header[6] = record.code;
-  put(&header[8], record.seq, 8);
+  header[5] = kind;
+  header[6] = code;
+  put(&header[8], seq, 8);
   put(&header[16], payload_bytes, 4);
   put(&header[20], fnv1a(header.data(), 20), 4);
   return header;
@@ -65,6 +72,10 @@ Result<std::unique_ptr<InstanceLogFile>> InstanceLogFile::open(const std::filesy
   file->release();
   if (!loaded.ok() && loaded.error().code != ErrorCode::kNotFound) return std::move(loaded).error();
   return file;
+}
+
+std::unique_ptr<InstanceLogFile> InstanceLogFile::create(const std::filesystem::path& path) {
+  return std::unique_ptr<InstanceLogFile>(new InstanceLogFile(path));
 }
 
 InstanceLogFile::~InstanceLogFile() { release(); }
@@ -94,14 +105,14 @@ Result<void> InstanceLogFile::load() {
     const uint64_t seq = get(&header[8], 8);
     if (header[4] == kTypeDelivered) {
       delivered = std::max(delivered, seq);
-      delivered_kind_ = header[5];
+      is_end_delivered_ = header[5] == static_cast<uint8_t>(EventKind::kEnd);
     } else {
       last_kind_ = header[5];
-      delivered_kind_ = 0;
+      is_end_delivered_ = false;
     }
-    if (header[4] == kTypeEvent)
-      records_.push_back(
-          {seq, header[5], header[6], size_ + kHeaderBytes, static_cast<uint32_t>(payload_bytes)});
+    if (header[4] == kTypeEvent && is_known(header[5], header[6]))
+      records_.push_back({seq, static_cast<EventKind>(header[5]), static_cast<EndKind>(header[6]),
+                          size_ + kHeaderBytes, static_cast<uint32_t>(payload_bytes)});
     last_seq_ = std::max(last_seq_, seq);
     size_ += kHeaderBytes + payload_bytes;
   }
@@ -110,14 +121,13 @@ Result<void> InstanceLogFile::load() {
                  file_bytes - size_);
     if (::ftruncate(fd_, static_cast<off_t>(size_)) != 0) return system_error("truncate", path_);
   }
-  std::erase_if(records_, [delivered](const LogRecord& one) { return one.seq <= delivered; });
+  std::erase_if(records_, [delivered](const EventRecord& one) { return one.seq <= delivered; });
   return {};
 }
 
-Result<uint64_t> InstanceLogFile::write(uint8_t type, const LogRecord& record,
-                                        std::string_view payload) {
-  PIE_TRY(access(type == kTypeEvent ? O_CREAT : 0));
-  Header header = encode(type, record, payload.size());
+Result<uint64_t> InstanceLogFile::write(const Entry& entry, std::string_view payload) {
+  PIE_TRY(access(entry.type == kTypeEvent ? O_CREAT : 0));
+  Header header = encode(entry.type, entry.kind, entry.code, entry.seq, payload.size());
   uint64_t at = size_;
   const auto write_part = [&](const char* bytes, size_t count) {
     while (count > 0) {
@@ -149,13 +159,15 @@ Result<uint64_t> InstanceLogFile::write(uint8_t type, const LogRecord& record,
   }
   const uint64_t payload_offset = size_ + kHeaderBytes;
   size_ = at;
-  last_seq_ = std::max(last_seq_, record.seq);
+  last_seq_ = std::max(last_seq_, entry.seq);
   return payload_offset;
 }
 
-Result<uint64_t> InstanceLogFile::append(LogRecord record, std::string_view payload) {
-  PIE_TRY_ASSIGN(const uint64_t payload_offset, write(kTypeEvent, record, payload));
-  last_kind_ = record.kind;
+Result<uint64_t> InstanceLogFile::append(const EventRecord& record, std::string_view payload) {
+  const Entry entry{kTypeEvent, static_cast<uint8_t>(record.kind), static_cast<uint8_t>(record.end),
+                    record.seq};
+  PIE_TRY_ASSIGN(const uint64_t payload_offset, write(entry, payload));
+  last_kind_ = entry.kind;
   return payload_offset;
 }
 
@@ -180,15 +192,16 @@ Result<std::string> InstanceLogFile::read(uint64_t payload_offset, uint32_t payl
 Result<void> InstanceLogFile::mark_delivered(uint64_t seq) {
   if (size_ == 0) return {};
   const bool is_all = seq >= last_seq_;
-  const LogRecord marker{.seq = seq, .kind = is_all ? last_kind_ : uint8_t{0}};
+  const Entry marker{
+      .type = kTypeDelivered, .kind = is_all ? last_kind_ : uint8_t{0}, .code = 0, .seq = seq};
   if (is_all && size_ >= kShrinkFromBytes) return replace_by_marker(marker);
-  PIE_TRY(write(kTypeDelivered, marker, {}));
+  PIE_TRY(write(marker, {}));
   return {};
 }
 
 /// One rename, so that a crash finds the old file or the new one.
-Result<void> InstanceLogFile::replace_by_marker(const LogRecord& marker) {
-  const Header header = encode(kTypeDelivered, marker, 0);
+Result<void> InstanceLogFile::replace_by_marker(const Entry& marker) {
+  const Header header = encode(marker.type, marker.kind, marker.code, marker.seq, 0);
   const std::filesystem::path fresh = path_.string() + ".new";
   const int fd = ::open(fresh.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (fd < 0) return system_error("create", path_);

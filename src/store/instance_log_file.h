@@ -8,18 +8,9 @@
 #include <vector>
 
 #include "base/result.h"
+#include "ports/log_storage.h"
 
 namespace pie::store {
-
-/// One event in a log file; kind and code are the caller's.
-struct LogRecord {
-  uint64_t seq = 0;
-  uint8_t kind = 0;
-  uint8_t code = 0;
-  uint64_t payload_offset = 0;
-  uint32_t payload_bytes = 0;
-  bool operator==(const LogRecord&) const = default;
-};
 
 /// An append-only file of events. What append() wrote survives the death of the process; a record
 /// that was cut off by it is dropped at the next opening. The file comes into being with the first
@@ -34,40 +25,49 @@ struct LogRecord {
 class InstanceLogFile {
  public:
   static Result<std::unique_ptr<InstanceLogFile>> open(const std::filesystem::path& path);
+  /// The file of a new log, which is not there yet. Waits for nothing.
+  static std::unique_ptr<InstanceLogFile> create(const std::filesystem::path& path);
   ~InstanceLogFile();
   InstanceLogFile(const InstanceLogFile&) = delete;
   InstanceLogFile& operator=(const InstanceLogFile&) = delete;
 
   /// What the file held when it was opened: events not marked as delivered, in order.
-  const std::vector<LogRecord>& records() const { return records_; }
-  std::vector<LogRecord> take_records() { return std::exchange(records_, {}); }
+  const std::vector<EventRecord>& records() const { return records_; }
+  std::vector<EventRecord> take_records() { return std::exchange(records_, {}); }
   uint64_t last_seq() const { return last_seq_; }
 
   /// Returns the payload's offset.
-  Result<uint64_t> append(LogRecord record, std::string_view payload);
+  Result<uint64_t> append(const EventRecord& record, std::string_view payload);
   Result<std::string> read(uint64_t payload_offset, uint32_t payload_bytes);
   /// Events up to `seq` need not be kept.
   Result<void> mark_delivered(uint64_t seq);
-  /// The kind of the last event of all, when it was marked as delivered; 0 otherwise.
-  uint8_t delivered_kind() const { return delivered_kind_; }
+  /// The final event was marked as delivered, when the file was opened.
+  bool is_end_delivered() const { return is_end_delivered_; }
   /// Closes the file until the next access.
   void release();
 
  private:
+  /// A header, but for its payload's size.
+  struct Entry {
+    uint8_t type = 0;
+    uint8_t kind = 0;
+    uint8_t code = 0;
+    uint64_t seq = 0;
+  };
   explicit InstanceLogFile(std::filesystem::path path) : path_(std::move(path)) {}
   Result<void> load();
   /// Opens the file, unless it is; with `flags` beside O_RDWR.
   Result<void> access(int flags);
-  Result<void> replace_by_marker(const LogRecord& marker);
-  Result<uint64_t> write(uint8_t type, const LogRecord& record, std::string_view payload);
+  Result<void> replace_by_marker(const Entry& marker);
+  Result<uint64_t> write(const Entry& entry, std::string_view payload);
 
   std::filesystem::path path_;
   int fd_ = -1;
   uint64_t size_ = 0;
   uint64_t last_seq_ = 0;
   uint8_t last_kind_ = 0;
-  uint8_t delivered_kind_ = 0;
-  std::vector<LogRecord> records_;
+  bool is_end_delivered_ = false;
+  std::vector<EventRecord> records_;
 };
 
 }  // namespace pie::store

@@ -8,7 +8,9 @@
 
 #include "base/file.h"
 #include "store/database.h"
-#include "store/store.h"
+#include "store/instance_table.h"
+#include "store/key_value_table.h"
+#include "store/program_files.h"
 
 namespace pie::store {
 namespace {
@@ -72,37 +74,42 @@ class Migration : public testing::Test {
 
 TEST_F(Migration, a_store_of_version_1_keeps_everything_and_its_names_owners_count_their_programs) {
   sql(kVersion1);
-  auto opened = Store::open(home_);
-  ASSERT_TRUE(opened.ok()) << opened.error().message;
-  Store& store = **opened;
-  EXPECT_EQ(*store.programs().wasm("aaaa"), "wasm");
-  EXPECT_EQ(store.programs().find("ann", {"ns", "p", {}})->name.text(), "ns/p@1.0.1");
-  EXPECT_EQ(**store.kvs().get("ann", "key"), std::string("\0\xff", 2));
-  ASSERT_EQ(store.instances().list()->size(), 1U);
-  EXPECT_EQ(store.instances().list()->front().finished_ns, 77U);
-  // 8 KiB of a program, 4 KiB for each of two manifests.
-  const auto put = [&](uint64_t bytes_max) {
-    return store.programs().put("ann", "cccc", "x", std::nullopt, bytes_max);
-  };
-  EXPECT_EQ(put(16'384 + 4'095).error().code, ErrorCode::kResourceExhausted);
-  EXPECT_TRUE(put(16'384 + 4'096).ok());
-  opened->reset();
+  {
+    auto opened = Database::open(home_ / "pie.db");
+    ASSERT_TRUE(opened.ok()) << opened.error().message;
+    ProgramFiles programs(**opened, home_ / "programs");
+    EXPECT_EQ(*programs.wasm("aaaa"), "wasm");
+    EXPECT_EQ(programs.find("ann", {"ns", "p", {}})->name.text(), "ns/p@1.0.1");
+    EXPECT_EQ(
+        **KeyValueTable(std::move(Database::open(home_ / "pie.db")).value()).get("ann", "key"),
+        std::string("\0\xff", 2));
+    const auto instances = InstanceTable(**opened).list();
+    ASSERT_EQ(instances->size(), 1U);
+    EXPECT_EQ(instances->front().finished_ns, 77U);
+    // 8 KiB of a program, 4 KiB for each of two manifests.
+    const auto put = [&](uint64_t bytes_max) {
+      return programs.put(
+          {"ann", "cccc", std::make_shared<const std::string>("x"), std::nullopt, bytes_max});
+    };
+    EXPECT_EQ(put(16'384 + 4'095).error().code, ErrorCode::kResourceExhausted);
+    EXPECT_TRUE(put(16'384 + 4'096).ok());
+  }
   EXPECT_EQ(number("PRAGMA user_version"), Database::kSchemaVersion);
   EXPECT_EQ(number("SELECT COUNT(*) FROM uploads"), 3);
   EXPECT_EQ(number("SELECT COUNT(*) FROM sqlite_master WHERE name='names_by_hash'"), 1);
-  EXPECT_TRUE(Store::open(home_).ok());  // and again, with nothing to migrate
+  EXPECT_TRUE(Database::open(home_ / "pie.db").ok());  // and again, with nothing to migrate
 }
 
 TEST_F(Migration, a_step_that_fails_changes_nothing) {
   sql(kVersion1);
   sql("CREATE TABLE uploads(somebody TEXT)");  // in the way of version 2
-  const auto opened = Store::open(home_);
+  const auto opened = Database::open(home_ / "pie.db");
   ASSERT_FALSE(opened.ok());
   EXPECT_NE(opened.error().message.find("uploads"), std::string::npos) << opened.error().message;
   EXPECT_EQ(number("PRAGMA user_version"), 1);
   EXPECT_EQ(number("SELECT COUNT(*) FROM names"), 3);
   sql("DROP TABLE uploads");
-  EXPECT_TRUE(Store::open(home_).ok());
+  EXPECT_TRUE(Database::open(home_ / "pie.db").ok());
 }
 
 }  // namespace

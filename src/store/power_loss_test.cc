@@ -14,7 +14,9 @@
 
 #include "base/file.h"
 #include "crypto/blake3.h"
+#include "store/disk_reserve.h"
 #include "store/store.h"
+#include "store/waiting.h"
 
 namespace pie::store {
 namespace {
@@ -122,7 +124,9 @@ class PowerLoss : public testing::Test {
     fs::remove_all(root_);
   }
   std::unique_ptr<Store> open(const char* folder) {
-    auto opened = Store::open(root_ / folder);
+    auto opened = Store::open(
+        {.home = root_ / folder, .registry_roots = {}, .disk_reserve_bytes = DiskReserve::kNone},
+        ledger_);
     EXPECT_TRUE(opened.ok()) << opened.error().message;
     return opened.ok() ? std::move(opened).value() : nullptr;
   }
@@ -132,7 +136,14 @@ class PowerLoss : public testing::Test {
     return open("after");
   }
 
+  static bool has_key(Store& store) {
+    return wait<Result<std::optional<std::string>>>(
+               [&](auto done) { store.key_values().get("u", "key", std::move(done)); })
+        ->has_value();
+  }
+
   fs::path root_;
+  Ledger ledger_{UserLimits{}, TotalLimits{}, 0};
   std::optional<Disk> disk_;
 };
 
@@ -143,13 +154,20 @@ TEST_F(PowerLoss, an_acknowledged_upload_is_there_by_hash_and_by_name) {
     const std::string hash = crypto::blake3_hex(wasm);
     const std::string version = "1.0." + std::to_string(i);
     const std::string manifest = "[package]\nname = \"a/p\"\nversion = \"" + version + "\"\n";
-    ASSERT_TRUE(store->programs().put("u", hash, wasm, manifest, 0).ok());
+    const Result<void> done = wait<Result<void>>([&](auto answer) {
+      store->programs().put({"u", hash, std::make_shared<const std::string>(wasm), manifest, 0},
+                            std::move(answer));
+    });
+    ASSERT_TRUE(done.ok()) << done.error().message;
     const auto after = store_after_power_loss();
     ASSERT_TRUE(after);
-    const auto bytes = after->programs().wasm(hash);
+    using Bytes = Result<std::shared_ptr<const std::string>>;
+    const auto bytes =
+        wait<Bytes>([&](auto answer) { after->programs().wasm("u", hash, std::move(answer)); });
     ASSERT_TRUE(bytes.ok()) << bytes.error().message;
-    EXPECT_EQ(*bytes, wasm);
-    const auto named = after->programs().find("u", {"a", "p", {}});
+    EXPECT_EQ(**bytes, wasm);
+    const auto named = wait<Result<FoundProgram>>(
+        [&](auto answer) { after->programs().find("u", {.text = "a/p"}, std::move(answer)); });
     ASSERT_TRUE(named.ok()) << named.error().message;
     EXPECT_EQ(named->hash, hash);
   }
@@ -157,9 +175,11 @@ TEST_F(PowerLoss, an_acknowledged_upload_is_there_by_hash_and_by_name) {
 
 TEST_F(PowerLoss, what_is_not_promised_is_lost_here_so_that_this_disk_is_one_that_forgets) {
   const auto store = open("home");
-  ASSERT_TRUE(store->kvs().set("u", "key", "value", 0).ok());  // survives a kill, not a power loss
-  EXPECT_TRUE(*store->kvs().exists("u", "key"));
-  EXPECT_FALSE(*store_after_power_loss()->kvs().exists("u", "key"));
+  const Result<void> done = wait<Result<void>>(
+      [&](auto answer) { store->key_values().set("u", "key", "value", std::move(answer)); });
+  ASSERT_TRUE(done.ok());  // survives a kill, not a power loss
+  EXPECT_TRUE(has_key(*store));
+  EXPECT_FALSE(has_key(*store_after_power_loss()));
 }
 
 }  // namespace

@@ -8,7 +8,7 @@
 
 #include "base/result.h"
 #include "store/names.h"
-#include "store/store.h"
+#include "store/program_files.h"
 
 namespace pie::store {
 

@@ -19,7 +19,7 @@ void pie::fuzz::fuzz(std::string_view input) {
     before = (*log)->records().size();
     if ((*log)->last_seq() == UINT64_MAX) return;
     seq = (*log)->last_seq() + 1;
-    MUST((*log)->append({.seq = seq, .kind = 1, .code = 1}, "said after the crash").ok());
+    MUST((*log)->append({.seq = seq}, "said after the crash").ok());
   }
   auto log = store::InstanceLogFile::open(file.path());
   MUST(log.ok() && (*log)->records().size() == before + 1);

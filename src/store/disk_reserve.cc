@@ -1,15 +1,14 @@
-#include "server/disk_reserve.h"
+#include "store/disk_reserve.h"
 
 #include <sys/statvfs.h>
 
 #include <algorithm>
 #include <string>
 
-namespace pie::server {
+namespace pie::store {
 namespace {
 
 constexpr uint64_t kBytesMax = 256ULL << 20;
-constexpr uint64_t kNone = 1;
 
 }  // namespace
 
@@ -28,4 +27,4 @@ Result<void> DiskReserve::check(const char* what, uint64_t more) const {
                    " to stay free (limits.disk_reserve_bytes); make room there"};
 }
 
-}  // namespace pie::server
+}  // namespace pie::store

@@ -10,24 +10,23 @@
 #include <vector>
 
 #include "store/database.h"
-#include "store/store.h"
 
 namespace pie::store {
 
 /// Key-value pairs in the database's table `kvs`, over a connection of their own: nobody else waits
 /// for the programs' values, but for the moment of a commit.
-class FileKvs final : public Kvs {
+class KeyValueTable {
  public:
-  explicit FileKvs(std::unique_ptr<Database> database) : database_(std::move(database)) {}
+  explicit KeyValueTable(std::unique_ptr<Database> database) : database_(std::move(database)) {}
 
-  Result<std::optional<std::string>> get(const std::string& owner, const std::string& key) override;
+  Result<std::optional<std::string>> get(const std::string& owner, const std::string& key);
   Result<void> set(const std::string& owner, const std::string& key, const std::string& value,
-                   uint64_t owner_bytes_max) override;
-  Result<void> remove(const std::string& owner, const std::string& key) override;
-  Result<bool> exists(const std::string& owner, const std::string& key) override;
+                   uint64_t owner_bytes_max);
+  Result<void> remove(const std::string& owner, const std::string& key);
+  Result<bool> exists(const std::string& owner, const std::string& key);
   Result<std::vector<std::string>> list_keys(const std::string& owner,
                                              const std::optional<std::string>& after,
-                                             uint32_t count_max) override;
+                                             uint32_t count_max);
 
  private:
   /// A change of one key: `body` gets what the owner uses without that key's pair, and adds what it

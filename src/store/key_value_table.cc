@@ -1,4 +1,4 @@
-#include "store/file_kvs.h"
+#include "store/key_value_table.h"
 
 #include <utility>
 
@@ -24,7 +24,8 @@ Result<uint64_t> bytes_of(Database& db, const std::string& owner,
 
 }  // namespace
 
-Result<std::optional<std::string>> FileKvs::get(const std::string& owner, const std::string& key) {
+Result<std::optional<std::string>> KeyValueTable::get(const std::string& owner,
+                                                      const std::string& key) {
   std::optional<std::string> value;
   auto done = database_->read([&](Database& db) -> Result<void> {
     PIE_TRY_ASSIGN(Statement rows, db.prepare("SELECT value FROM kvs WHERE owner=? AND key=?"));
@@ -36,8 +37,9 @@ Result<std::optional<std::string>> FileKvs::get(const std::string& owner, const 
   return value;
 }
 
-Result<void> FileKvs::change(const std::string& owner, const std::string& key,
-                             const std::function<Result<void>(Database&, uint64_t& used)>& body) {
+Result<void> KeyValueTable::change(
+    const std::string& owner, const std::string& key,
+    const std::function<Result<void>(Database&, uint64_t& used)>& body) {
   const std::lock_guard lock(mutex_);
   uint64_t used = 0;
   auto done = database_->write(Durability::kProcess, [&](Database& db) -> Result<void> {
@@ -52,8 +54,8 @@ Result<void> FileKvs::change(const std::string& owner, const std::string& key,
   return done;
 }
 
-Result<void> FileKvs::set(const std::string& owner, const std::string& key,
-                          const std::string& value, uint64_t owner_bytes_max) {
+Result<void> KeyValueTable::set(const std::string& owner, const std::string& key,
+                                const std::string& value, uint64_t owner_bytes_max) {
   return change(owner, key, [&](Database& db, uint64_t& used) -> Result<void> {
     used += key.size() + value.size() + kPairBytes;
     if (owner_bytes_max > 0 && used > owner_bytes_max)
@@ -67,21 +69,21 @@ Result<void> FileKvs::set(const std::string& owner, const std::string& key,
   });
 }
 
-Result<void> FileKvs::remove(const std::string& owner, const std::string& key) {
+Result<void> KeyValueTable::remove(const std::string& owner, const std::string& key) {
   return change(owner, key, [&](Database& db, uint64_t&) -> Result<void> {
     PIE_TRY_ASSIGN(Statement row, db.prepare("DELETE FROM kvs WHERE owner=? AND key=?"));
     return row.text(owner).text(key).run();
   });
 }
 
-Result<bool> FileKvs::exists(const std::string& owner, const std::string& key) {
+Result<bool> KeyValueTable::exists(const std::string& owner, const std::string& key) {
   PIE_TRY_ASSIGN(const auto value, get(owner, key));
   return value.has_value();
 }
 
-Result<std::vector<std::string>> FileKvs::list_keys(const std::string& owner,
-                                                    const std::optional<std::string>& after,
-                                                    uint32_t count_max) {
+Result<std::vector<std::string>> KeyValueTable::list_keys(const std::string& owner,
+                                                          const std::optional<std::string>& after,
+                                                          uint32_t count_max) {
   std::vector<std::string> keys;
   auto done = database_->read([&](Database& db) -> Result<void> {
     PIE_TRY_ASSIGN(Statement rows, db.prepare(std::string("SELECT key FROM kvs WHERE owner=?") +
