@@ -23,17 +23,6 @@ constexpr const char* kOpen =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMunwrJ1I4yc51LKeJBRhMAcg5CjzSG2wOQFgKIWtgv2 ann";
 constexpr uint64_t kSecond = 1'000'000'000;
 
-class OneUser final : public Authority {
- public:
-  std::vector<crypto::PublicKey> keys_of(const std::string& user) override {
-    return user == "ann" && !is_removed ? std::vector{*crypto::PublicKey::parse(kOpen)}
-                                        : std::vector<crypto::PublicKey>();
-  }
-  std::string make_challenge() override { return std::string(47, '\x7F') + char(++made); }
-  bool is_removed = false;
-  int made = 0;
-};
-
 class NoSpools final : public UploadSpools {
   UploadSpoolRef open(const std::string&) override { return nullptr; }
 };
@@ -42,14 +31,28 @@ class NoSpools final : public UploadSpools {
 class AuthenticationTest : public testing::Test {
  protected:
   AuthenticationTest()
-      : session_({.authority = &users_, .internal_token = std::string(64, 't')}, spools_, 0) {}
+      : session_({.make_challenge = [this] { return std::string(47, '\x7F') + char(++made_); },
+                  .internal_token = std::string(64, 't')},
+                 spools_, 0) {}
+
+  Result<std::vector<crypto::PublicKey>> keys_of(const std::string& user) const {
+    if (is_disk_lost_) return Error{ErrorCode::kInternal, "[users] got: no disk"};
+    if (user != "ann" || is_removed_) return std::vector<crypto::PublicKey>();
+    return std::vector{*crypto::PublicKey::parse(kOpen)};
+  }
 
   /// The answer; `late_` says whether it was delayed.
   Response say(const ClientMessage& message) {
     session_.on_frame(encode(message), now_);
     Response answer;
     late_ = closed_ = false;
-    for (auto& action : session_.take_actions()) {
+    auto actions = session_.take_actions();
+    for (size_t i = 0; i < actions.size(); ++i) {
+      const auto action = actions[i];
+      if (const auto* look_up = std::get_if<LookUpKeys>(&action)) {
+        session_.keys_found(keys_of(look_up->user), now_);
+        for (auto& more : session_.take_actions()) actions.push_back(std::move(more));
+      }
       const auto* now = std::get_if<SendFrame>(&action);
       const auto* late = std::get_if<SendDelayed>(&action);
       if (late) session_.failure_sent(now_);
@@ -71,7 +74,8 @@ class AuthenticationTest : public testing::Test {
   }
 
   uint64_t now_ = 0;
-  OneUser users_;
+  bool is_removed_ = false, is_disk_lost_ = false;
+  int made_ = 0;
   NoSpools spools_;
   ServerSession session_;
   std::string last_challenge_;
@@ -123,8 +127,22 @@ TEST_F(AuthenticationTest, a_late_signature_fails) {
 
 TEST_F(AuthenticationTest, a_key_that_was_taken_away_meanwhile_fails) {
   const std::string signature = proof(kSecret);
-  users_.is_removed = true;
+  is_removed_ = true;
   EXPECT_FALSE(say(Signature{2, signature}).successful);
+}
+
+TEST_F(AuthenticationTest, who_cannot_be_looked_up_hears_why_and_may_try_again) {
+  is_disk_lost_ = true;
+  EXPECT_EQ(say(Identification{1, "ann"}), (Response{1, false, "[users] got: no disk"}));
+  EXPECT_TRUE(late_);
+  is_disk_lost_ = false;
+  EXPECT_TRUE(say(Signature{2, proof(kSecret)}).successful);
+}
+
+TEST_F(AuthenticationTest, a_message_before_the_keys_are_found_closes) {
+  session_.on_frame(encode(Identification{1, "ann"}), now_);
+  EXPECT_FALSE(say(Signature{2, "AAAA"}).successful);
+  EXPECT_TRUE(closed_);
 }
 
 TEST_F(AuthenticationTest, text_that_is_not_base64_says_so) {

@@ -98,14 +98,14 @@ void ServerSession::on_message(ClientMessage message, uint64_t now_ns) {
 void ServerSession::on_stranger(const ClientMessage& message, uint64_t now_ns) {
   std::string expected = "identification or internal_authenticate";
   if (state_ == State::kNew) {
-    if (const auto* user = std::get_if<Identification>(&message)) return identify(*user, now_ns);
+    if (const auto* user = std::get_if<Identification>(&message)) return identify(*user);
     if (const auto* token = std::get_if<InternalAuthenticate>(&message)) return check_token(*token);
   } else if (state_ == State::kChallenged) {
     if (const auto* proof = std::get_if<Signature>(&message))
       return check_signature(*proof, now_ns);
     expected = "signature, the answer to the challenge";
   } else {
-    expected = "nothing before the answer to the failed attempt";
+    expected = "nothing before the answer to the last message";
   }
   const std::string text =
       std::string(state_ == State::kNew ? "[first message]" : "[authentication]") + " got " +
@@ -126,33 +126,51 @@ void ServerSession::failure_sent(uint64_t now_ns) {
   stranger_ns_ = now_ns;
 }
 
-void ServerSession::identify(const Identification& message, uint64_t now_ns) {
-  const bool is_known =
-      is_user_name(message.username) &&
-      (!config_.authority || !config_.authority->keys_of(message.username).empty());
-  if (!is_known) return fail(message.corr_id, "User '" + message.username + "' is not authorized");
+void ServerSession::identify(const Identification& message) {
+  if (!is_user_name(message.username)) return refuse_user(message.corr_id, message.username);
   user_ = message.username;
-  if (!config_.authority)
+  if (!config_.make_challenge)
     return sign_in(message.corr_id, "Authenticated (Engine disabled authentication)");
-  challenge_ = config_.authority->make_challenge();
+  look_up_keys(message.corr_id, std::nullopt);
+}
+
+void ServerSession::refuse_user(uint32_t corr_id, const std::string& user) {
+  fail(corr_id, "User '" + user + "' is not authorized");
+}
+
+void ServerSession::look_up_keys(uint32_t corr_id, std::optional<std::string> signature) {
+  state_ = State::kLookingUp;
+  look_up_ = LookUp{corr_id, std::exchange(challenge_, {}), std::move(signature)};
+  actions_.push_back(LookUpKeys{user_});
+}
+
+void ServerSession::keys_found(const Result<std::vector<crypto::PublicKey>>& keys,
+                               uint64_t now_ns) {
+  if (state_ != State::kLookingUp) return;
+  const LookUp asked = *std::exchange(look_up_, std::nullopt);
+  if (!keys.ok()) return fail(asked.corr_id, keys.error().message);
+  if (asked.signature) {
+    const bool is_proven = std::any_of(keys->begin(), keys->end(), [&](const auto& key) {
+      return key.verify(asked.challenge, *asked.signature);
+    });
+    if (!is_proven) return fail(asked.corr_id, "Signature verification failed");
+    return sign_in(asked.corr_id, "Authenticated");
+  }
+  if (keys->empty()) return refuse_user(asked.corr_id, user_);
+  challenge_ = config_.make_challenge();
   challenged_ns_ = now_ns;
   state_ = State::kChallenged;
-  respond(message.corr_id, true, crypto::base64_encode(challenge_));
+  respond(asked.corr_id, true, crypto::base64_encode(challenge_));
 }
 
 void ServerSession::check_signature(const Signature& message, uint64_t now_ns) {
-  const std::string challenge = std::exchange(challenge_, {});
-  const auto signature = crypto::base64_decode(message.signature);
+  auto signature = crypto::base64_decode(message.signature);
   if (!signature.ok())
     return fail(message.corr_id, "Invalid signature encoding: " + signature.error().message);
-  bool is_proven = false;
-  if (now_ns < challenged_ns_ + config_.challenge_ns_max) {
-    // Asked for again: a key that was taken away meanwhile is worth nothing.
-    for (const crypto::PublicKey& key : config_.authority->keys_of(user_))
-      is_proven = is_proven || key.verify(challenge, *signature);
-  }
-  if (!is_proven) return fail(message.corr_id, "Signature verification failed");
-  sign_in(message.corr_id, "Authenticated");
+  if (now_ns >= challenged_ns_ + config_.challenge_ns_max)
+    return fail(message.corr_id, "Signature verification failed");
+  // Asked for again: a key that was taken away meanwhile is worth nothing.
+  look_up_keys(message.corr_id, std::move(signature).value());
 }
 
 void ServerSession::check_token(const InternalAuthenticate& message) {

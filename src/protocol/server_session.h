@@ -37,18 +37,9 @@ class UploadSpools {
   virtual UploadSpoolRef open(const std::string& user) = 0;
 };
 
-/// Who may sign in, and with which keys (protocol.md, section 5). Called on any session's strand.
-class Authority {
- public:
-  virtual ~Authority() = default;
-  /// The user's keys now; none: the user is not authorized.
-  virtual std::vector<crypto::PublicKey> keys_of(const std::string& user) = 0;
-  /// 48 random bytes.
-  virtual std::string make_challenge() = 0;
-};
-
 struct ServerSessionConfig {
-  Authority* authority = nullptr;  ///< null: authentication is disabled, every name is taken
+  /// 48 random bytes; null: authentication is disabled, every name is taken.
+  std::function<std::string()> make_challenge;
   uint64_t challenge_ns_max = 60'000'000'000;  ///< a challenge that is older is no use
   std::string internal_token;  ///< 64 characters; "" = internal_authenticate always fails
   DecodeLimits decode;
@@ -101,16 +92,22 @@ struct CloseConnection {
   uint16_t code = 1000;
   std::string reason;
 };
+/// Asks for the user's keys, which keys_found() gives. Nothing else is taken from this peer before.
+struct LookUpKeys {
+  std::string user;
+};
 /// The peer is gone: drop the connection.
 struct DropConnection {};
 using SessionAction = std::variant<SendFrame, SendDelayed, SendPing, CloseConnection,
-                                   DropConnection, SessionRequest, Delivered>;
+                                   DropConnection, LookUpKeys, SessionRequest, Delivered>;
 
 /// One connection's protocol, without socket, clock or threads (protocol.md, sections 1 to 5).
 ///
-/// - kNew: identification leads to kChallenged, or where nobody has to prove it to kAuthenticated;
+/// - kNew: identification leads to kLookingUp, or where nobody has to prove it to kAuthenticated;
 ///   internal_authenticate to kAuthenticated.
-/// - kChallenged: the right signature leads to kAuthenticated.
+/// - kLookingUp: the keys of a user lead to kChallenged, or with the right signature to
+///   kAuthenticated.
+/// - kChallenged: a signature leads to kLookingUp.
 /// - A failure leads to kRefused, and failure_sent() from there back to kNew.
 ///
 /// Every input appends to the actions that take_actions() hands out. Times are monotonic
@@ -127,6 +124,9 @@ class ServerSession {
   void on_heard(uint64_t now_ns) { heard_ns_ = now_ns; }
   /// To be called at least twice per ping interval, and when wake_at_ns() comes.
   void on_tick(uint64_t now_ns);
+  /// The answer to LookUpKeys: the user's keys now, none when it is not authorized (protocol.md,
+  /// section 5); or why nobody knows.
+  void keys_found(const Result<std::vector<crypto::PublicKey>>& keys, uint64_t now_ns);
   /// The delayed answer is out: the peer may try again.
   void failure_sent(uint64_t now_ns);
 
@@ -148,7 +148,7 @@ class ServerSession {
   std::optional<uint64_t> wake_at_ns() const { return delivery_.wake_at_ns(); }
 
  private:
-  enum class State { kNew, kChallenged, kRefused, kAuthenticated, kClosed };
+  enum class State { kNew, kLookingUp, kChallenged, kRefused, kAuthenticated, kClosed };
   enum class UploadKind { kProgram, kBlob };
   struct Upload {
     Upload(UploadKind what, std::string hash, uint64_t bytes_max)
@@ -160,8 +160,10 @@ class ServerSession {
 
   void on_message(ClientMessage message, uint64_t now_ns);
   void on_stranger(const ClientMessage& message, uint64_t now_ns);
-  void identify(const Identification& message, uint64_t now_ns);
+  void identify(const Identification& message);
+  void refuse_user(uint32_t corr_id, const std::string& user);
   void check_signature(const Signature& message, uint64_t now_ns);
+  void look_up_keys(uint32_t corr_id, std::optional<std::string> signature);
   void fail(uint32_t corr_id, std::string text);
   void check_token(const InternalAuthenticate& message);
   /// `user_` has proved who it is.
@@ -182,6 +184,12 @@ class ServerSession {
   State state_ = State::kNew;
   std::string user_;
   std::string challenge_;
+  struct LookUp {
+    uint32_t corr_id = 0;
+    std::string challenge;                 ///< that is to be signed, where there is
+    std::optional<std::string> signature;  ///< ... this; none: to be challenged
+  };
+  std::optional<LookUp> look_up_;  ///< in kLookingUp
   uint64_t challenged_ns_ = 0;
   std::map<uint32_t, Upload> uploads_;  ///< by corr_id
   uint32_t requests_pending_ = 0;

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/toml_text.h"
 #include "base/user_name.h"
+#include "store/asked_work.h"
 
 namespace pie::store {
 namespace {
@@ -215,11 +216,15 @@ void AuthorizedUsers::refresh_locked() {
     log::error("{}; the users are those from before", done.error().message);
 }
 
-std::vector<crypto::PublicKey> AuthorizedUsers::keys_of(const std::string& user) {
-  const std::lock_guard lock(mutex_);
-  refresh_locked();
-  const auto found = keys_.find(user);
-  return found == keys_.end() ? std::vector<crypto::PublicKey>() : found->second;
+void AuthorizedUsers::keys_of(const std::string& user,
+                              std::function<void(Result<std::vector<crypto::PublicKey>>)> done) {
+  using Keys = std::vector<crypto::PublicKey>;
+  ask<Keys>(queue_, user, "users", std::move(done), [this, user]() -> Result<Keys> {
+    const std::lock_guard lock(mutex_);
+    refresh_locked();
+    const auto found = keys_.find(user);
+    return found == keys_.end() ? Keys() : found->second;
+  });
 }
 
 size_t AuthorizedUsers::user_count() {

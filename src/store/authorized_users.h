@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/work_queue.h"
 #include "crypto/public_key.h"
 
 namespace pie::store {
@@ -35,14 +37,17 @@ Result<void> remove_user_key(const std::filesystem::path& file, const std::strin
                              const std::optional<std::string>& key_name);
 
 /// The users of a running server. A change of the file holds from the next question on; a file that
-/// got damaged changes nothing and is reported in the log. Thread-safe.
+/// got damaged changes nothing and is reported in the log. Thread-safe; keys_of() waits for
+/// nothing.
 class AuthorizedUsers {
  public:
   explicit AuthorizedUsers(std::filesystem::path file) : file_(std::move(file)) {}
   /// The first reading: its errors are the caller's. Readable by others = mended with a warning.
   Result<void> load();
   /// The keys of a user that are of use; those that are not are reported in the log once a reading.
-  std::vector<crypto::PublicKey> keys_of(const std::string& user);
+  /// `done` comes once, from a thread of this object's.
+  void keys_of(const std::string& user,
+               std::function<void(Result<std::vector<crypto::PublicKey>>)> done);
   size_t user_count();
 
  private:
@@ -53,6 +58,7 @@ class AuthorizedUsers {
   std::mutex mutex_;
   struct stat seen_{};
   std::map<std::string, std::vector<crypto::PublicKey>> keys_;
+  WorkQueue queue_{{.name = "users"}};  ///< last: its thread uses what stands above
 };
 
 }  // namespace pie::store

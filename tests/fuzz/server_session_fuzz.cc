@@ -44,16 +44,13 @@ class Spools final : public UploadSpools {
   int opened_ = 0;
 };
 
-class Users final : public Authority {
- public:
-  std::vector<crypto::PublicKey> keys_of(const std::string& user) override {
-    static const auto key = crypto::PublicKey::parse(
-        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl x");
-    MUST(key.ok());
-    return user == "known" ? std::vector{*key} : std::vector<crypto::PublicKey>{};
-  }
-  std::string make_challenge() override { return std::string(48, 'c'); }
-};
+Result<std::vector<crypto::PublicKey>> keys_of(const std::string& user) {
+  static const auto key = crypto::PublicKey::parse(
+      "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl x");
+  MUST(key.ok());
+  if (user == "lost") return Error{ErrorCode::kInternal, "[users] got: no disk"};
+  return user == "known" ? std::vector{*key} : std::vector<crypto::PublicKey>{};
+}
 
 /// A message made of the input's bytes.
 ClientMessage message_of(fuzz::Source& source) {
@@ -83,8 +80,9 @@ ClientMessage message_of(fuzz::Source& source) {
 /// Drives a session and holds what it wants done to the rules.
 class Driver {
  public:
-  explicit Driver(bool has_authority)
-      : session_({.authority = has_authority ? &users_ : nullptr,
+  explicit Driver(bool asks_for_proof)
+      : session_({.make_challenge = asks_for_proof ? [] { return std::string(48, 'c'); }
+                                                   : std::function<std::string()>(),
                   .internal_token = std::string(64, 't'),
                   .program_bytes_max = kBytesMax,
                   .blob_bytes_max = kBytesMax,
@@ -93,7 +91,7 @@ class Driver {
                  spools_, 0) {}
 
   void step(fuzz::Source& source) {
-    switch (source.byte() % 8) {
+    switch (source.byte() % 9) {
       case 0: session_.on_frame(source.text(), now_); break;
       case 1: session_.on_pong(last_ping_.empty() ? source.text() : last_ping_, now_); break;
       case 2: now_ += uint64_t{source.byte()} * 1'000'000'000; break;
@@ -101,6 +99,7 @@ class Driver {
       case 4: complete(source); break;
       case 5: event(source); break;
       case 6: session_.failure_sent(now_); break;
+      case 7: found(); break;
       default: session_.on_frame(encode(message_of(source)), now_);
     }
     look();
@@ -118,6 +117,10 @@ class Driver {
     if (source.byte() % 2) session_.expedite_delivery(now_);
     if (source.byte() % 4 == 0) session_.forget_instance(id);
   }
+  void found() {
+    if (const auto user = std::exchange(asked_, std::nullopt))
+      session_.keys_found(keys_of(*user), now_);
+  }
   void look() {
     for (const auto& action : session_.take_actions()) {
       MUST(!closed_ || std::holds_alternative<Delivered>(action));
@@ -129,6 +132,9 @@ class Driver {
         MUST(last_ping_.size() <= 125);
       } else if (const auto* delivered = std::get_if<Delivered>(&action)) {
         MUST(delivered->seq <= seq_);
+      } else if (const auto* look_up = std::get_if<LookUpKeys>(&action)) {
+        MUST(!session_.authenticated() && !asked_);
+        asked_ = look_up->user;
       } else if (std::holds_alternative<SessionRequest>(action)) {
         MUST(session_.authenticated());
         ++pending_;
@@ -140,13 +146,13 @@ class Driver {
   }
 
   Spools spools_;
-  Users users_;
   ServerSession session_;
   uint64_t now_ = 0;
   uint64_t seq_ = 0;
   uint32_t pending_ = 0;
   bool closed_ = false;
   std::string last_ping_;
+  std::optional<std::string> asked_;  ///< whose keys
 };
 
 }  // namespace
