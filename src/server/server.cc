@@ -21,7 +21,6 @@
 #include "net/shares.h"
 #include "net/ws_server.h"
 #include "server/home_lock.h"
-#include "server/host_ports.h"
 #include "server/instance_manager.h"
 #include "server/models.h"
 #include "server/private_folder.h"
@@ -32,7 +31,6 @@
 #include "server/status.h"
 #include "server/version.h"
 #include "store/authorized_users.h"
-#include "store/registry.h"
 #include "store/store.h"
 
 namespace pie::server {
@@ -62,23 +60,6 @@ std::string make_token() {
   return token;
 }
 
-/// Random challenges, and the users of authorized_users.toml.
-class UserAuthority final : public protocol::Authority {
- public:
-  explicit UserAuthority(store::AuthorizedUsers& users) : users_(users) {}
-  std::vector<crypto::PublicKey> keys_of(const std::string& user) override {
-    return users_.keys_of(user);
-  }
-  std::string make_challenge() override {
-    unsigned char bytes[48];
-    PIE_CHECK(RAND_bytes(bytes, sizeof bytes) == 1);
-    return {reinterpret_cast<const char*>(bytes), sizeof bytes};
-  }
-
- private:
-  store::AuthorizedUsers& users_;
-};
-
 /// Raises the soft limit of open files to the hard one. Returns what the process may have then.
 uint64_t raise_open_files() {
   rlimit files{};
@@ -100,12 +81,11 @@ class PieServer final : public Server {
  public:
   explicit PieServer(const Config& config)
       : config_(config),
-        registry_({config.share / "registry", config.home / "registry"}),
         token_(make_token()),
         ledger_(config.limits.user, total_limits(config.limits.total), system_clock().wall_ns()),
         reserve_(config.home, config.limits.disk_reserve_bytes),
-        quick_({.name = "requests", .thread_count = 2, .owner_pending_max = kRequestsPendingMax}),
-        slow_({.name = "compile", .thread_count = 2}),
+        requests_({.name = "requests", .owner_pending_max = kRequestsPendingMax}),
+        compile_({.name = "compile", .thread_count = 2}),
         disk_({.name = "disk",
                .thread_count = 2,
                .owner_pending_max = kUnbounded,
@@ -127,13 +107,19 @@ class PieServer final : public Server {
     PIE_TRY(make_private_folder(config_.home));
     PIE_TRY_ASSIGN(lock_, HomeLock::take(config_.home));
     if (config_.auth) {
-      PIE_TRY(users_.load());
-      if (users_.user_count() == 0)
+      users_.emplace(authorized_users_file(config_.home));
+      PIE_TRY(users_->load());
+      if (users_->user_count() == 0)
         log::warning("authentication is on and nobody is authorized: add users by `pie auth add`");
     }
     spools_.emplace(config_.home / "run" / "spool", ledger_, disk_, reserve_);
-    PIE_TRY_ASSIGN(store_, store::Store::open(config_.home));
-    kvs_port_.emplace(store_->kvs(), ledger_, config_.limits.user.kvs_bytes_max);
+    PIE_TRY_ASSIGN(store_,
+                   store::Store::open(
+                       {.home = config_.home,
+                        .registry_roots = {config_.share / "registry", config_.home / "registry"},
+                        .kvs_user_bytes_max = config_.limits.user.kvs_bytes_max,
+                        .disk_reserve_bytes = config_.limits.disk_reserve_bytes},
+                       ledger_));
     log::info("machine: {}; {} threads run programs", describe(Machine::read()), worker_count());
     PIE_TRY(check_address_space(Machine::read()));
     PIE_TRY_ASSIGN(models_, open_models(config_));
@@ -144,9 +130,9 @@ class PieServer final : public Server {
                                        .model_aliases = models_.ids_of_aliases};
     PIE_TRY(open_http_client());
     PIE_TRY_ASSIGN(host_,
-                   host::ProgramHost::create(host_config, models_.pointers(), *kvs_port_, bus_port_,
-                                             http_port_ ? &*http_port_ : nullptr));
-    programs_.emplace(store_->programs(), registry_, *host_, reserve_, config_.limits);
+                   host::ProgramHost::create(host_config, models_.pointers(), store_->key_values(),
+                                             bus_, http_port_ ? &*http_port_ : nullptr));
+    programs_.emplace(store_->programs(), *host_, config_.limits);
     instances_.emplace(config_.limits, ledger_, *host_, store_->instances(), disk_, bookkeeping_,
                        reserve_, http_threads_, system_clock());
     const auto engines = models_.pointers();
@@ -163,8 +149,8 @@ class PieServer final : public Server {
   void stop() override {
     if (stopped_.exchange(true)) return;
     if (sockets_) sockets_->stop(kDrainMs);
-    quick_.stop(WorkQueue::Rest::kDrop);
-    slow_.stop(WorkQueue::Rest::kDrop);
+    requests_.stop(WorkQueue::Rest::kDrop);
+    compile_.stop(WorkQueue::Rest::kDrop);
     if (instances_) instances_->stop();
     disk_.stop(WorkQueue::Rest::kFinish);
     bookkeeping_.stop(WorkQueue::Rest::kFinish);
@@ -208,9 +194,10 @@ class PieServer final : public Server {
   }
 
   Result<void> listen() {
-    services_.emplace(SessionServices{
-        system_clock(), config_.limits, token_, config_.auth ? &authority_ : nullptr, failures_,
-        *spools_, *programs_, *instances_, *status_, ledger_, quick_, slow_, disk_, connections_});
+    services_.emplace(SessionServices{system_clock(), config_.limits, token_,
+                                      users_ ? &*users_ : nullptr, failures_, *spools_,
+                                      store_->programs(), *programs_, *instances_, *status_,
+                                      ledger_, requests_, compile_, disk_, connections_});
     const net::WsServerConfig sockets{
         .host = config_.host,
         .port = config_.port,
@@ -244,18 +231,16 @@ class PieServer final : public Server {
 
   const Config config_;
   std::unique_ptr<HomeLock> lock_;
-  store::Registry registry_;
   const std::string token_;
   Ledger ledger_;
-  const DiskReserve reserve_;
-  WorkQueue quick_, slow_, disk_, bookkeeping_;
+  const store::DiskReserve reserve_;
+  WorkQueue requests_, compile_, disk_, bookkeeping_;
   store::AuthorizedUsers users_{authorized_users_file(config_.home)};
   UserAuthority authority_{users_};
   FailureLimiter failures_;
   std::optional<Spools> spools_;
   std::unique_ptr<store::Store> store_;
-  std::optional<StoreKvs> kvs_port_;
-  LocalBus bus_port_;
+  instance::LocalBus bus_;
   net::IoThreads http_threads_{kHttpThreads};
   std::unique_ptr<net::HttpClient> http_client_;
   std::optional<OutgoingHttp> http_port_;

@@ -1,9 +1,12 @@
 #include "server/session.h"
 
+#include <openssl/rand.h>
+
 #include <algorithm>
 #include <random>
 #include <utility>
 
+#include "base/check.h"
 #include "base/log.h"
 #include "base/user_name.h"
 #include "server/event_messages.h"
@@ -17,15 +20,22 @@ constexpr uint64_t kProbeMs = 2'000;
 constexpr uint64_t kEventsOutboxBytesMax = 1ULL << 20;  ///< above it events wait in their logs
 constexpr int kEventsPerTurn = 16;
 constexpr uint64_t kOutboxFreeBytes = 1ULL << 20;  ///< not charged to the user
+constexpr int kChallengeBytes = 48;
 
 uint64_t random_delay_ms() {
   std::random_device device;
   return std::uniform_int_distribution<uint64_t>(1'000, 3'000)(device);
 }
 
+std::string make_challenge() {
+  unsigned char bytes[kChallengeBytes];
+  PIE_CHECK(RAND_bytes(bytes, sizeof bytes) == 1);
+  return {reinterpret_cast<const char*>(bytes), sizeof bytes};
+}
+
 protocol::ServerSessionConfig session_config(const SessionServices& services) {
   protocol::ServerSessionConfig config;
-  config.authority = services.authority;
+  if (services.users) config.make_challenge = make_challenge;
   config.internal_token = services.internal_token;
   config.decode.frame_bytes_max = services.limits.frame_bytes_max;
   config.program_bytes_max = services.limits.program_bytes_max;
@@ -180,12 +190,23 @@ void Session::perform(protocol::SessionAction action) {
     connection_->close(close->code, std::move(close->reason));
   } else if (std::holds_alternative<protocol::DropConnection>(action)) {
     connection_->abort();
+  } else if (auto* look_up = std::get_if<protocol::LookUpKeys>(&action)) {
+    look_up_keys(look_up->user);
   } else if (auto* delivered = std::get_if<protocol::Delivered>(&action)) {
     handle(std::move(*delivered));
   } else {
     std::visit([this](auto request) { handle(std::move(request)); },
                std::get<protocol::SessionRequest>(std::move(action)));
   }
+}
+
+void Session::look_up_keys(const std::string& user) {
+  services_.users->keys_of(user, [self = shared_from_this()](auto keys) {
+    self->connection_->post([self, keys = std::move(keys)] {
+      self->session_.keys_found(keys, self->services_.clock.now_ns());
+      self->apply();
+    });
+  });
 }
 
 void Session::complete(std::optional<protocol::ServerMessage> answer) {

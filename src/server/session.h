@@ -20,6 +20,8 @@
 #include "server/program_library.h"
 #include "server/spools.h"
 #include "server/status.h"
+#include "store/authorized_users.h"
+#include "store/programs.h"
 
 namespace pie::server {
 
@@ -28,16 +30,17 @@ struct SessionServices {
   const Clock& clock;
   const ServerLimits& limits;
   const std::string& internal_token;
-  protocol::Authority* authority;  ///< null: authentication is off
+  store::AuthorizedUsers* users;  ///< null: authentication is off
   FailureLimiter& failures;
   Spools& spools;
+  store::Programs& stored_programs;
   ProgramLibrary& programs;
   InstanceManager& instances;
   StatusReport& status;
   Ledger& ledger;
-  WorkQueue& quick;          ///< look-ups, lists, launches of compiled programs
-  WorkQueue& slow;           ///< compiling
-  WorkQueue& disk;           ///< reading logs
+  WorkQueue& requests;  ///< lists and figures of many instances
+  WorkQueue& compile;
+  WorkQueue& disk;           ///< uploads and blobs
   net::Shares& connections;  ///< of each user, signed in
 };
 
@@ -91,6 +94,7 @@ class Session final : public net::WsHandler,
   void heard();
   /// An answer from any thread.
   void complete_later(protocol::ServerMessage answer);
+  void look_up_keys(const std::string& user);
   void complete(std::optional<protocol::ServerMessage> answer);
   /// Refuses a request in the words of protocol.md: a Response.
   std::function<void(std::string)> refuser(uint32_t corr_id);
@@ -104,9 +108,12 @@ class Session final : public net::WsHandler,
   /// none left.
   void compile_later(uint64_t bytes, std::function<void()> job,
                      const std::function<void(std::string reason)>& refuse);
+  /// compile_later(), for the library.
+  CompiledPrograms::Post compiler();
 
   void handle(protocol::Query request);
   protocol::Response answer(const protocol::Query& request);
+  void answer_exists(const protocol::Query& request);
   void handle(protocol::ProgramUploaded request);
   void handle(protocol::LaunchInstance request);
   void handle(protocol::LaunchInstanceFromRegistry request);
@@ -121,7 +128,7 @@ class Session final : public net::WsHandler,
   struct LaunchRequest {
     uint32_t corr_id = 0;
     protocol::ProgramRef program;
-    ProgramLibrary::From from = ProgramLibrary::From::kAnywhere;
+    store::LookFirst look_first = store::LookFirst::kUser;
     std::vector<std::string> arguments;
     bool detached = false;
     uint16_t http_port = 0;  ///< of launch_server_instance

@@ -60,7 +60,7 @@ void Session::compile_later(uint64_t bytes, std::function<void()> job,
     const std::lock_guard lock(mutex_);
     if (closed_) return;
     const uint64_t id = next_compiling_++;
-    auto posted = services_.slow.post_once(
+    auto posted = services_.compile.post_once(
         session_.user(),
         [self = shared_from_this(), id, held = *held, job = std::move(job), refuse] {
           answered("compile", job, refuse);
@@ -75,8 +75,9 @@ void Session::compile_later(uint64_t bytes, std::function<void()> job,
 }
 
 void Session::handle(protocol::Query request) {
+  if (request.subject == "program_exists") return answer_exists(request);
   // A log's bytes come from the disk.
-  WorkQueue& queue = request.subject == "instance_log" ? services_.disk : services_.quick;
+  WorkQueue& queue = request.subject == "instance_log" ? services_.disk : services_.requests;
   const auto refuse = refuser(request.corr_id);
   later(
       queue,
@@ -86,14 +87,21 @@ void Session::handle(protocol::Query request) {
       refuse);
 }
 
+void Session::answer_exists(const protocol::Query& request) {
+  services_.stored_programs.exists(
+      session_.user(), request.record,
+      [self = shared_from_this(), corr_id = request.corr_id](const Result<bool>& found) {
+        self->complete_later(Response{corr_id, found.ok(),
+                                      !found.ok() ? found.error().message
+                                      : *found    ? "true"
+                                                  : "false"});
+      });
+}
+
 Response Session::answer(const protocol::Query& request) {
   const std::string& user = session_.user();
   Response answer{request.corr_id, true, {}};
-  if (request.subject == "program_exists") {
-    const auto found = services_.programs.exists(user, request.record);
-    answer.successful = found.ok();
-    answer.result = !found.ok() ? found.error().message : *found ? "true" : "false";
-  } else if (request.subject == "model_status") {
+  if (request.subject == "model_status") {
     answer.result = services_.status.json(user);
   } else if (request.subject == "backend_stats") {
     answer.result = services_.status.text(user);
@@ -109,33 +117,43 @@ Response Session::answer(const protocol::Query& request) {
   return answer;
 }
 
+CompiledPrograms::Post Session::compiler() {
+  return [self = shared_from_this()](uint64_t bytes, std::function<void()> job,
+                                     const CompiledPrograms::Refuse& refuse) {
+    self->compile_later(bytes, std::move(job), refuse);
+  };
+}
+
 void Session::handle(protocol::ProgramUploaded request) {
   const auto refuse = refuser(request.corr_id);
-  // In memory it is as long as the wasm, twice for a moment.
-  const uint64_t bytes = 2 * request.wasm->size();
-  compile_later(
-      bytes,
+  later(
+      services_.disk,
       [self = shared_from_this(), request = std::move(request)] {
-        Result<void> done = [&]() -> Result<void> {
+        auto wasm = [&]() -> Result<CompiledPrograms::Wasm> {
           PIE_TRY_ASSIGN(const BlobRef whole, request.wasm->finish());
-          PIE_TRY_ASSIGN(const std::string wasm, read_all(*whole));
-          return self->services_.programs.upload(self->session_.user(), request.hash, wasm,
-                                                 request.manifest);
+          PIE_TRY_ASSIGN(std::string bytes, read_all(*whole));
+          return std::make_shared<const std::string>(std::move(bytes));
         }();
-        self->complete_later(response_of(request.corr_id, done, request.hash));
+        if (!wasm.ok()) return self->refuser(request.corr_id)(wasm.error().message);
+        self->services_.programs.upload(
+            {self->session_.user(), request.hash, std::move(wasm).value(), request.manifest},
+            self->compiler(),
+            [self, corr_id = request.corr_id, hash = request.hash](const Result<void>& done) {
+              self->complete_later(response_of(corr_id, done, hash));
+            });
       },
       refuse);
 }
 
 void Session::handle(protocol::LaunchInstance request) {
-  launch({request.corr_id, std::move(request.program), ProgramLibrary::From::kAnywhere,
+  launch({request.corr_id, std::move(request.program), store::LookFirst::kUser,
           std::move(request.arguments), request.detached});
 }
 
 void Session::handle(protocol::LaunchInstanceFromRegistry request) {
   launch({request.corr_id,
           {protocol::ProgramRef::Kind::kName, std::move(request.inferlet)},
-          ProgramLibrary::From::kRegistryFirst,
+          store::LookFirst::kRegistry,
           std::move(request.arguments),
           request.detached});
 }
@@ -145,33 +163,24 @@ void Session::handle(protocol::LaunchServerInstance request) {
     return complete(Response{request.corr_id, false,
                              "[launch_server_instance] got the port " +
                                  std::to_string(request.port) + ", expected 1 to 65535"});
-  launch({request.corr_id, std::move(request.program), ProgramLibrary::From::kAnywhere,
+  launch({request.corr_id, std::move(request.program), store::LookFirst::kUser,
           std::move(request.arguments), true, static_cast<uint16_t>(request.port)});
 }
 
 void Session::launch(LaunchRequest request) {
-  const auto refuse = [self = shared_from_this(), corr_id = request.corr_id,
-                       is_server = request.http_port != 0](std::string reason) {
-    if (is_server) return self->complete_later(Response{corr_id, false, std::move(reason)});
-    self->complete_later(InstanceLaunchResult{corr_id, false, std::move(reason)});
-  };
-  later(
-      services_.quick,
-      [self = shared_from_this(), request = std::move(request), refuse]() mutable {
-        auto ready = self->services_.programs.open_compiled(self->session_.user(), request.program,
-                                                            request.from);
-        if (ready) return self->launch_program(request, std::move(*ready));
-        const uint64_t bytes = ManagedInstance::bytes_of(request.arguments);
-        self->compile_later(
-            bytes,
-            [self, request = std::move(request)] {
-              self->launch_program(
-                  request, self->services_.programs.open(self->session_.user(), request.program,
-                                                         request.from));
-            },
-            refuse);
-      },
-      refuse);
+  auto held = hold_bytes(request_bytes_);
+  if (!held.ok()) return launch_program(request, std::move(held).error());
+  store::ProgramReference reference{
+      .kind = request.program.kind == protocol::ProgramRef::Kind::kHash
+                  ? store::ProgramReference::Kind::kHash
+                  : store::ProgramReference::Kind::kName,
+      .text = request.program.text,
+      .first = request.look_first};
+  services_.programs.open(session_.user(), std::move(reference), compiler(),
+                          [self = shared_from_this(), request = std::move(request),
+                           held = *held](Result<LaunchableProgram> program) {
+                            self->launch_program(request, std::move(program));
+                          });
 }
 
 void Session::launch_server(const LaunchRequest& request, Result<LaunchableProgram> program) {
@@ -253,7 +262,7 @@ void Session::handle(protocol::TerminateInstance request) {
 
 void Session::handle(protocol::ListInstances request) {
   later(
-      services_.quick,
+      services_.requests,
       [self = shared_from_this(), corr_id = request.corr_id] {
         const std::string& user = self->session_.user();
         std::string frame =

@@ -63,7 +63,7 @@ class ChargedBlob final : public Blob {
 class Spool final : public protocol::UploadSpool, public std::enable_shared_from_this<Spool> {
  public:
   Spool(std::unique_ptr<SpoolFile> file, const UserQuotasRef& quotas, WorkQueue& disk,
-        const DiskReserve& reserve, std::shared_ptr<SpoolBacklog> backlog)
+        const store::DiskReserve& reserve, std::shared_ptr<SpoolBacklog> backlog)
       : file_(std::move(file)),
         in_memory_(part_of(quotas, &UserQuotas::host_memory)),
         on_disk_(part_of(quotas, &UserQuotas::spools)),
@@ -165,7 +165,7 @@ class Spool final : public protocol::UploadSpool, public std::enable_shared_from
   std::unique_ptr<SpoolFile> file_;
   Holding in_memory_, on_disk_;
   WorkQueue& disk_;
-  const DiskReserve& reserve_;
+  const store::DiskReserve& reserve_;
   const std::shared_ptr<SpoolBacklog> backlog_;
   std::mutex drain_mutex_;  ///< before mutex_
   std::mutex mutex_;        ///< of what follows
@@ -200,7 +200,7 @@ bool SpoolBacklog::wait(std::function<void()> wake) {
   return true;
 }
 
-Spools::Spools(fs::path folder, Ledger& ledger, WorkQueue& disk, const DiskReserve& reserve)
+Spools::Spools(fs::path folder, Ledger& ledger, WorkQueue& disk, const store::DiskReserve& reserve)
     : folder_(std::move(folder)), ledger_(ledger), disk_(disk), reserve_(reserve) {
   std::error_code ignored;
   fs::remove_all(folder_, ignored);

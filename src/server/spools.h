@@ -10,7 +10,7 @@
 #include "base/ledger.h"
 #include "base/work_queue.h"
 #include "protocol/server_session.h"
-#include "server/disk_reserve.h"
+#include "store/disk_reserve.h"
 
 namespace pie::server {
 
@@ -37,7 +37,8 @@ class SpoolBacklog {
 class Spools {
  public:
   /// What an earlier process left in `folder` is removed. The others outlive this and its blobs.
-  Spools(std::filesystem::path folder, Ledger& ledger, WorkQueue& disk, const DiskReserve& reserve);
+  Spools(std::filesystem::path folder, Ledger& ledger, WorkQueue& disk,
+         const store::DiskReserve& reserve);
   /// A place for one upload of the user.
   std::shared_ptr<protocol::UploadSpool> open(const std::string& user,
                                               std::shared_ptr<SpoolBacklog> backlog);
@@ -46,7 +47,7 @@ class Spools {
   const std::filesystem::path folder_;
   Ledger& ledger_;
   WorkQueue& disk_;
-  const DiskReserve& reserve_;
+  const store::DiskReserve& reserve_;
   std::atomic<uint64_t> next_ = 1;
 };
 

@@ -1,6 +1,9 @@
 #include "protocol/server_session.h"
 
 #include <algorithm>
+#include <functional>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "crypto/blake3.h"

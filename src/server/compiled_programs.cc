@@ -1,0 +1,174 @@
+#include "server/compiled_programs.h"
+
+#include <algorithm>
+#include <span>
+#include <utility>
+
+#include "base/guarded.h"
+
+namespace pie::server {
+namespace {
+
+/// What a small program takes in memory all the same.
+constexpr uint64_t kReadyBytesMin = 256 << 10;
+
+}  // namespace
+
+/// The first one's turn to have a program compiled; it leaves the line with this, unless taken.
+class CompiledPrograms::Turn {
+ public:
+  Turn(CompiledPrograms& programs, std::string hash)
+      : programs_(programs), hash_(std::move(hash)) {}
+  ~Turn() {
+    if (!is_taken_) programs_.leave(hash_, nullptr);
+  }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+  const std::string& hash() const { return hash_; }
+  void take() { is_taken_ = true; }
+  void refuse(const Error& reason) {
+    if (!std::exchange(is_taken_, true)) programs_.leave(hash_, &reason);
+  }
+
+ private:
+  CompiledPrograms& programs_;
+  const std::string hash_;
+  bool is_taken_ = false;
+};
+
+void CompiledPrograms::get(const std::string& hash, Request request) {
+  Program ready;
+  bool is_first = false;
+  {
+    const std::lock_guard lock(mutex_);
+    ready = find_ready_locked(hash);
+    if (!ready) {
+      Line& line = compiling_[hash];
+      line.requests.push_back(std::move(request));
+      is_first = line.requests.size() == 1;
+    }
+  }
+  if (ready) return request.done(std::move(ready));
+  if (is_first) begin(hash);
+}
+
+/// Once at a time for a line: who leaves it from within has the next one begin here.
+void CompiledPrograms::begin(const std::string& hash) {
+  for (;;) {
+    Request first;
+    {
+      const std::lock_guard lock(mutex_);
+      const auto found = compiling_.find(hash);
+      if (found == compiling_.end()) return;
+      Line& line = found->second;
+      if (line.is_beginning) {
+        line.begins_again = true;
+        return;
+      }
+      if (line.requests.empty()) {
+        compiling_.erase(found);
+        return;
+      }
+      line.is_beginning = true;
+      first = line.requests.front();
+    }
+    begin_first(hash, first);
+    const std::lock_guard lock(mutex_);
+    const auto found = compiling_.find(hash);
+    if (found == compiling_.end()) return;
+    found->second.is_beginning = false;
+    if (!std::exchange(found->second.begins_again, false)) return;
+  }
+}
+
+void CompiledPrograms::begin_first(const std::string& hash, const Request& first) {
+  auto turn = std::make_shared<Turn>(*this, hash);
+  if (first.wasm) return compile_later(turn, first.post, first.wasm);
+  stored_.wasm(first.user, hash, [this, turn, post = first.post](Result<Wasm> wasm) {
+    if (wasm.ok()) return compile_later(turn, post, std::move(wasm).value());
+    // A line that is too long is the user's own; what is not there is there for nobody.
+    if (wasm.error().code == ErrorCode::kResourceExhausted) return turn->refuse(wasm.error());
+    turn->take();
+    finish(turn->hash(), wasm.error(), 0);
+  });
+}
+
+void CompiledPrograms::compile_later(const TurnRef& turn, const Post& post, Wasm wasm) {
+  const uint64_t bytes = wasm->size();
+  post(
+      bytes,
+      [this, turn, wasm = std::move(wasm)] {
+        turn->take();
+        const std::span<const uint8_t> component(reinterpret_cast<const uint8_t*>(wasm->data()),
+                                                 wasm->size());
+        finish(turn->hash(),
+               guarded("compile", [&] { return host_.compile(component, turn->hash()); }),
+               wasm->size());
+      },
+      [turn](std::string reason) {
+        turn->refuse({ErrorCode::kResourceExhausted, std::move(reason)});
+      });
+}
+
+void CompiledPrograms::finish(const std::string& hash, const Result<Program>& result,
+                              uint64_t wasm_bytes) {
+  std::deque<Request> requests;
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto found = compiling_.find(hash); found != compiling_.end()) {
+      requests.swap(found->second.requests);
+      compiling_.erase(found);
+    }
+    if (result.ok()) keep_ready_locked(hash, *result, wasm_bytes);
+  }
+  for (const Request& one : requests) one.done(result);
+}
+
+void CompiledPrograms::leave(const std::string& hash, const Error* reason) {
+  Request left;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = compiling_.find(hash);
+    if (found == compiling_.end() || found->second.requests.empty()) return;
+    left = std::move(found->second.requests.front());
+    found->second.requests.pop_front();
+  }
+  if (reason) left.done(*reason);
+  begin(hash);
+}
+
+CompiledPrograms::Program CompiledPrograms::find_ready_locked(const std::string& hash) {
+  const auto found = ready_.find(hash);
+  if (found == ready_.end()) return nullptr;
+  found->second.used = ++uses_;
+  return found->second.program;
+}
+
+void CompiledPrograms::keep_ready_locked(const std::string& hash, Program program,
+                                         uint64_t wasm_bytes) {
+  const Ready fresh{std::move(program), std::max(wasm_bytes, kReadyBytesMin), ++uses_};
+  let_go_locked(hash);
+  ready_bytes_ += fresh.charged_bytes;
+  ready_[hash] = fresh;
+  while (ready_.size() > 1 && ready_bytes_ > memory_bytes_max_) {
+    const auto oldest = std::min_element(ready_.begin(), ready_.end(), [](auto& a, auto& b) {
+      return a.second.used < b.second.used;
+    });
+    let_go_locked(std::string(oldest->first));
+  }
+}
+
+void CompiledPrograms::let_go(const std::string& hash) {
+  const std::lock_guard lock(mutex_);
+  let_go_locked(hash);
+}
+
+void CompiledPrograms::let_go_locked(const std::string& hash) {
+  const auto found = ready_.find(hash);
+  if (found == ready_.end()) return;
+  ready_bytes_ -= found->second.charged_bytes;
+  ready_.erase(found);
+}
+
+}  // namespace pie::server

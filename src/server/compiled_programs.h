@@ -1,0 +1,78 @@
+#pragma once
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "base/result.h"
+#include "host/program_host.h"
+#include "store/programs.h"
+
+namespace pie::server {
+
+/// Compiled programs, by hash. Each is compiled once, however many ask at the same time: the first
+/// of them has it done, and where that one is refused, or gone, the next. Those used longest ago
+/// are let go (their compiled form stays on the disk). Thread-safe; nothing here blocks.
+class CompiledPrograms {
+ public:
+  using Program = std::shared_ptr<const host::Program>;
+  using Wasm = std::shared_ptr<const std::string>;
+  using Refuse = std::function<void(std::string reason)>;
+  /// Has `job` done, which compiles so many bytes, on behalf of who asks; or says why not. Drops
+  /// both when nobody waits for it any more.
+  using Post = std::function<void(uint64_t bytes, std::function<void()> job, Refuse refuse)>;
+
+  struct Request {
+    std::string user;
+    Post post;
+    /// Once, from any thread; never, when `post` drops its job.
+    std::function<void(Result<Program>)> done;
+    Wasm wasm;  ///< null: as stored
+  };
+
+  /// `memory_bytes_max`: of wasm whose compiled form is kept, together. The others outlive it.
+  CompiledPrograms(store::Programs& stored, host::ProgramHost& host, uint64_t memory_bytes_max)
+      : stored_(stored), host_(host), memory_bytes_max_(memory_bytes_max) {}
+
+  void get(const std::string& hash, Request request);
+  /// Whoever asks next compiles it anew.
+  void let_go(const std::string& hash);
+
+ private:
+  struct Ready {
+    Program program;
+    uint64_t charged_bytes = 0;
+    uint64_t used = 0;  ///< the greater, the later
+  };
+  /// Who waits for one program; the first of them has it compiled.
+  struct Line {
+    std::deque<Request> requests;
+    bool is_beginning = false, begins_again = false;
+  };
+  class Turn;
+  using TurnRef = std::shared_ptr<Turn>;
+
+  void begin(const std::string& hash);
+  void begin_first(const std::string& hash, const Request& first);
+  void compile_later(const TurnRef& turn, const Post& post, Wasm wasm);
+  void finish(const std::string& hash, const Result<Program>& result, uint64_t wasm_bytes);
+  /// The first one leaves the line, and hears why when there is a reason.
+  void leave(const std::string& hash, const Error* reason);
+  Program find_ready_locked(const std::string& hash);
+  void keep_ready_locked(const std::string& hash, Program program, uint64_t wasm_bytes);
+  void let_go_locked(const std::string& hash);
+
+  store::Programs& stored_;
+  host::ProgramHost& host_;
+  const uint64_t memory_bytes_max_;
+  std::mutex mutex_;
+  std::map<std::string, Ready> ready_;
+  uint64_t ready_bytes_ = 0;
+  uint64_t uses_ = 0;
+  std::map<std::string, Line> compiling_;
+};
+
+}  // namespace pie::server
