@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "base/utf8.h"
+
 namespace pie::host {
 namespace {
 
@@ -36,6 +38,12 @@ EndKind kind_of(ErrorCode code) {
 
 }  // namespace
 
+std::optional<End> Ending::end_before_start() {
+  const std::lock_guard lock(mutex_);
+  if (terminated_) resolved_ = true;
+  return terminated_;
+}
+
 void Ending::attach(std::shared_ptr<wasm::Instance> instance) {
   {
     std::lock_guard lock(mutex_);
@@ -65,6 +73,12 @@ void Ending::fail(const Error& error) {
 }
 
 End Ending::resolve(const wasm::Outcome& outcome, std::string returned) {
+  End end = verdict(outcome, std::move(returned));
+  end.message = shortened(to_utf8(end.message), kEndTextBytesMax);
+  return end;
+}
+
+End Ending::verdict(const wasm::Outcome& outcome, std::string returned) {
   std::shared_ptr<wasm::Instance> instance;  // let go of after the lock
   std::lock_guard lock(mutex_);
   resolved_ = true;

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "base/utf8.h"
+
 namespace pie::host {
 namespace {
 
@@ -45,6 +47,22 @@ TEST(Ending, terminate_kills_and_is_the_end) {
   End end = ending.resolve({.kind = Kind::kKilled}, "");
   EXPECT_EQ(end.kind, EndKind::kAborted);
   EXPECT_EQ(end.message, "Signal termination");
+}
+
+TEST(Ending, terminate_before_the_start_is_the_end) {
+  Ending ending;
+  EXPECT_FALSE(ending.end_before_start());
+  ending.terminate({EndKind::kAborted, "Signal termination"});
+  EXPECT_EQ(ending.end_before_start()->message, "Signal termination");
+}
+
+TEST(Ending, a_text_of_any_length_is_shortened_to_what_fits_a_frame) {
+  std::string text(65U << 20, 'x');
+  text.replace((16U << 20) - 1, 3, "\xE2\x82\xAC");  // a character on the edge stays whole or goes
+  const std::string told = resolve(Kind::kTrap, std::move(text)).message;
+  EXPECT_LT(told.size(), (16U << 20) + 100);
+  EXPECT_TRUE(is_utf8(told));
+  EXPECT_NE(told.find("bytes more)"), std::string::npos);
 }
 
 TEST(Ending, terminate_before_the_launch_returned_kills_too) {

@@ -147,11 +147,11 @@ TEST_F(FunctionsTest, messages_that_nobody_takes_are_refused_at_the_host_memorys
 
 TEST_F(FunctionsTest, arguments_are_charged_and_bounded_in_number) {
   const auto refusal = [&](Texts arguments) {
-    auto launched = host->launch({.id = InstanceId(++last_id),
-                                  .arguments = std::move(arguments),
-                                  .limits = limits,
-                                  .program = program,
-                                  .ports = std::make_shared<RecordingPorts>()});
+    auto launched = host->prepare({.program = program,
+                                   .arguments = std::move(arguments),
+                                   .id = InstanceId(++last_id),
+                                   .limits = limits,
+                                   .ports = std::make_shared<RecordingPorts>()});
     return launched.ok() ? "none" : launched.error().message;
   };
   EXPECT_EQ(refusal(Texts(65'537)), "[launch] got 65537 arguments, expected at most 65536");

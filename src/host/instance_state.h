@@ -9,37 +9,30 @@
 #include "base/ledger.h"
 #include "host/ending.h"
 #include "host/host_memory.h"
+#include "host/launch_spec.h"
 #include "host/mailbox.h"
 #include "host/model_service.h"
 #include "host/output.h"
-#include "host/program_host.h"
 #include "wasm/call.h"
 
 namespace pie::host {
 
-/// What the host's functions keep per instance. Thread: the instance's fiber only, except what is
-/// held by shared_ptr (those say so themselves).
-struct InstanceState final : wasm::InstanceContext {
-  InstanceState(const Services& services_, const LaunchSpec& spec)
-      : services(services_),
-        id(spec.id),
-        public_id(spec.public_id),
-        user(spec.user),
-        arguments(spec.arguments),
-        limits(spec.limits),
-        cpu_quota(part_of(spec.quotas, &UserQuotas::cpu)),
+/// What an item of a list counts beside its bytes, where a list has a bound.
+inline constexpr uint64_t kListItemBytes = 64;
+
+/// What the host's functions keep per instance, beside what its launch said. Thread: the instance's
+/// fiber only, except what is held by shared_ptr (those say so themselves).
+struct InstanceState final : wasm::InstanceContext, LaunchSpec {
+  InstanceState(const Services& services_, LaunchSpec spec)
+      : LaunchSpec(std::move(spec)),
+        services(services_),
+        cpu_quota(part_of(quotas, &UserQuotas::cpu)),
         ending(std::make_shared<Ending>()),
-        output(std::make_shared<Output>(spec.ports, ending, spec.limits.output_bytes_max,
-                                        spec.quotas)),
-        memory(std::make_shared<HostMemory>(spec.limits.host_bytes_max,
-                                            part_of(spec.quotas, &UserQuotas::host_memory))) {}
+        output(std::make_shared<Output>(ports, ending, limits.output_bytes_max, quotas)),
+        memory(std::make_shared<HostMemory>(limits.host_bytes_max,
+                                            part_of(quotas, &UserQuotas::host_memory))) {}
 
   const Services& services;
-  const InstanceId id;
-  const std::string public_id;
-  const std::string user;
-  const std::vector<std::string> arguments;
-  const InstanceLimits limits;
   const std::shared_ptr<Quota> cpu_quota;  ///< of the user; may be null
   const std::shared_ptr<Ending> ending;
   const std::shared_ptr<Output> output;

@@ -32,7 +32,7 @@ class SubscriptionObject final : public wasm::Object {
     charge_.add(kSubscriptionBytes);
     token_ = value_or_throw(state.services.bus.subscribe(
         state.user, topic,
-        [queue = queue_](const BusPort::Message& message) { queue->push(message); }));
+        [queue = queue_](const Bus::Message& message) { queue->push(message); }));
     ++state.subscription_count;
     subscribed_ = true;
   }

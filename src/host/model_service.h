@@ -8,7 +8,8 @@
 
 #include "base/work_queue.h"
 #include "engine/engine.h"
-#include "host/ports.h"
+#include "ports/bus.h"
+#include "ports/key_values.h"
 #include "wasm/value.h"
 
 namespace pie::host {
@@ -42,8 +43,8 @@ class ModelService {
 struct Services {
   std::vector<std::unique_ptr<ModelService>> models;  ///< the first is the default one
   std::map<std::string, std::string> model_aliases;   ///< further names -> ids
-  KvsPort& kvs;
-  BusPort& bus;
+  KeyValues& kvs;
+  Bus& bus;
   std::string version;
   WorkQueue& background;  ///< for what takes longer than a worker may be held
   WorkQueue& disk;        ///< for reads of files

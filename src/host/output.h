@@ -6,7 +6,7 @@
 
 #include "base/ledger.h"
 #include "host/ending.h"
-#include "host/ports.h"
+#include "host/instance_ports.h"
 #include "wasi/wasi.h"
 #include "wasm/event.h"
 

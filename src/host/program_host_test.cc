@@ -57,6 +57,28 @@ TEST_F(EndTest, terminate_stops_a_spinning_and_a_waiting_program) {
   }
 }
 
+TEST_F(EndTest, terminated_before_its_start_nothing_of_it_runs) {
+  Run run{std::make_shared<RecordingPorts>(), nullptr};
+  prepare(run, {"end", "print"});
+  run.instance->terminate({EndKind::kAborted, "Signal termination"});
+  run.instance->terminate({EndKind::kServerError, "too late"});
+  EXPECT_TRUE(run.ports->ends().empty());
+  ASSERT_TRUE(run.instance->start().ok());
+  ASSERT_EQ(run.ports->ends().size(), 1U);
+  EXPECT_EQ(run.ports->ends()[0].message, "Signal termination");
+  EXPECT_EQ(run.ports->out(), "");
+  EXPECT_EQ(engine->open_count, 0);
+  EXPECT_EQ(run.instance->kv_pages_used(), 0U);
+}
+
+TEST_F(EndTest, one_that_was_prepared_and_dropped_leaves_nothing) {
+  Run run{std::make_shared<RecordingPorts>(), nullptr};
+  prepare(run, {"end", "value"});
+  run.instance = nullptr;
+  EXPECT_EQ(run.ports.use_count(), 1);
+  EXPECT_TRUE(run.ports->ends().empty());
+}
+
 TEST_F(EndTest, error_of_a_pass_ends_the_program_that_waits_for_it) {
   struct Case {
     Error error;

@@ -54,15 +54,19 @@ class HostTest : public testing::Test {
   }
   /// For tests that prepare the ports.
   void launch_with(Run& run, std::vector<std::string> arguments) {
-    auto launched = host->launch({.id = InstanceId(++last_id),
-                                  .public_id = "instance-id",
-                                  .user = user,
-                                  .arguments = std::move(arguments),
-                                  .limits = limits,
-                                  .program = program,
-                                  .ports = run.ports});
-    ASSERT_TRUE(launched.ok()) << launched.error().message;
-    run.instance = *launched;
+    prepare(run, std::move(arguments));
+    if (run.instance) ASSERT_TRUE(run.instance->start().ok());
+  }
+  void prepare(Run& run, std::vector<std::string> arguments) {
+    auto prepared = host->prepare({.user = user,
+                                   .program = program,
+                                   .arguments = std::move(arguments),
+                                   .id = InstanceId(++last_id),
+                                   .public_id = "instance-id",
+                                   .limits = limits,
+                                   .ports = run.ports});
+    ASSERT_TRUE(prepared.ok()) << prepared.error().message;
+    run.instance = *prepared;
   }
 
   static bool wait_until(const std::function<bool()>& condition) {

@@ -8,7 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include "host/ports.h"
+#include "host/instance_ports.h"
+#include "ports/bus.h"
+#include "ports/key_values.h"
 
 namespace pie::host::test {
 
@@ -81,7 +83,7 @@ class RecordingPorts final : public InstancePorts {
 };
 
 /// A key-value store in memory; it answers at once, or when the test says so.
-class MemoryKvs final : public KvsPort {
+class MemoryKvs final : public KeyValues {
  public:
   void get(const std::string& user, std::string key,
            Done<std::optional<std::string>> done) override {
@@ -145,7 +147,7 @@ class MemoryKvs final : public KvsPort {
 };
 
 /// Topics in memory.
-class MemoryBus final : public BusPort {
+class MemoryBus final : public Bus {
  public:
   void broadcast(const std::string& user, const std::string& topic,
                  const Message& message) override {
