@@ -2,6 +2,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "host/launch_spec.h"
+
 namespace pie::instance {
 
 enum class Status { kAttached, kDetached, kFinished };
@@ -9,7 +11,7 @@ enum class Status { kAttached, kDetached, kFinished };
 /// The wire's word: "Attached", "Detached", "Finished".
 std::string_view to_string(Status status);
 
-enum class LaunchMode { kAttached, kDetached };
+using host::LaunchMode;
 
 /// Times of an instance's life.
 struct LifeTimes {

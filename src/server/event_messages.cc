@@ -47,14 +47,12 @@ std::vector<ServerMessage> event_messages(const std::string& instance_id,
   const std::string& payload = *event.payload;
   const auto text = [&] { return shortened(to_utf8(payload), kEventTextBytesMax); };
   switch (event.kind) {
-    case instance::EventKind::kStdout:
-      return output_messages(instance_id, Stream::kStdout, payload);
-    case instance::EventKind::kStderr:
-      return output_messages(instance_id, Stream::kStderr, payload);
-    case instance::EventKind::kMessage:
+    case EventKind::kStdout: return output_messages(instance_id, Stream::kStdout, payload);
+    case EventKind::kStderr: return output_messages(instance_id, Stream::kStderr, payload);
+    case EventKind::kMessage:
       return {protocol::InstanceEvent{instance_id, protocol::EventCode::kMessage, text()}};
-    case instance::EventKind::kBlob: return blob_messages(instance_id, payload);
-    case instance::EventKind::kEnd:
+    case EventKind::kBlob: return blob_messages(instance_id, payload);
+    case EventKind::kEnd:
       return {protocol::InstanceEvent{instance_id, static_cast<protocol::EventCode>(event.end),
                                       text()}};
   }

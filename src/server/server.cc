@@ -16,13 +16,15 @@
 #include "base/log.h"
 #include "base/machine.h"
 #include "base/work_queue.h"
+#include "instance/instance_manager.h"
+#include "instance/local_bus.h"
 #include "net/http_client.h"
 #include "net/ip_address.h"
 #include "net/shares.h"
 #include "net/ws_server.h"
 #include "server/home_lock.h"
-#include "server/instance_manager.h"
 #include "server/models.h"
+#include "server/outgoing_http.h"
 #include "server/private_folder.h"
 #include "server/program_library.h"
 #include "server/session.h"
@@ -42,7 +44,7 @@ constexpr uint64_t kSweepMs = 5'000;
 constexpr uint64_t kDrainMs = 2'000;
 constexpr uint32_t kHttpThreads = 2;
 constexpr uint32_t kRequestsPendingMax = 8'192;  ///< of one user, over all connections
-/// Of queues that are bounded by what posts to them: one task of each log or instance.
+/// Of a queue that is bounded by what posts to it: the backlog of each connection's uploads.
 constexpr uint32_t kUnbounded = UINT32_MAX;
 constexpr uint64_t kOwnFiles = 48;        ///< descriptors of the server itself, about
 constexpr const char* kServerOwner = "";  ///< of work that no user has asked for
@@ -89,9 +91,7 @@ class PieServer final : public Server {
         disk_({.name = "disk",
                .thread_count = 2,
                .owner_pending_max = kUnbounded,
-               .pending_max = kUnbounded}),
-        bookkeeping_(
-            {.name = "bookkeeping", .owner_pending_max = kUnbounded, .pending_max = kUnbounded}) {}
+               .pending_max = kUnbounded}) {}
   ~PieServer() override { stop(); }
 
   Result<void> open() {
@@ -133,8 +133,9 @@ class PieServer final : public Server {
                    host::ProgramHost::create(host_config, models_.pointers(), store_->key_values(),
                                              bus_, http_port_ ? &*http_port_ : nullptr));
     programs_.emplace(store_->programs(), *host_, config_.limits);
-    instances_.emplace(config_.limits, ledger_, *host_, store_->instances(), disk_, bookkeeping_,
-                       reserve_, http_threads_, system_clock());
+    instances_.emplace(config_.limits,
+                       instance::InstanceServices{ledger_, *host_, store_->instances(),
+                                                  http_threads_, system_clock()});
     const auto engines = models_.pointers();
     status_.emplace(std::vector<const engine::Engine*>(engines.begin(), engines.end()),
                     *instances_);
@@ -153,7 +154,7 @@ class PieServer final : public Server {
     compile_.stop(WorkQueue::Rest::kDrop);
     if (instances_) instances_->stop();
     disk_.stop(WorkQueue::Rest::kFinish);
-    bookkeeping_.stop(WorkQueue::Rest::kFinish);
+    if (store_) store_->stop();
     std::error_code ignored;
     if (lock_) fs::remove(token_file(config_.home), ignored);
     host_.reset();
@@ -224,7 +225,7 @@ class PieServer final : public Server {
   void schedule_sweep() {
     sockets_->post_after(kSweepMs, [this] {
       // Not here: it walks all instances.
-      auto posted = bookkeeping_.post_once(kServerOwner, [this] { instances_->sweep(); });
+      auto posted = requests_.post_once(kServerOwner, [this] { instances_->sweep(); });
       if (posted.ok()) schedule_sweep();
     });
   }
@@ -234,9 +235,8 @@ class PieServer final : public Server {
   const std::string token_;
   Ledger ledger_;
   const store::DiskReserve reserve_;
-  WorkQueue requests_, compile_, disk_, bookkeeping_;
-  store::AuthorizedUsers users_{authorized_users_file(config_.home)};
-  UserAuthority authority_{users_};
+  WorkQueue requests_, compile_, disk_;
+  std::optional<store::AuthorizedUsers> users_;
   FailureLimiter failures_;
   std::optional<Spools> spools_;
   std::unique_ptr<store::Store> store_;
@@ -247,7 +247,7 @@ class PieServer final : public Server {
   ServedModels models_;
   std::unique_ptr<host::ProgramHost> host_;
   std::optional<ProgramLibrary> programs_;
-  std::optional<InstanceManager> instances_;
+  std::optional<instance::InstanceManager> instances_;
   std::optional<StatusReport> status_;
   net::Shares connections_{config_.limits.user.connections_max};
   std::optional<SessionServices> services_;

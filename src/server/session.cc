@@ -117,7 +117,7 @@ void Session::on_drained() {
 // A Close frame proves nothing of what was sent before it: what no pong has confirmed stays.
 void Session::on_closed(Closing) {
   std::map<std::string, InstanceRef> held;
-  std::map<uint64_t, std::function<void(bool)>> probes;
+  std::map<uint64_t, std::function<void(Peer)>> probes;
   {
     const std::lock_guard lock(mutex_);
     closed_ = true;
@@ -125,8 +125,8 @@ void Session::on_closed(Closing) {
     probes.swap(probes_);
     for (auto& [id, ticket] : compiling_) ticket.cancel();
   }
-  for (const auto& [id, instance] : held) instance->client_lost(this, services_.clock.wall_ns());
-  for (const auto& [id, done] : probes) done(false);
+  for (const auto& [id, instance] : held) instance->client_lost(this);
+  for (const auto& [id, done] : probes) done(Peer::kSilent);
   attachments_.clear();
   active_.clear();
   place_ = nullptr;
@@ -227,15 +227,15 @@ void Session::complete_later(protocol::ServerMessage answer) {
 }
 
 void Session::heard() {
-  std::map<uint64_t, std::function<void(bool)>> probes;
+  std::map<uint64_t, std::function<void(Peer)>> probes;
   {
     const std::lock_guard lock(mutex_);
     probes.swap(probes_);
   }
-  for (const auto& [id, done] : probes) done(true);
+  for (const auto& [id, done] : probes) done(Peer::kAnswers);
 }
 
-void Session::probe(std::function<void(bool)> done) {
+void Session::probe(std::function<void(Peer)> done) {
   uint64_t id = 0;
   {
     const std::lock_guard lock(mutex_);
@@ -244,11 +244,11 @@ void Session::probe(std::function<void(bool)> done) {
       probes_.emplace(id, done);
     }
   }
-  if (id == 0) return done(false);
+  if (id == 0) return done(Peer::kSilent);
   connection_->post([self = shared_from_this(), id] {
     self->connection_->ping("probe");
     self->connection_->post_after(kProbeMs, [self, id] {
-      std::function<void(bool)> unanswered;
+      std::function<void(Peer)> unanswered;
       {
         const std::lock_guard lock(self->mutex_);
         const auto found = self->probes_.find(id);
@@ -256,7 +256,7 @@ void Session::probe(std::function<void(bool)> done) {
         unanswered = std::move(found->second);
         self->probes_.erase(found);
       }
-      unanswered(false);
+      unanswered(Peer::kSilent);
       self->connection_->abort();
     });
   });
@@ -281,7 +281,7 @@ bool Session::hold(const InstanceRef& instance) {
       return true;
     }
   }
-  instance->client_lost(this, services_.clock.wall_ns());
+  instance->client_lost(this);
   return false;
 }
 
@@ -322,22 +322,21 @@ void Session::pump() {
 }
 
 bool Session::send_some(Attachment& attachment) {
-  ManagedInstance& instance = *attachment.instance;
+  instance::ManagedInstance& one = *attachment.instance;
   for (int i = 0; i < kEventsPerTurn; ++i) {
     if (connection_->outbox_bytes() >= kEventsOutboxBytesMax) return true;  // blobs are large
-    const auto event = instance.log().next(attachment.sent_seq);
+    const auto event = one.log().next(attachment.sent_seq);
     if (!event) {
-      instance.log().fetch(attachment.sent_seq,
-                           [weak = weak_from_this(), one = attachment.instance] {
-                             if (const auto self = weak.lock()) self->events_ready(one);
-                           });
+      one.log().fetch(attachment.sent_seq, [weak = weak_from_this(), ref = attachment.instance] {
+        if (const auto self = weak.lock()) self->events_ready(ref);
+      });
       return false;
     }
     attachment.sent_seq = event->seq;
     const uint64_t now_ns = services_.clock.now_ns();
-    if (event->kind == instance::EventKind::kEnd) instance.set_end_sent();
-    session_.send_event(instance.id(), event->seq, event_messages(instance.id(), *event), now_ns);
-    if (event->kind == instance::EventKind::kEnd) session_.expedite_delivery(now_ns);
+    if (event->kind == EventKind::kEnd) one.set_end_sent();
+    session_.send_event(one.id(), event->seq, event_messages(one.id(), *event), now_ns);
+    if (event->kind == EventKind::kEnd) session_.expedite_delivery(now_ns);
     apply();
     event_bytes_ = std::max(event_bytes_, connection_->outbox_bytes());
   }

@@ -12,11 +12,11 @@
 
 #include "base/clock.h"
 #include "base/work_queue.h"
+#include "instance/instance_manager.h"
 #include "net/shares.h"
 #include "net/ws_server.h"
 #include "protocol/server_session.h"
 #include "server/failure_limiter.h"
-#include "server/instance_manager.h"
 #include "server/program_library.h"
 #include "server/spools.h"
 #include "server/status.h"
@@ -35,7 +35,7 @@ struct SessionServices {
   Spools& spools;
   store::Programs& stored_programs;
   ProgramLibrary& programs;
-  InstanceManager& instances;
+  instance::InstanceManager& instances;
   StatusReport& status;
   Ledger& ledger;
   WorkQueue& requests;  ///< lists and figures of many instances
@@ -47,9 +47,11 @@ struct SessionServices {
 /// One client's connection: the protocol's session on the socket's strand, its requests carried
 /// out, the events of its instances pulled from their logs while the socket takes them.
 class Session final : public net::WsHandler,
-                      public EventSink,
+                      public instance::InstanceListener,
                       public std::enable_shared_from_this<Session> {
  public:
+  using InstanceRef = std::shared_ptr<instance::ManagedInstance>;
+
   explicit Session(const SessionServices& services);
 
   // net::WsHandler, on the strand
@@ -61,9 +63,9 @@ class Session final : public net::WsHandler,
   void on_drained() override;
   void on_closed(Closing closing) override;
 
-  // EventSink, any thread
-  void events_ready(const std::shared_ptr<ManagedInstance>& instance) override;
-  void probe(std::function<void(bool alive)> done) override;
+  // instance::InstanceListener, any thread
+  void events_ready(const InstanceRef& instance) override;
+  void probe(std::function<void(Peer)> done) override;
   void taken_over(const std::string& instance_id) override;
 
  private:
@@ -81,10 +83,9 @@ class Session final : public net::WsHandler,
     const std::shared_ptr<SpoolBacklog> backlog_ = std::make_shared<SpoolBacklog>();
   };
   struct Attachment {
-    std::shared_ptr<ManagedInstance> instance;
+    InstanceRef instance;
     uint64_t sent_seq = 0;
   };
-  using InstanceRef = std::shared_ptr<ManagedInstance>;
 
   /// Takes the user's place among the connections that are signed in.
   Result<void> admit(const std::string& user);
@@ -112,8 +113,9 @@ class Session final : public net::WsHandler,
   CompiledPrograms::Post compiler();
 
   void handle(protocol::Query request);
-  protocol::Response answer(const protocol::Query& request);
   void answer_exists(const protocol::Query& request);
+  void answer_log(const protocol::Query& request);
+  protocol::Response answer(const protocol::Query& request);
   void handle(protocol::ProgramUploaded request);
   void handle(protocol::LaunchInstance request);
   void handle(protocol::LaunchInstanceFromRegistry request);
@@ -127,15 +129,11 @@ class Session final : public net::WsHandler,
 
   struct LaunchRequest {
     uint32_t corr_id = 0;
-    protocol::ProgramRef program;
-    store::LookFirst look_first = store::LookFirst::kUser;
-    std::vector<std::string> arguments;
-    bool detached = false;
-    uint16_t http_port = 0;  ///< of launch_server_instance
+    store::ProgramReference program;
+    host::LaunchSpec spec;
   };
   void launch(LaunchRequest request);
-  void launch_program(const LaunchRequest& request, Result<LaunchableProgram> program);
-  void launch_server(const LaunchRequest& request, Result<LaunchableProgram> program);
+  void launched(uint32_t corr_id, host::LaunchMode mode, const Result<InstanceRef>& instance);
   /// Notes that this connection has the instance; false, and the instance told, when it is closed.
   bool hold(const InstanceRef& instance);
   /// Sends what the instance's log holds, and goes on.
@@ -167,7 +165,7 @@ class Session final : public net::WsHandler,
   std::map<std::string, InstanceRef> held_;
   std::set<std::string> ready_;
   bool pump_posted_ = false;
-  std::map<uint64_t, std::function<void(bool)>> probes_;
+  std::map<uint64_t, std::function<void(Peer)>> probes_;
   uint64_t next_probe_ = 1;
   std::map<uint64_t, WorkQueue::Ticket> compiling_;
   uint64_t next_compiling_ = 1;

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "base/guarded.h"
+#include "server/instance_rows.h"
 #include "server/session.h"
 
 namespace pie::server {
@@ -15,6 +16,18 @@ constexpr const char* kSubjects = "program_exists, model_status, backend_stats, 
 
 Response response_of(uint32_t corr_id, const Result<void>& result, std::string success) {
   return {corr_id, result.ok(), result.ok() ? std::move(success) : result.error().message};
+}
+
+store::ProgramReference reference_of(protocol::ProgramRef program) {
+  return {.kind = program.kind == protocol::ProgramRef::Kind::kHash
+                      ? store::ProgramReference::Kind::kHash
+                      : store::ProgramReference::Kind::kName,
+          .text = std::move(program.text)};
+}
+
+template <class Request>
+host::LaunchMode mode_of(const Request& request) {
+  return request.detached ? host::LaunchMode::kDetached : host::LaunchMode::kAttached;
 }
 
 /// A job that ends by an exception is refused like one that could not be taken.
@@ -76,11 +89,10 @@ void Session::compile_later(uint64_t bytes, std::function<void()> job,
 
 void Session::handle(protocol::Query request) {
   if (request.subject == "program_exists") return answer_exists(request);
-  // A log's bytes come from the disk.
-  WorkQueue& queue = request.subject == "instance_log" ? services_.disk : services_.requests;
+  if (request.subject == "instance_log") return answer_log(request);
   const auto refuse = refuser(request.corr_id);
   later(
-      queue,
+      services_.requests,
       [self = shared_from_this(), request = std::move(request)] {
         self->complete_later(self->answer(request));
       },
@@ -98,6 +110,15 @@ void Session::answer_exists(const protocol::Query& request) {
       });
 }
 
+void Session::answer_log(const protocol::Query& request) {
+  services_.instances.log_tail(
+      session_.user(), request.record,
+      [self = shared_from_this(), corr_id = request.corr_id](Result<std::string> tail) {
+        self->complete_later(Response{corr_id, tail.ok(),
+                                      tail.ok() ? std::move(tail).value() : tail.error().message});
+      });
+}
+
 Response Session::answer(const protocol::Query& request) {
   const std::string& user = session_.user();
   Response answer{request.corr_id, true, {}};
@@ -105,10 +126,6 @@ Response Session::answer(const protocol::Query& request) {
     answer.result = services_.status.json(user);
   } else if (request.subject == "backend_stats") {
     answer.result = services_.status.text(user);
-  } else if (request.subject == "instance_log") {
-    auto tail = services_.instances.log_tail(user, request.record);
-    answer.successful = tail.ok();
-    answer.result = tail.ok() ? std::move(tail).value() : tail.error().message;
   } else {
     answer.successful = false;
     answer.result = "[query] got the subject '" + request.subject.substr(0, 80) +
@@ -146,16 +163,15 @@ void Session::handle(protocol::ProgramUploaded request) {
 }
 
 void Session::handle(protocol::LaunchInstance request) {
-  launch({request.corr_id, std::move(request.program), store::LookFirst::kUser,
-          std::move(request.arguments), request.detached});
+  launch({request.corr_id,
+          reference_of(std::move(request.program)),
+          {.arguments = std::move(request.arguments), .mode = mode_of(request)}});
 }
 
 void Session::handle(protocol::LaunchInstanceFromRegistry request) {
   launch({request.corr_id,
-          {protocol::ProgramRef::Kind::kName, std::move(request.inferlet)},
-          store::LookFirst::kRegistry,
-          std::move(request.arguments),
-          request.detached});
+          {.text = std::move(request.inferlet), .first = store::LookFirst::kRegistry},
+          {.arguments = std::move(request.arguments), .mode = mode_of(request)}});
 }
 
 void Session::handle(protocol::LaunchServerInstance request) {
@@ -163,55 +179,48 @@ void Session::handle(protocol::LaunchServerInstance request) {
     return complete(Response{request.corr_id, false,
                              "[launch_server_instance] got the port " +
                                  std::to_string(request.port) + ", expected 1 to 65535"});
-  launch({request.corr_id, std::move(request.program), store::LookFirst::kUser,
-          std::move(request.arguments), true, static_cast<uint16_t>(request.port)});
+  launch({request.corr_id,
+          reference_of(std::move(request.program)),
+          {.arguments = std::move(request.arguments),
+           .mode = host::LaunchMode::kDetached,
+           .http_port = static_cast<uint16_t>(request.port)}});
 }
 
 void Session::launch(LaunchRequest request) {
+  request.spec.user = session_.user();
+  const auto answer =
+      [self = shared_from_this(), corr_id = request.corr_id, mode = request.spec.mode,
+       is_server = request.spec.http_port != 0](const Result<InstanceRef>& launched) {
+        if (!is_server) return self->launched(corr_id, mode, launched);
+        self->complete_later(Response{
+            corr_id, launched.ok(), launched.ok() ? "server launched" : launched.error().message});
+      };
   auto held = hold_bytes(request_bytes_);
-  if (!held.ok()) return launch_program(request, std::move(held).error());
-  store::ProgramReference reference{
-      .kind = request.program.kind == protocol::ProgramRef::Kind::kHash
-                  ? store::ProgramReference::Kind::kHash
-                  : store::ProgramReference::Kind::kName,
-      .text = request.program.text,
-      .first = request.look_first};
-  services_.programs.open(session_.user(), std::move(reference), compiler(),
-                          [self = shared_from_this(), request = std::move(request),
-                           held = *held](Result<LaunchableProgram> program) {
-                            self->launch_program(request, std::move(program));
+  if (!held.ok()) return answer(std::move(held).error());
+  services_.programs.open(session_.user(), std::move(request.program), compiler(),
+                          [self = shared_from_this(), spec = std::move(request.spec), answer,
+                           held = *held](Result<LaunchableProgram> program) mutable {
+                            if (!program.ok()) return answer(std::move(program).error());
+                            spec.program = std::move(program->program);
+                            spec.display_name = std::move(program->display_name);
+                            self->services_.instances.launch(
+                                std::move(spec),
+                                [answer, held](const Result<InstanceRef>& one) { answer(one); });
                           });
 }
 
-void Session::launch_server(const LaunchRequest& request, Result<LaunchableProgram> program) {
-  const Result<void> done = [&]() -> Result<void> {
-    PIE_TRY_ASSIGN(LaunchableProgram ready, std::move(program));
-    PIE_TRY(services_.instances.launch({session_.user(), std::move(ready), request.arguments,
-                                        instance::LaunchMode::kDetached, request.http_port}));
-    return {};
-  }();
-  complete_later(response_of(request.corr_id, done, "server launched"));
-}
-
-void Session::launch_program(const LaunchRequest& request, Result<LaunchableProgram> program) {
-  if (request.http_port != 0) return launch_server(request, std::move(program));
-  if (!program.ok())
-    return complete_later(InstanceLaunchResult{request.corr_id, false, program.error().message});
-  const auto mode =
-      request.detached ? instance::LaunchMode::kDetached : instance::LaunchMode::kAttached;
-  auto launched = services_.instances.launch(
-      {session_.user(), std::move(program).value(), request.arguments, mode});
+void Session::launched(uint32_t corr_id, host::LaunchMode mode,
+                       const Result<InstanceRef>& launched) {
   if (!launched.ok())
-    return complete_later(InstanceLaunchResult{request.corr_id, false, launched.error().message});
+    return complete_later(InstanceLaunchResult{corr_id, false, launched.error().message});
   const InstanceRef instance = *launched;
-  if (!request.detached) {
+  if (mode == host::LaunchMode::kAttached) {
     instance->attach(shared_from_this());
     if (!hold(instance)) return;
   }
-  connection_->post([self = shared_from_this(), instance, corr_id = request.corr_id,
-                     detached = request.detached] {
+  connection_->post([self = shared_from_this(), instance, corr_id, mode] {
     self->complete(InstanceLaunchResult{corr_id, true, instance->id()});
-    if (!detached) self->follow(instance);
+    if (mode == host::LaunchMode::kAttached) self->follow(instance);
   });
 }
 
@@ -265,8 +274,9 @@ void Session::handle(protocol::ListInstances request) {
       services_.requests,
       [self = shared_from_this(), corr_id = request.corr_id] {
         const std::string& user = self->session_.user();
-        std::string frame =
-            encode(protocol::LiveInstances{corr_id, self->services_.instances.list(user)});
+        std::string frame = encode(protocol::LiveInstances{
+            corr_id,
+            instance_rows(self->services_.instances.list(user), self->services_.clock.wall_ns())});
         const auto quotas = self->services_.ledger.of(user);
         if (quotas && quotas->host_memory.would_exceed(frame.size()))
           return self->refuser(corr_id)("[list_instances] got no room for the answer: " +

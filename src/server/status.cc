@@ -34,8 +34,8 @@ StatusReport::Lines StatusReport::lines(const std::string& user) const {
     for (const auto& [instance, of_models] : uses) {
       const host::ModelUse use = model < of_models.size() ? of_models[model] : host::ModelUse{};
       add("instance." + instance + ".kv_pages", std::to_string(use.kv_pages));
-      add("instance." + instance + ".prefix_cache.hits", std::to_string(use.prefix.hits));
-      add("instance." + instance + ".prefix_cache.tokens_saved", std::to_string(use.prefix.tokens));
+      add("instance." + instance + ".prefix_cache.hits", std::to_string(use.prefix_hits));
+      add("instance." + instance + ".prefix_cache.tokens_saved", std::to_string(use.prefix_tokens));
     }
     add("model.throughput.tokens_per_second", fmt::format("{:.2f}", stats.tokens_per_second));
     add("model.latency.avg_ms", fmt::format("{:.3f}", stats.step_ms_mean));

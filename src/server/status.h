@@ -4,14 +4,15 @@
 #include <vector>
 
 #include "engine/engine.h"
-#include "server/instance_manager.h"
+#include "instance/instance_manager.h"
 
 namespace pie::server {
 
 /// The figures of `query model_status` and `backend_stats` (protocol.md, section 8). Thread-safe.
 class StatusReport {
  public:
-  StatusReport(std::vector<const engine::Engine*> engines, const InstanceManager& instances)
+  StatusReport(std::vector<const engine::Engine*> engines,
+               const instance::InstanceManager& instances)
       : engines_(std::move(engines)), instances_(instances) {}
 
   /// A JSON object of text to text; of instances, the user's own.
@@ -24,7 +25,7 @@ class StatusReport {
   Lines lines(const std::string& user) const;
 
   const std::vector<const engine::Engine*> engines_;
-  const InstanceManager& instances_;
+  const instance::InstanceManager& instances_;
 };
 
 }  // namespace pie::server

@@ -1,8 +1,8 @@
-#include "server/log_waiters.h"
+#include "instance/log_waiters.h"
 
 #include <utility>
 
-namespace pie::server {
+namespace pie::instance {
 
 void LogWaiters::wait(uint64_t who, Wake wake) {
   {
@@ -39,4 +39,4 @@ void LogWaiters::log_is_writable() {
   for (const auto& [who, wake] : woken) wake();
 }
 
-}  // namespace pie::server
+}  // namespace pie::instance

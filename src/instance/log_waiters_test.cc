@@ -1,11 +1,11 @@
-#include "server/log_waiters.h"
+#include "instance/log_waiters.h"
 
 #include <gtest/gtest.h>
 
 #include <utility>
 #include <vector>
 
-namespace pie::server {
+namespace pie::instance {
 namespace {
 
 /// A log that is full until told otherwise.
@@ -55,4 +55,4 @@ TEST(LogWaiters, a_log_that_takes_something_wakes_at_once) {
 }
 
 }  // namespace
-}  // namespace pie::server
+}  // namespace pie::instance

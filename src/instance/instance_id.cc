@@ -5,9 +5,9 @@
 #include <string_view>
 
 #include "base/check.h"
-#include "server/instance_manager.h"
+#include "instance/instance_id.h"
 
-namespace pie::server {
+namespace pie::instance {
 namespace {
 
 constexpr char kDigits[] = "0123456789abcdef";
@@ -40,4 +40,4 @@ bool is_instance_id(std::string_view text) {
   return true;
 }
 
-}  // namespace pie::server
+}  // namespace pie::instance

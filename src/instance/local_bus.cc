@@ -1,10 +1,11 @@
-#include "instance/bus.h"
+#include "instance/local_bus.h"
 
 #include <vector>
 
 namespace pie::instance {
 
-void Bus::broadcast(const std::string& user, const std::string& topic, const Message& message) {
+void LocalBus::broadcast(const std::string& user, const std::string& topic,
+                         const Message& message) {
   std::vector<std::shared_ptr<Subscription>> receivers;
   {
     const std::lock_guard lock(mutex_);
@@ -18,8 +19,8 @@ void Bus::broadcast(const std::string& user, const std::string& topic, const Mes
   }
 }
 
-Result<uint64_t> Bus::subscribe(const std::string& user, const std::string& topic,
-                                Deliver deliver) {
+Result<uint64_t> LocalBus::subscribe(const std::string& user, const std::string& topic,
+                                     Deliver deliver) {
   auto subscription = std::make_shared<Subscription>();
   subscription->deliver = std::move(deliver);
   const std::lock_guard lock(mutex_);
@@ -34,7 +35,7 @@ Result<uint64_t> Bus::subscribe(const std::string& user, const std::string& topi
   return token;
 }
 
-void Bus::unsubscribe(uint64_t token) {
+void LocalBus::unsubscribe(uint64_t token) {
   std::shared_ptr<Subscription> subscription;
   {
     const std::lock_guard lock(mutex_);

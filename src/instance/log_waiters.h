@@ -5,7 +5,7 @@
 #include <memory>
 #include <mutex>
 
-namespace pie::server {
+namespace pie::instance {
 
 /// Those who wait until a log that they share takes something: however many come and go, the log
 /// keeps one wake-up for all of them. Thread-safe.
@@ -30,4 +30,4 @@ class LogWaiters : public std::enable_shared_from_this<LogWaiters> {
   bool subscribed_ = false;
 };
 
-}  // namespace pie::server
+}  // namespace pie::instance

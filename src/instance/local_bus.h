@@ -1,6 +1,5 @@
 #pragma once
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -8,23 +7,21 @@
 #include <unordered_map>
 #include <utility>
 
-#include "base/result.h"
+#include "ports/bus.h"
 
 namespace pie::instance {
 
-/// Topics within one process, per user. Thread-safe; the semantics are host::BusPort's.
-class Bus {
+/// Topics within one process.
+class LocalBus final : public Bus {
  public:
-  using Message = std::shared_ptr<const std::string>;
-  using Deliver = std::function<void(const Message& message)>;
   /// Of one topic: a broadcast reaches all of them within one call of a program.
   static constexpr size_t kSubscribersMax = 8'192;
 
-  void broadcast(const std::string& user, const std::string& topic, const Message& message);
-  /// kResourceExhausted when the topic has kSubscribersMax already.
-  Result<uint64_t> subscribe(const std::string& user, const std::string& topic, Deliver deliver);
-  /// Waits for a delivery that runs; so `deliver` must not call it for its own token.
-  void unsubscribe(uint64_t token);
+  void broadcast(const std::string& user, const std::string& topic,
+                 const Message& message) override;
+  Result<uint64_t> subscribe(const std::string& user, const std::string& topic,
+                             Deliver deliver) override;
+  void unsubscribe(uint64_t token) override;
 
  private:
   struct Subscription {

@@ -1,0 +1,98 @@
+#pragma once
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "host/program_host.h"
+#include "instance/instance_listener.h"
+#include "instance/managed_instance.h"
+
+namespace pie::instance::test {
+
+class NamedProgram final : public host::Program {
+ public:
+  const std::string& hash() const override { return hash_; }
+  bool serves_http() const override { return false; }
+
+ private:
+  std::string hash_ = std::string(64, 'a');
+};
+
+/// A program whose every move the test makes.
+class Puppet final : public host::RunningInstance {
+ public:
+  Puppet(std::shared_ptr<host::InstancePorts> program_ports, std::function<Result<void>()> begin)
+      : ports(std::move(program_ports)), begin_(std::move(begin)) {}
+  Result<void> start() override {
+    PIE_TRY(begin_());
+    is_started_ = true;
+    if (termination_) finish(std::move(*termination_));
+    return {};
+  }
+  Result<void> post_message(std::string text) override {
+    messages.push_back(std::move(text));
+    return {};
+  }
+  Result<void> post_blob(BlobRef) override { return {}; }
+  uint64_t mailbox_bytes() const override { return mailbox; }
+  void terminate(End end) override {
+    if (is_started_) return finish(std::move(end));
+    if (!termination_) termination_ = std::move(end);
+  }
+  std::vector<host::ModelUse> use_by_model() const override { return {{3, {}}}; }
+  uint64_t memory_bytes() const override { return 0; }
+  void finish(End end) {
+    if (const auto once = std::exchange(ports, nullptr)) once->on_end(std::move(end));
+  }
+
+  std::shared_ptr<host::InstancePorts> ports;
+  std::vector<std::string> messages;
+  uint64_t mailbox = 0;
+
+ private:
+  const std::function<Result<void>()> begin_;
+  bool is_started_ = false;
+  std::optional<End> termination_;
+};
+
+class PuppetHost final : public host::ProgramHost {
+ public:
+  Result<std::shared_ptr<const host::Program>> compile(std::span<const uint8_t>,
+                                                       const std::string&) override {
+    return std::shared_ptr<const host::Program>(std::make_shared<NamedProgram>());
+  }
+  Result<std::shared_ptr<host::RunningInstance>> prepare(host::LaunchSpec spec) override {
+    shared = spec.quotas;
+    auto puppet =
+        std::make_shared<Puppet>(spec.ports, [this, id = spec.public_id]() -> Result<void> {
+          if (on_start) on_start(id);
+          if (refuse) return Error{ErrorCode::kResourceExhausted, "full"};
+          return {};
+        });
+    puppets[spec.public_id] = puppet;
+    return std::shared_ptr<host::RunningInstance>(puppet);
+  }
+  bool refuse = false;
+  std::function<void(const std::string& id)> on_start;
+  UserQuotasRef shared;  ///< of the latest launch
+  std::map<std::string, std::shared_ptr<Puppet>> puppets;
+};
+
+class Listener final : public InstanceListener {
+ public:
+  explicit Listener(Peer peer = Peer::kAnswers) : peer_(peer) {}
+  void events_ready(const std::shared_ptr<ManagedInstance>&) override {}
+  void probe(std::function<void(Peer)> done) override { done(peer_); }
+  void taken_over(const std::string& id) override { lost.push_back(id); }
+  std::vector<std::string> lost;
+
+ private:
+  const Peer peer_;
+};
+
+}  // namespace pie::instance::test
