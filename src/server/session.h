@@ -1,57 +1,23 @@
 #pragma once
 #include <cstdint>
-#include <deque>
 #include <functional>
-#include <map>
 #include <memory>
-#include <mutex>
-#include <set>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
-#include "base/clock.h"
-#include "base/work_queue.h"
-#include "instance/instance_manager.h"
-#include "net/shares.h"
 #include "net/ws_server.h"
 #include "protocol/server_session.h"
-#include "server/failure_limiter.h"
-#include "server/program_library.h"
-#include "server/spools.h"
-#include "server/status.h"
-#include "store/authorized_users.h"
-#include "store/programs.h"
+#include "server/session_events.h"
+#include "server/session_requests.h"
+#include "server/session_services.h"
 
 namespace pie::server {
 
-/// What sessions work with; the server owns it all and outlives them.
-struct SessionServices {
-  const Clock& clock;
-  const ServerLimits& limits;
-  const std::string& internal_token;
-  store::AuthorizedUsers* users;  ///< null: authentication is off
-  FailureLimiter& failures;
-  Spools& spools;
-  store::Programs& stored_programs;
-  ProgramLibrary& programs;
-  instance::InstanceManager& instances;
-  StatusReport& status;
-  Ledger& ledger;
-  WorkQueue& requests;  ///< lists and figures of many instances
-  WorkQueue& compile;
-  WorkQueue& disk;           ///< uploads and blobs
-  net::Shares& connections;  ///< of each user, signed in
-};
-
-/// One client's connection: the protocol's session on the socket's strand, its requests carried
-/// out, the events of its instances pulled from their logs while the socket takes them.
-class Session final : public net::WsHandler,
-                      public instance::InstanceListener,
-                      public std::enable_shared_from_this<Session> {
+/// One client's connection: the protocol's session on the socket's strand. Its requests are carried
+/// out by SessionRequests, what its instances say is sent by SessionEvents.
+class Session final : public net::WsHandler, public std::enable_shared_from_this<Session> {
  public:
-  using InstanceRef = std::shared_ptr<instance::ManagedInstance>;
-
   explicit Session(const SessionServices& services);
 
   // net::WsHandler, on the strand
@@ -63,10 +29,20 @@ class Session final : public net::WsHandler,
   void on_drained() override;
   void on_closed(Closing closing) override;
 
-  // instance::InstanceListener, any thread
-  void events_ready(const InstanceRef& instance) override;
-  void probe(std::function<void(Peer)> done) override;
-  void taken_over(const std::string& instance_id) override;
+  // For its parts, any thread.
+  const SessionServices& services() const { return services_; }
+  /// Who has signed in; after that.
+  const std::string& user() const { return session_.user(); }
+  /// Runs `task` on the strand, while this lives.
+  void post(std::function<void()> task);
+  void complete_later(protocol::ServerMessage answer);
+
+  // For its parts, on the strand.
+  net::WsConnection& connection() { return *connection_; }
+  protocol::ServerSession& protocol() { return session_; }
+  void complete(std::optional<protocol::ServerMessage> answer);
+  /// Does what the protocol's session wants done.
+  void apply();
 
  private:
   /// Where the session's uploads go.
@@ -82,67 +58,13 @@ class Session final : public net::WsHandler,
     Spools& spools_;
     const std::shared_ptr<SpoolBacklog> backlog_ = std::make_shared<SpoolBacklog>();
   };
-  struct Attachment {
-    InstanceRef instance;
-    uint64_t sent_seq = 0;
-  };
 
   /// Takes the user's place among the connections that are signed in.
   Result<void> admit(const std::string& user);
-  void apply();
-  void perform(protocol::SessionAction action);
-  void tick();
-  void heard();
-  /// An answer from any thread.
-  void complete_later(protocol::ServerMessage answer);
   void look_up_keys(const std::string& user);
-  void complete(std::optional<protocol::ServerMessage> answer);
-  /// Refuses a request in the words of protocol.md: a Response.
-  std::function<void(std::string)> refuser(uint32_t corr_id);
-
-  /// Has a request's job run on a queue, for this connection's user, who is charged with the
-  /// request's bytes meanwhile. When it cannot be, the reason goes to `refuse`, at once. Strand.
-  void later(WorkQueue& queue, std::function<void()> job,
-             const std::function<void(std::string reason)>& refuse);
-  /// The same for what only this connection wants, and `bytes` long; any thread: it is dropped when
-  /// the connection goes, its processor time is the user's, and it is refused when the user has
-  /// none left.
-  void compile_later(uint64_t bytes, std::function<void()> job,
-                     const std::function<void(std::string reason)>& refuse);
-  /// compile_later(), for the library.
-  CompiledPrograms::Post compiler();
-
-  void handle(protocol::Query request);
-  void answer_exists(const protocol::Query& request);
-  void answer_log(const protocol::Query& request);
-  protocol::Response answer(const protocol::Query& request);
-  void handle(protocol::ProgramUploaded request);
-  void handle(protocol::LaunchInstance request);
-  void handle(protocol::LaunchInstanceFromRegistry request);
-  void handle(protocol::LaunchServerInstance request);
-  void handle(protocol::AttachInstance request);
-  void handle(protocol::SignalInstance request);
-  void handle(protocol::BlobUploaded request);
-  void handle(protocol::TerminateInstance request);
-  void handle(protocol::ListInstances request);
-  void handle(protocol::Delivered delivered);
-
-  struct LaunchRequest {
-    uint32_t corr_id = 0;
-    store::ProgramReference program;
-    host::LaunchSpec spec;
-  };
-  void launch(LaunchRequest request);
-  void launched(uint32_t corr_id, host::LaunchMode mode, const Result<InstanceRef>& instance);
-  /// Notes that this connection has the instance; false, and the instance told, when it is closed.
-  bool hold(const InstanceRef& instance);
-  /// Sends what the instance's log holds, and goes on.
-  void follow(const InstanceRef& instance);
-  void pump();
-  /// Sends a few events; true when there may be more.
-  bool send_some(Attachment& attachment);
-  /// `bytes` of the server's memory, charged to the user; kResourceExhausted.
-  Result<std::shared_ptr<Holding>> hold_bytes(uint64_t bytes) const;
+  void perform(protocol::SessionAction action);
+  void send_late(protocol::SendDelayed answer);
+  void tick();
   /// What the connection's outbox holds beyond a little is the user's.
   void charge_outbox();
 
@@ -151,24 +73,11 @@ class Session final : public net::WsHandler,
   std::shared_ptr<net::WsConnection> connection_;
   std::unique_ptr<net::Shares::Place> place_;  ///< from signing in to closing; null of `internal`
   protocol::ServerSession session_;
-  std::map<std::string, Attachment> attachments_;  ///< by instance id
-  std::deque<std::string> active_;                 ///< attachments that may have events, in turn
-  std::set<std::string> is_active_;
+  SessionEvents events_{*this};
+  SessionRequests requests_{*this, events_};
   bool wake_posted_ = false;
-  uint64_t request_bytes_ = 0;  ///< of the message that is being taken
-  bool is_known_ = false;       ///< has signed in
-  uint64_t event_bytes_ = 0;    ///< what the outbox may hold of events, beside answers
+  bool is_known_ = false;  ///< has signed in
   Holding outbox_;
-
-  std::mutex mutex_;  ///< of what follows
-  bool closed_ = false;
-  std::map<std::string, InstanceRef> held_;
-  std::set<std::string> ready_;
-  bool pump_posted_ = false;
-  std::map<uint64_t, std::function<void(Peer)>> probes_;
-  uint64_t next_probe_ = 1;
-  std::map<uint64_t, WorkQueue::Ticket> compiling_;
-  uint64_t next_compiling_ = 1;
 };
 
 }  // namespace pie::server
