@@ -13,6 +13,7 @@
 #include "cli/on_call.h"
 #include "cli/standard_streams.h"
 #include "server/config.h"
+#include "server/config_text.h"
 #include "server/settings.h"
 
 namespace pie::cli {

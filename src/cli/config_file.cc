@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "server/config.h"
+#include "server/config_text.h"
 #include "server/settings.h"
 
 namespace pie::cli {

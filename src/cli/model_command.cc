@@ -111,8 +111,9 @@ Result<void> list(const ModelOptions& options) {
 
 Result<void> add(const ModelOptions& options) {
   PIE_TRY_ASSIGN(const server::Config config, server::load_config(server::default_home()));
-  PIE_TRY_ASSIGN(const auto added,
-                 server::add_model(config, options.model, options.name, options.is_linked));
+  PIE_TRY_ASSIGN(const auto added, server::add_model(config, options.model, options.name,
+                                                     options.is_linked ? server::Placing::kLinked
+                                                                       : server::Placing::kCopied));
   say("{}\n", added.name);
   return {};
 }

@@ -5,69 +5,36 @@
 #include <utility>
 
 #include "base/log.h"
-#include "instance/arguments.h"
-#include "instance/http_instance.h"
 #include "instance/instance_id.h"
 #include "instance/log_tail.h"
 
 namespace pie::instance {
-namespace {
-
-LifeTimes life_times(const ServerLimits& limits) {
-  return {.grace_ns = limits.grace_s * 1'000'000'000,
-          .finished_kept_ns = limits.finished_kept_s * 1'000'000'000};
-}
-
-}  // namespace
 
 InstanceManager::InstanceManager(const ServerLimits& limits, const InstanceServices& services)
-    : limits_(limits), services_(services), admission_(limits.user.instances_max) {}
-
-LogLimits InstanceManager::log_limits(const UserQuotasRef& quotas) const {
-  return {.undelivered_bytes_max = limits_.instance.log_bytes_max, .shared = quotas};
-}
+    : limits_(limits),
+      services_(services),
+      maker_(limits, services),
+      admission_(limits.user.instances_max) {}
 
 Result<void> InstanceManager::recover() {
   PIE_TRY_ASSIGN(auto stored, services_.records.recover());
-  for (auto& one : stored) adopt(std::move(one));
+  for (auto& [record, log] : stored) {
+    if (!log.ok()) {
+      log::error("instance {}: {}", record.id, log.error().message);
+      continue;
+    }
+    const InstanceRef instance = maker_.adopt(std::move(record), std::move(log).value());
+    instances_.add(instance);
+    if (instance->log().undelivered_bytes() == 0) forget(instance);
+  }
   return {};
-}
-
-void InstanceManager::adopt(store::StoredInstance stored) {
-  store::InstanceRecord& record = stored.record;
-  if (!stored.log.ok()) return log::error("instance {}: {}", record.id, stored.log.error().message);
-  UserQuotasRef quotas = services_.ledger.of(record.owner);
-  auto log = std::make_shared<EventLog>(log_limits(quotas), std::move(stored.log).value());
-  LifeCycle life(LaunchMode::kDetached, life_times(limits_));
-  life.ended(record.finished_ns.value_or(services_.clock.wall_ns()));
-  Holding memory(part_of(quotas, &UserQuotas::host_memory));
-  if (!memory.take(ManagedInstance::memory_bytes(record)))
-    log::warning("instance {}: kept over the bound of its user", record.id);
-  const auto instance = ManagedInstance::make({.record = std::move(record),
-                                               .life = life,
-                                               .log = log,
-                                               .quotas = std::move(quotas),
-                                               .memory = std::move(memory),
-                                               .place = nullptr},
-                                              services_.records, services_.clock);
-  if (!log->ended()) instance->on_end({EndKind::kServerError, "server restarted"});
-  instances_.add(instance);
-  if (log->undelivered_bytes() == 0) forget(instance);
 }
 
 void InstanceManager::launch(host::LaunchSpec spec, Done done) {
   auto place = admission_.enter(spec.user);
   if (!place.ok()) return done(std::move(place).error());
-  store::InstanceRecord record{.id = make_instance_id(),
-                               .owner = spec.user,
-                               .cmd_name = spec.display_name,
-                               .program_hash = spec.program->hash(),
-                               .arguments = spec.arguments,
-                               .detached = spec.mode == LaunchMode::kDetached,
-                               .launched_ns = services_.clock.wall_ns(),
-                               .finished_ns = std::nullopt,
-                               .arguments_bytes = arguments_bytes(spec.arguments)};
-  auto made = make(std::move(spec), record, std::move(place).value());
+  store::InstanceRecord record = maker_.record_of(spec);
+  auto made = maker_.make(std::move(spec), record, std::move(place).value());
   if (!made.ok()) return done(std::move(made).error());
   services_.records.add(std::move(record), [this, instance = std::move(made).value(),
                                             done = std::move(done)](Result<void> kept) {
@@ -77,58 +44,6 @@ void InstanceManager::launch(host::LaunchSpec spec, Done done) {
     instance->on_end({EndKind::kServerError, started.error().message});
     done(std::move(started).error());  // stop() may have returned by now
   });
-}
-
-Result<InstanceManager::InstanceRef> InstanceManager::make(
-    host::LaunchSpec spec, store::InstanceRecord record, std::unique_ptr<Admission::Place> place) {
-  UserQuotasRef quotas = services_.ledger.of(spec.user);
-  const uint64_t weight = ManagedInstance::weight(record);
-  if (quotas && quotas->stored_logs.would_exceed(weight))
-    return Error{ErrorCode::kResourceExhausted,
-                 "[launch] got an instance with " + std::to_string(weight) +
-                     " bytes to keep, expected room: " + quotas->stored_logs.refusal(weight) +
-                     "; attach to finished instances, or terminate them"};
-  record.arguments = shortened_arguments(record.arguments, kListedArgumentsBytesMax);
-  Holding memory(part_of(quotas, &UserQuotas::host_memory));
-  if (const uint64_t bytes = ManagedInstance::memory_bytes(record); !memory.take(bytes))
-    return Error{ErrorCode::kResourceExhausted,
-                 "[launch] got no room for one more instance: " + memory.refusal(bytes)};
-  spec.id = InstanceId(next_id_++);
-  spec.public_id = record.id;
-  spec.limits = limits_.instance;
-  spec.quotas = quotas;
-  auto log = std::make_shared<EventLog>(log_limits(quotas),
-                                        services_.records.new_log(record.owner, record.id));
-  const auto instance = ManagedInstance::make({.record = std::move(record),
-                                               .life = LifeCycle(spec.mode, life_times(limits_)),
-                                               .log = std::move(log),
-                                               .quotas = std::move(quotas),
-                                               .memory = std::move(memory),
-                                               .place = std::move(place)},
-                                              services_.records, services_.clock);
-  spec.ports = instance;
-  PIE_TRY_ASSIGN(auto running, prepare(std::move(spec)));
-  instance->set_running(std::move(running));
-  return instance;
-}
-
-Result<std::shared_ptr<host::RunningInstance>> InstanceManager::prepare(host::LaunchSpec spec) {
-  if (spec.http_port == 0) return services_.host.prepare(std::move(spec));
-  if (!spec.program->serves_http())
-    return Error{ErrorCode::kFailedPrecondition,
-                 "[launch_server_instance] got a program without wasi:http/incoming-handler, "
-                 "expected one that exports it; launch this one as an instance"};
-  return std::shared_ptr<host::RunningInstance>(std::make_shared<HttpInstance>(
-      HttpInstance::Parts{.host = services_.host,
-                          .threads = services_.threads,
-                          .sockets = {.port = spec.http_port,
-                                      .connections_max = limits_.http_connections_max,
-                                      .header_bytes_max = limits_.http_header_bytes_max,
-                                      .body_bytes_max = limits_.http_body_bytes_max,
-                                      .header_ms_max = limits_.http_header_s_max * 1'000},
-                          .request_s_max = limits_.http_request_s_max,
-                          .next_id = [this] { return InstanceId(next_id_++); },
-                          .spec = std::move(spec)}));
 }
 
 Result<void> InstanceManager::start(const InstanceRef& instance) {

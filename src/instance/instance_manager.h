@@ -1,5 +1,4 @@
 #pragma once
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -8,27 +7,13 @@
 #include <vector>
 
 #include "base/blob.h"
-#include "base/clock.h"
-#include "base/ledger.h"
 #include "base/limits.h"
 #include "base/result.h"
-#include "host/program_host.h"
 #include "instance/admission.h"
 #include "instance/instance_collection.h"
-#include "instance/managed_instance.h"
-#include "net/io_threads.h"
-#include "store/instance_records.h"
+#include "instance/instance_maker.h"
 
 namespace pie::instance {
-
-/// What instances are made of; all of it outlives them.
-struct InstanceServices {
-  Ledger& ledger;
-  host::ProgramHost& host;
-  store::InstanceRecords& records;
-  net::IoThreads& threads;  ///< of the sockets of those that serve HTTP
-  const Clock& clock;
-};
 
 /// All instances of a server: their way from launch to oblivion (protocol.md, section 7).
 /// Thread-safe; nothing here blocks, except recover() and stop(). Somebody else's instance answers
@@ -76,14 +61,8 @@ class InstanceManager {
   void stop();
 
  private:
-  /// A new instance with its log and what it is to run; nobody knows it yet.
-  Result<InstanceRef> make(host::LaunchSpec spec, store::InstanceRecord record,
-                           std::unique_ptr<Admission::Place> place);
-  Result<std::shared_ptr<host::RunningInstance>> prepare(host::LaunchSpec spec);
   /// Lets one run whose record is kept.
   Result<void> start(const InstanceRef& instance);
-  void adopt(store::StoredInstance stored);
-  LogLimits log_limits(const UserQuotasRef& quotas) const;
   /// The program that takes `bytes` more that are posted to this instance; `what`, in refusals.
   Result<std::shared_ptr<host::RunningInstance>> mailbox_of(const std::string& user,
                                                             const std::string& id, const char* what,
@@ -92,7 +71,7 @@ class InstanceManager {
 
   const ServerLimits limits_;
   const InstanceServices services_;
-  std::atomic<uint64_t> next_id_ = 1;
+  InstanceMaker maker_;
   Admission admission_;
   InstanceCollection instances_;
 };

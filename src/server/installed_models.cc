@@ -38,13 +38,17 @@ std::pair<uint32_t, uint32_t> shard_of(const std::string& name) {
           static_cast<uint32_t>(std::stoul(tail.substr(10, 5)))};
 }
 
-void list_folder(const fs::path& folder, bool is_shipped, std::vector<InstalledModel>& models) {
+/// Adds what lies in `folder`, each as a copy of `kind`.
+void list_folder(const fs::path& folder, const InstalledModel& kind,
+                 std::vector<InstalledModel>& models) {
   std::error_code failed;
   for (fs::directory_iterator i(folder, failed), end; !failed && i != end; i.increment(failed)) {
     const fs::path file = i->path();
     const auto [number, count] = shard_of(file.filename().string());
     if (file.extension() != ".gguf" || number != 1) continue;
-    InstalledModel one{model::short_model_id(file, {}), file, 0, is_shipped};
+    InstalledModel one = kind;
+    one.name = model::short_model_id(file, {});
+    one.file = file;
     const auto shards = model::shard_paths(file, count);
     std::error_code ignored;
     for (const fs::path& part : count > 1 && shards.ok() ? *shards : std::vector{file})
@@ -63,13 +67,13 @@ bool is_name(const std::string& name) {
 }
 
 /// By a name of its own first, so that a copy that breaks off leaves no model.
-Result<void> place(const fs::path& from, const fs::path& to, bool is_linked) {
+Result<void> place(const fs::path& from, const fs::path& to, Placing placing) {
   std::error_code failed;
   fs::path half = to;
   half += ".part";
   fs::remove(half, failed);
   failed.clear();
-  if (is_linked)
+  if (placing == Placing::kLinked)
     fs::create_symlink(fs::canonical(from, failed), half, failed);
   else
     fs::copy_file(from, half, failed);
@@ -103,8 +107,8 @@ fs::path models_folder(const Config& config) { return config.home / "models"; }
 
 std::vector<InstalledModel> installed_models(const Config& config) {
   std::vector<InstalledModel> models;
-  list_folder(models_folder(config), false, models);
-  list_folder(config.share / "models", true, models);
+  list_folder(models_folder(config), {.is_shipped = false}, models);
+  list_folder(config.share / "models", {.is_shipped = true}, models);
   std::sort(models.begin(), models.end(),
             [](const auto& a, const auto& b) { return a.name < b.name; });
   return models;
@@ -131,7 +135,7 @@ Result<fs::path> find_model(const Config& config, const std::string& wanted) {
 }
 
 Result<InstalledModel> add_model(const Config& config, const fs::path& file,
-                                 const std::string& name, bool is_linked) {
+                                 const std::string& name, Placing placing) {
   PIE_TRY_ASSIGN(const auto loaded, model::Model::load(file));
   const std::string used = name.empty() ? loaded->info().id : name;
   if (!is_name(used))
@@ -154,7 +158,7 @@ Result<InstalledModel> add_model(const Config& config, const fs::path& file,
   for (size_t i = parts.size(); i-- > 0;) {
     char suffix[32] = ".gguf";
     if (count > 1) std::snprintf(suffix, sizeof suffix, "-%05zu-of-%05u.gguf", i + 1, count);
-    PIE_TRY(place(parts[i], models_folder(config) / (used + suffix), is_linked));
+    PIE_TRY(place(parts[i], models_folder(config) / (used + suffix), placing));
   }
   for (InstalledModel& one : installed_models(config))
     if (one.name == used) return std::move(one);

@@ -35,10 +35,13 @@ std::vector<InstalledModel> installed_models(const Config& config);
 /// kNotFound names the folders that were looked through and what is installed.
 Result<std::filesystem::path> find_model(const Config& config, const std::string& wanted);
 
-/// Copies (or, with `is_linked`, links by symbolic links) a model file and its shards to
-/// PIE_HOME/models under `name`, after it has been loaded once. kAlreadyExists for a name in use,
-/// kInvalidArgument for one that no file can have; else the reason why it cannot be served.
+/// How a model comes to PIE_HOME/models.
+enum class Placing { kCopied, kLinked };
+
+/// Copies a model file and its shards, or links them by symbolic links, to PIE_HOME/models under
+/// `name`, after it has been loaded once. kAlreadyExists for a name in use, kInvalidArgument for
+/// one that no file can have; else the reason why it cannot be served.
 Result<InstalledModel> add_model(const Config& config, const std::filesystem::path& file,
-                                 const std::string& name, bool is_linked);
+                                 const std::string& name, Placing placing);
 
 }  // namespace pie::server

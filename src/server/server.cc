@@ -1,13 +1,10 @@
 #include "server/server.h"
 
 #include <openssl/rand.h>
-#include <sys/resource.h>
 
-#include <algorithm>
 #include <atomic>
 #include <optional>
 #include <system_error>
-#include <thread>
 #include <utility>
 
 #include "base/check.h"
@@ -31,6 +28,7 @@
 #include "server/sizes.h"
 #include "server/spools.h"
 #include "server/status.h"
+#include "server/totals.h"
 #include "server/version.h"
 #include "store/authorized_users.h"
 #include "store/store.h"
@@ -46,10 +44,8 @@ constexpr uint32_t kHttpThreads = 2;
 constexpr uint32_t kRequestsPendingMax = 8'192;  ///< of one user, over all connections
 /// Of a queue that is bounded by what posts to it: the backlog of each connection's uploads.
 constexpr uint32_t kUnbounded = UINT32_MAX;
-constexpr uint64_t kOwnFiles = 48;        ///< descriptors of the server itself, about
 constexpr const char* kServerOwner = "";  ///< of work that no user has asked for
 constexpr uint64_t kMsPerSecond = 1'000;
-constexpr uint64_t kReceiveShare = 16;  ///< of the memory: messages that are still coming
 
 std::string make_token() {
   unsigned char bytes[32];
@@ -62,21 +58,16 @@ std::string make_token() {
   return token;
 }
 
-/// Raises the soft limit of open files to the hard one. Returns what the process may have then.
-uint64_t raise_open_files() {
-  rlimit files{};
-  if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return kOwnFiles;
-  const rlimit raised{files.rlim_max, files.rlim_max};
-  return ::setrlimit(RLIMIT_NOFILE, &raised) == 0 ? raised.rlim_cur : files.rlim_cur;
-}
-
-/// A zero is a share of the machine's memory: what is left is for the weights, the KV pages and the
-/// server itself.
-TotalLimits total_limits(TotalLimits total) {
-  const uint64_t bytes = Machine::read().memory.value;
-  if (total.memory_bytes_max == 0) total.memory_bytes_max = bytes / 2;
-  if (total.receive_bytes_max == 0) total.receive_bytes_max = bytes / kReceiveShare;
-  return total;
+/// Everybody who reaches an address can run programs there, unless clients prove who they are.
+Result<void> check_who_may_connect(const Config& config) {
+  if (config.auth || net::is_loopback_host(config.host) || config.allow_unauthenticated_network)
+    return {};
+  return Error{ErrorCode::kPermissionDenied,
+               "[--host] got " + config.host +
+                   " with authentication disabled, expected a loopback address: everybody who "
+                   "reaches this address could run programs here; pass --auth (and add users by "
+                   "`pie auth add`), serve on 127.0.0.1, or pass "
+                   "--allow-unauthenticated-network to accept that"};
 }
 
 class PieServer final : public Server {
@@ -84,7 +75,7 @@ class PieServer final : public Server {
   explicit PieServer(const Config& config)
       : config_(config),
         token_(make_token()),
-        ledger_(config.limits.user, total_limits(config.limits.total), system_clock().wall_ns()),
+        ledger_(config.limits.user, choose_totals(config.limits.total), system_clock().wall_ns()),
         reserve_(config.home, config.limits.disk_reserve_bytes),
         requests_({.name = "requests", .owner_pending_max = kRequestsPendingMax}),
         compile_({.name = "compile", .thread_count = 2}),
@@ -95,15 +86,7 @@ class PieServer final : public Server {
   ~PieServer() override { stop(); }
 
   Result<void> open() {
-    if (!config_.auth && !net::is_loopback_host(config_.host) &&
-        !config_.allow_unauthenticated_network)
-      return Error{
-          ErrorCode::kPermissionDenied,
-          "[--host] got " + config_.host +
-              " with authentication disabled, expected a loopback address: everybody who "
-              "reaches this address could run programs here; pass --auth (and add users by "
-              "`pie auth add`), serve on 127.0.0.1, or pass "
-              "--allow-unauthenticated-network to accept that"};
+    PIE_TRY(check_who_may_connect(config_));
     PIE_TRY(make_private_folder(config_.home));
     PIE_TRY_ASSIGN(lock_, HomeLock::take(config_.home));
     if (config_.auth) {
@@ -170,15 +153,6 @@ class PieServer final : public Server {
     return config_.cache.empty() ? config_.home / "cache" : config_.cache;
   }
 
-  /// As many as the descriptors allow: some are kept for the store and what programs do.
-  uint32_t connections_max() const {
-    const uint64_t open_files = raise_open_files();
-    const uint64_t allowed = open_files <= kOwnFiles ? 1 : (open_files - kOwnFiles) * 3 / 4;
-    const uint64_t most = std::min<uint64_t>(config_.limits.connections_max, allowed + 1);
-    log::info("open files: at most {} (ulimit -n); connections: at most {}", open_files, most);
-    return static_cast<uint32_t>(most);
-  }
-
   /// What programs send requests with; nothing, when no host is allowed.
   Result<void> open_http_client() {
     if (config_.http_allow.empty()) return {};
@@ -204,8 +178,8 @@ class PieServer final : public Server {
         .port = config_.port,
         .frame_bytes_max = config_.limits.frame_bytes_max,
         .user_receive_bytes_max = config_.limits.user.receive_bytes_max,
-        .total_receive_bytes_max = total_limits(config_.limits.total).receive_bytes_max,
-        .connections_max = connections_max(),
+        .total_receive_bytes_max = choose_totals(config_.limits.total).receive_bytes_max,
+        .connections_max = choose_connections_max(config_.limits.connections_max),
         .strangers_per_address_max = config_.limits.strangers_per_address_max,
         .origins = {.allowed = config_.origins_allow,
                     .by_loopback_alone = !config_.auth && net::is_loopback_host(config_.host)},

@@ -1,12 +1,8 @@
 #include "server/settings.h"
 
 #include <algorithm>
-#include <charconv>
-#include <limits>
 #include <numeric>
-#include <sstream>
-
-#include "base/toml_text.h"
+#include <utility>
 
 namespace pie::server {
 namespace {
@@ -17,25 +13,6 @@ constexpr uint64_t kFrameBytesMin = 512 << 10;  // a chunk of 256 KiB and what g
 constexpr uint64_t kWasmPageBytes = 64 << 10;   // no program runs in less
 constexpr uint64_t kThreadsMax = 1024;
 constexpr uint64_t kSecondsMax = 1'000'000'000;  // 31 years; in nanoseconds it fits 64 bits
-
-template <class Integer>
-bool parse(std::string_view text, Integer& value) {
-  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return failed == std::errc() && end == text.data() + text.size();
-}
-
-/// The texts between commas, without blanks around them; empty ones are none.
-std::vector<std::string> comma_separated(std::string_view text) {
-  std::vector<std::string> parts;
-  while (!text.empty()) {
-    const size_t end = std::min(text.find(','), text.size());
-    const std::string_view part = text.substr(0, end);
-    const size_t first = part.find_first_not_of(" \t"), last = part.find_last_not_of(" \t");
-    if (first != part.npos) parts.emplace_back(part.substr(first, last - first + 1));
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-  return parts;
-}
 
 size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<size_t> row(b.size() + 1);
@@ -51,117 +28,7 @@ size_t edit_distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
-std::string trimmed(std::string_view line) {
-  const size_t first = line.find_first_not_of(" \t");
-  return first == std::string_view::npos ? "" : std::string(line.substr(first));
-}
-
-/// Whether the line sets `name`.
-bool sets(const std::string& line, std::string_view name) {
-  const std::string text = trimmed(line);
-  if (!text.starts_with(name)) return false;
-  const size_t next = text.find_first_not_of(" \t", name.size());
-  return next != std::string::npos && text[next] == '=';
-}
-
-/// The comment at the end of a line, with the blanks before it.
-std::string comment_of(const std::string& line) {
-  char quote = '\0';
-  for (size_t i = 0; i < line.size(); ++i) {
-    if (quote != '\0') {
-      if (line[i] == '\\' && quote == '"')
-        ++i;
-      else if (line[i] == quote)
-        quote = '\0';
-    } else if (line[i] == '"' || line[i] == '\'') {
-      quote = line[i];
-    } else if (line[i] == '#') {
-      const size_t text_end = line.find_last_not_of(" \t", i == 0 ? 0 : i - 1);
-      return line.substr(text_end == std::string::npos ? i : text_end + 1);
-    }
-  }
-  return "";
-}
-
 }  // namespace
-
-std::string Setting::key() const {
-  return section.empty() ? std::string(name) : std::string(section) + "." + std::string(name);
-}
-
-std::string Setting::variable() const {
-  std::string out = "PIE_" + key();
-  for (char& c : out) c = c == '.' ? '_' : static_cast<char>(std::toupper(c));
-  return out;
-}
-
-std::string Setting::toml() const {
-  return std::visit(
-      [](const auto* value) -> std::string {
-        using T = std::decay_t<decltype(*value)>;
-        if constexpr (std::is_same_v<T, bool>) return *value ? "true" : "false";
-        if constexpr (std::is_same_v<T, std::string>) return toml_string(*value);
-        if constexpr (std::is_same_v<T, Texts>) {
-          std::string list;
-          for (const std::string& one : *value)
-            list += (list.empty() ? "" : ", ") + toml_string(one);
-          return "[" + list + "]";
-        }
-        if constexpr (std::is_same_v<T, std::filesystem::path>) return toml_string(value->string());
-        if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>)
-          return std::to_string(*value);
-      },
-      place);
-}
-
-std::string Setting::expected() const {
-  return std::visit(
-      [this](const auto* value) -> std::string {
-        using T = std::decay_t<decltype(*value)>;
-        if constexpr (std::is_same_v<T, bool>) return "true or false";
-        if constexpr (std::is_same_v<T, std::string>) return "text";
-        if constexpr (std::is_same_v<T, Texts>) return "a list of texts";
-        if constexpr (std::is_same_v<T, std::filesystem::path>) return "a path, as text";
-        if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>)
-          return "a number from " + std::to_string(least) + " to " +
-                 std::to_string(std::min<uint64_t>(std::numeric_limits<T>::max(), most));
-      },
-      place);
-}
-
-std::string Setting::plain() const {
-  if (const auto* text = std::get_if<std::string*>(&place)) return **text;
-  if (const auto* path = std::get_if<std::filesystem::path*>(&place)) return (*path)->string();
-  if (const auto* texts = std::get_if<Texts*>(&place)) {
-    std::string list;
-    for (const std::string& one : **texts) list += (list.empty() ? "" : ",") + one;
-    return list;
-  }
-  return toml();
-}
-
-Result<void> Setting::set(std::string_view text) {
-  const bool is_right = std::visit(
-      [&](auto* value) {
-        using T = std::decay_t<decltype(*value)>;
-        if constexpr (std::is_same_v<T, bool>) {
-          *value = text == "true";
-          return text == "true" || text == "false";
-        } else if constexpr (std::is_integral_v<T>) {
-          return parse(text, *value) && *value >= least && *value <= most;
-        } else if constexpr (std::is_same_v<T, Texts>) {
-          *value = comma_separated(text);
-          return true;
-        } else {
-          *value = T(text);
-          return true;
-        }
-      },
-      place);
-  if (is_right) return {};
-  return Error{ErrorCode::kInvalidArgument,
-               "[" + key() + "] got '" + std::string(text) + "', expected " + expected()};
-}
 
 std::vector<Setting> settings(Config& c) {
   ServerLimits& l = c.limits;
@@ -306,57 +173,6 @@ Result<Setting> find_setting(Config& config, std::string_view key) {
                "[config] got the key '" + std::string(key) +
                    "', expected one that `pie config show` lists; the nearest is '" +
                    nearest(key, known) + "'"};
-}
-
-std::string initial_config_text() {
-  Config defaults;
-  std::string text =
-      "# Pie's configuration. What is commented out has the value that stands there.\n"
-      "# Flags win over environment variables, those over this file: pie config show --origin\n";
-  std::string_view section;
-  for (const Setting& one : settings(defaults)) {
-    if (one.section != section) text += "\n[" + std::string(section = one.section) + "]\n";
-    text +=
-        "# " + std::string(one.help) + "\n# " + std::string(one.name) + " = " + one.toml() + "\n";
-  }
-  return text;
-}
-
-Result<std::string> change_config_text(std::string text, std::string_view key,
-                                       std::string_view value) {
-  Config scratch;
-  PIE_TRY_ASSIGN(Setting setting, find_setting(scratch, key));
-  PIE_TRY(setting.set(value));
-  const std::string fresh = std::string(setting.name) + " = " + setting.toml();
-  std::vector<std::string> lines;
-  std::istringstream in(text);
-  for (std::string line; std::getline(in, line);) lines.push_back(line);
-  // The section's lines: from its header (or the top) to the next header.
-  const auto is_header = [](const std::string& line) { return trimmed(line).starts_with("["); };
-  auto begin = lines.begin();
-  if (!setting.section.empty()) {
-    const std::string header = "[" + std::string(setting.section) + "]";
-    begin = std::find_if(lines.begin(), lines.end(),
-                         [&](const auto& line) { return trimmed(line).starts_with(header); });
-    if (begin == lines.end()) {
-      lines.insert(lines.end(), {"", header});
-      begin = lines.end() - 1;
-    }
-    ++begin;
-  }
-  const auto end = std::find_if(begin, lines.end(), is_header);
-  const auto old =
-      std::find_if(begin, end, [&](const auto& line) { return sets(line, setting.name); });
-  if (old != end) {
-    *old = fresh + comment_of(*old);
-  } else {
-    auto at = end;
-    while (at != begin && trimmed(*(at - 1)).empty()) --at;
-    lines.insert(at, fresh);
-  }
-  std::string out;
-  for (const auto& line : lines) out += line + "\n";
-  return out;
 }
 
 }  // namespace pie::server
