@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace pie::server {
@@ -110,7 +111,7 @@ TEST_F(CompiledProgramsTest, where_the_first_is_refused_or_gone_the_next_has_it_
   refuse("no processor time");
   EXPECT_EQ(answers_[0], "no processor time");
   ASSERT_EQ(jobs_.size(), 2U);
-  jobs_.clear();  // the connection of the second one is closed
+  std::exchange(jobs_, {}).clear();  // the connection of the second one is closed
   ASSERT_EQ(jobs_.size(), 1U);
   run_job();
   EXPECT_EQ(answers_, (Answers{"no processor time", "", "a", "a"}));
