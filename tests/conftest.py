@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 PIE = BUILD / "bin" / "pie"
 INFERLETS = BUILD / "inferlets"
-SEEDS = ROOT.parent / "shared" / "seeds"
+USER_DOCS = ROOT / "docs" / "user"
 DEADLINE_S = 120.0
 MODEL = next((BUILD / "share" / "pie" / "models").glob("*.gguf"))
 
@@ -129,7 +129,7 @@ class Server:
         return int(text.split(f"{field}:")[1].split()[0]) * 1024
 
 
-LONGEST = ("test_short", "test_seeds", "test_wheel", "test_cmake_package", "test_models", "test_cache",
+LONGEST = ("test_short", "test_user_docs", "test_wheel", "test_cmake_package", "test_models", "test_cache",
            "test_completion", "test_client_memory", "test_client_docs")  # fmt: skip
 
 
