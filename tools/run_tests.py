@@ -208,7 +208,7 @@ def lint(_: str) -> Tally:
     tally = check("clang-format", ["clang-format-22", "--dry-run", "-Werror",
                                    *tracked("*.h", "*.cc", "*.cpp")])  # fmt: skip
     tally.add(check("ruff check", [str(VENV / "ruff"), "check", *python]))
-    tally.add(check("protocol table", [str(VENV / "python"), "tools/check_protocol_table.py"]))
+    tally.add(check("spec", [str(VENV / "python"), "-m", "tools.lint.spec"]))
     tally.add(check("mypy", [str(VENV / "mypy"), "--config-file", "python/pyproject.toml",
                              "python/src/pie"]))  # fmt: skip
     return tally
