@@ -62,6 +62,22 @@ foreach(_list PIE_SDK_OBJECTS PIE_SDK_RUN_OBJECTS PIE_SDK_HTTP_OBJECTS)
   set(${_list} ${${_list}} CACHE INTERNAL "")
 endforeach()
 
+# The target `headers` compiles the SDK's headers alone, too (cmake/Layers.cmake).
+if(PIE_BUILD_TESTS)
+  set(_lone "")
+  file(GLOB _headers CONFIGURE_DEPENDS RELATIVE ${PIE_SDK}/include ${PIE_SDK}/include/pie/*.h)
+  foreach(header ${_headers})
+    cmake_path(GET header STEM stem)
+    if(NOT EXISTS ${PIE_SDK}/src/${stem}.cc)
+      file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/headers/sdk/${stem}_alone.cc CONTENT "#include <${header}>\n")
+      _pie_guest_object(${CMAKE_BINARY_DIR}/headers/sdk/${stem}_alone.cc object)
+      list(APPEND _lone ${object})
+    endif()
+  endforeach()
+  add_custom_target(guest_headers DEPENDS ${_lone})
+  add_dependencies(headers guest_headers)
+endif()
+
 # Copies one file when it is older; `to` is added to the list `list_name`.
 function(_pie_copy from to list_name)
   add_custom_command(OUTPUT ${to} COMMAND ${CMAKE_COMMAND} -E copy ${from} ${to} DEPENDS ${from} VERBATIM)
