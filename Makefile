@@ -49,7 +49,7 @@ bench: setup ## beside llama.cpp in the same run; writes build/bench.json
 	@tools/build --tests
 	@build/venv/bin/python bench/run.py $(ARGS)
 
-lint: setup ## formatting, ruff, mypy
+lint: setup ## formatting, ruff, mypy, and what tools/lint checks
 	@tools/build --tests
 	@build/venv/bin/python tools/run_tests.py --only lint
 

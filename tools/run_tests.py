@@ -30,6 +30,8 @@ VENV = BUILD / "venv" / "bin"
 UNIT_TIMEOUT_S = 900
 # More than cores: these tests wait for servers, clocks and compilers more than they compute.
 E2E_WORKERS = "3"
+# Modules of tools/lint.
+OWN_CHECKS = ["spec", "includes", "commits"]
 # Programs that run at the same time, and which of them begin, so that none of the long ones is last.
 WORKERS = min(2, os.cpu_count() or 1)
 LONGEST = ["numerics_test", "exec_test", "engine_test", "kernels_test", "host_test"]
@@ -203,14 +205,18 @@ def tracked(*patterns: str) -> list[str]:
 
 
 def lint(_: str) -> Tally:
-    """Formatting, and the Python linters."""
+    """Formatting, the Python linters, and our own checks."""
     python = ["python", "tools", "tests", "bench"]
     tally = check("clang-format", ["clang-format-22", "--dry-run", "-Werror",
                                    *tracked("*.h", "*.cc", "*.cpp")])  # fmt: skip
     tally.add(check("ruff check", [str(VENV / "ruff"), "check", *python]))
-    tally.add(check("spec", [str(VENV / "python"), "-m", "tools.lint.spec"]))
+    for name in OWN_CHECKS:
+        tally.add(check(name, [str(VENV / "python"), "-m", *f"tools.lint.{name}".split()]))
+    tally.add(check("headers alone", ["cmake", "--build", str(BUILD / "cmake" / "release"),
+                                      "--target", "headers"]))  # fmt: skip
     tally.add(check("mypy", [str(VENV / "mypy"), "--config-file", "python/pyproject.toml",
                              "python/src/pie"]))  # fmt: skip
+    tally.add(check("mypy tools", [str(VENV / "mypy"), "--strict", "-p", "tools.lint"]))
     return tally
 
 

@@ -42,4 +42,4 @@ def code_of(text: str) -> str:
 def is_production(path: str) -> bool:
     """Whether a file of src/ is part of a layer, and not of its tests."""
     name = Path(path).name
-    return not (re.search(r"_test\.(cc|h)$", name) or name.startswith("test_") or "/testing/" in path)
+    return not (re.search(r"^test_|_test\.cc$|_harness\.h$", name) or "/testing/" in path)

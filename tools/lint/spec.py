@@ -73,13 +73,13 @@ def dead_links(path: str, text: str) -> Iterator[str]:
 def problems() -> Iterator[str]:
     """Everything that is wrong in this tree."""
     pages = {name: (SPEC / f"{name}.md").read_text() for name in ("protocol", "inferlet-host")}
-    places = {name: set(re.findall(r"^## (\d+)|^- \*\*([\d.]+)\*\*", page, re.M)) for name, page in pages.items()}
-    numbers = {name: {one for pair in found for one in pair if one} for name, found in places.items()}
-    clauses = [one for one in numbers["protocol"] if "." in one]
+    places = {name: set(re.findall(r"^(?:## |- \*\*)(\d+(?:\.\d+)?)", page, re.M))
+              for name, page in pages.items()}  # fmt: skip
+    clauses = [one for one in places["protocol"] if "." in one]
     yield from wrong_rows((ROOT / "tests" / "PROTOCOL.md").read_text(), clauses, known_tests())
     for path in tracked("*.h", "*.cc", "*.cpp", "*.py", "*.md", "*.wit"):
         text = (ROOT / path).read_text()
-        yield from wrong_citations(path, text, numbers)
+        yield from wrong_citations(path, text, places)
         if path.endswith(".md") and not path.startswith("docs/user/client-"):
             yield from dead_links(path, text)
     for path in tracked("wit/deps/inferlet-*", "wit/deps/pie-*"):
