@@ -1,5 +1,3 @@
-#include "cli/auth_command.h"
-
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -15,6 +13,7 @@
 #include "base/file.h"
 #include "base/json_text.h"
 #include "base/utf8.h"
+#include "cli/commands.h"
 #include "cli/on_call.h"
 #include "cli/standard_streams.h"
 #include "crypto/public_key.h"

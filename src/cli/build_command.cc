@@ -1,8 +1,7 @@
-#include "cli/build_command.h"
-
 #include <memory>
 
 #include "cli/build_program.h"
+#include "cli/commands.h"
 #include "cli/list_option.h"
 #include "cli/on_call.h"
 #include "cli/standard_streams.h"

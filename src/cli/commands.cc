@@ -3,22 +3,20 @@
 #include <algorithm>
 #include <iterator>
 
-#include "cli/auth_command.h"
-#include "cli/build_command.h"
-#include "cli/client_commands.h"
-#include "cli/config_command.h"
-#include "cli/model_command.h"
-#include "cli/run_command.h"
-#include "cli/serve_command.h"
+#include "server/version.h"
 
 namespace pie::cli {
 
 void add_commands(CLI::App& app, const std::vector<std::string>& program_arguments,
                   int& exit_code) {
+  app.set_version_flag("--version", std::string("pie ") + server::kVersion);
   app.require_subcommand(1);
   add_serve_command(app, exit_code);
   add_run_command(app, program_arguments, exit_code);
-  add_client_commands(app, program_arguments, exit_code);
+  add_submit_command(app, program_arguments, exit_code);
+  add_instance_commands(app, exit_code);
+  add_ping_command(app, exit_code);
+  add_upload_command(app, exit_code);
   add_build_command(app, exit_code);
   add_auth_command(app, exit_code);
   add_config_command(app, exit_code);

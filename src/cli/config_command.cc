@@ -1,5 +1,3 @@
-#include "cli/config_command.h"
-
 #include <fmt/format.h>
 
 #include <filesystem>
@@ -9,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/json_text.h"
+#include "cli/commands.h"
 #include "cli/config_file.h"
 #include "cli/on_call.h"
 #include "cli/standard_streams.h"

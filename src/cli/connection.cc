@@ -48,7 +48,7 @@ std::string from_anywhere(const std::string& path) {
   return failed ? path : absolute.string();
 }
 
-Result<void> remember(const Connection& given) {
+Result<void> remember(const ConnectionOptions& given) {
   if (!given.server.empty()) PIE_TRY(change_config_file("client.server", given.server));
   if (!given.user.empty()) PIE_TRY(change_config_file("client.user", given.user));
   if (!given.key_file.empty())
@@ -72,7 +72,7 @@ Result<void> sign_in(Client& client, const std::string& user, const std::string&
 
 }  // namespace
 
-void add_connection_options(CLI::App& command, Connection& connection) {
+void add_connection_options(CLI::App& command, ConnectionOptions& connection) {
   const std::string group = "Connection";
   command
       .add_option("--server", connection.server,
@@ -94,7 +94,7 @@ void add_connection_options(CLI::App& command, Connection& connection) {
       ->group(group);
 }
 
-Result<Connected> connect(const Connection& given) {
+Result<Connected> connect(const ConnectionOptions& given) {
   PIE_TRY_ASSIGN(const server::Config config, server::load_config(server::default_home()));
   const server::ClientSettings& set = config.client;
   std::string server = first_of(given.server, set.server);

@@ -11,7 +11,7 @@ namespace pie::cli {
 /// How a command reaches a server, as far as its command line says so. What is "" comes from the
 /// environment (PIE_CLIENT_SERVER, ...), then from [client] in config.toml; without these the
 /// server is the one that serves PIE_HOME, else ws://127.0.0.1:8080, and the user is $USER.
-struct Connection {
+struct ConnectionOptions {
   std::string server;
   std::string user;
   std::string key_file;
@@ -19,7 +19,7 @@ struct Connection {
   bool save = false;  ///< remember in config.toml what was given, once the server has taken it
 };
 
-void add_connection_options(CLI::App& command, Connection& connection);
+void add_connection_options(CLI::App& command, ConnectionOptions& connection);
 
 struct Connected {
   std::unique_ptr<client::Client> client;
@@ -27,7 +27,7 @@ struct Connected {
 };
 
 /// Connects and signs in. Errors say what to do: start a server, give a key.
-Result<Connected> connect(const Connection& connection);
+Result<Connected> connect(const ConnectionOptions& connection);
 
 /// The one instance of the user's whose id begins with `prefix`. kNotFound; kInvalidArgument lists
 /// the candidates.

@@ -1,5 +1,3 @@
-#include "cli/instance_commands.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,6 +8,7 @@
 
 #include "base/json_text.h"
 #include "base/utf8.h"
+#include "cli/commands.h"
 #include "cli/connection.h"
 #include "cli/follow.h"
 #include "cli/on_call.h"
@@ -26,13 +25,13 @@ using client::InstanceInfo;
 using client::wait_for;
 
 struct ListOptions {
-  Connection connection;
+  ConnectionOptions connection;
   bool is_long = false;
   bool as_json = false;
 };
 
 struct PrefixOptions {
-  Connection connection;
+  ConnectionOptions connection;
   std::string prefix;
 };
 

@@ -8,7 +8,6 @@
 #include "cli/commands.h"
 #include "cli/exit_code.h"
 #include "cli/standard_streams.h"
-#include "cli/version.h"
 
 namespace {
 
@@ -33,7 +32,6 @@ int run_command_line(std::vector<std::string> words) {
   const std::vector<std::string> program_arguments = split_program_arguments(words);
   CLI::App app("pie serves programs that drive a language model", "pie");
   int exit_code = 0;
-  app.set_version_flag("--version", version_text());
   add_commands(app, program_arguments, exit_code);
   std::ranges::reverse(words);  // as CLI11 takes them
   try {

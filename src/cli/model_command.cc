@@ -1,5 +1,3 @@
-#include "cli/model_command.h"
-
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <sched.h>
@@ -12,6 +10,7 @@
 
 #include "base/json_text.h"
 #include "base/utf8.h"
+#include "cli/commands.h"
 #include "cli/list_option.h"
 #include "cli/on_call.h"
 #include "cli/standard_streams.h"

@@ -1,5 +1,3 @@
-#include "cli/run_command.h"
-
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
@@ -10,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "cli/commands.h"
 #include "cli/follow.h"
 #include "cli/on_call.h"
 #include "cli/process.h"

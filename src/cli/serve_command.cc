@@ -1,5 +1,3 @@
-#include "cli/serve_command.h"
-
 #include <malloc.h>
 #include <pthread.h>
 #include <unistd.h>
@@ -17,6 +15,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "cli/commands.h"
 #include "cli/on_call.h"
 #include "cli/server_options.h"
 #include "cli/standard_streams.h"

@@ -1,5 +1,3 @@
-#include "cli/submit_command.h"
-
 #include <fmt/format.h>
 
 #include <cstdint>
@@ -11,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/json_text.h"
+#include "cli/commands.h"
 #include "cli/connection.h"
 #include "cli/exit_code.h"
 #include "cli/follow.h"
@@ -27,7 +26,7 @@ using client::Instance;
 using client::wait_for;
 
 struct SubmitOptions {
-  Connection connection;
+  ConnectionOptions connection;
   std::string name;
   std::string wasm_path;
   std::string manifest_path;

@@ -1,16 +1,13 @@
-#include "cli/client_commands.h"
-
 #include <fmt/format.h>
 
 #include <chrono>
 #include <memory>
 
 #include "base/json_text.h"
+#include "cli/commands.h"
 #include "cli/connection.h"
-#include "cli/instance_commands.h"
 #include "cli/on_call.h"
 #include "cli/standard_streams.h"
-#include "cli/submit_command.h"
 #include "client/client.h"
 #include "client/wait.h"
 
@@ -18,7 +15,7 @@ namespace pie::cli {
 namespace {
 
 struct PingOptions {
-  Connection connection;
+  ConnectionOptions connection;
   bool as_json = false;
 };
 
@@ -35,7 +32,9 @@ Result<void> ping(const PingOptions& options) {
   return {};
 }
 
-void add_ping(CLI::App& app, int& exit_code) {
+}  // namespace
+
+void add_ping_command(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<PingOptions>();
   CLI::App* command = app.add_subcommand("ping", "Ask whether the server answers");
   command->add_flag("--json", options->as_json, "The server and how long it took, as JSON");
@@ -45,16 +44,6 @@ void add_ping(CLI::App& app, int& exit_code) {
       "  pie ping\n"
       "  pie ping --server wss://pie.example.org:8080 --user ann --key ~/.ssh/id_ed25519 --save\n");
   on_call(command, exit_code, [options] { return ping(*options); });
-}
-
-}  // namespace
-
-void add_client_commands(CLI::App& app, const std::vector<std::string>& program_arguments,
-                         int& exit_code) {
-  add_submit_command(app, program_arguments, exit_code);
-  add_instance_commands(app, exit_code);
-  add_ping(app, exit_code);
-  add_upload_command(app, exit_code);
 }
 
 }  // namespace pie::cli
