@@ -56,7 +56,7 @@ std::optional<fs::path> find_executable(const std::string& name) {
   const char* search = std::getenv("PATH");
   std::istringstream folders(search != nullptr ? search : "");
   for (std::string folder; std::getline(folders, folder, ':');) {
-    const fs::path path = fs::path(folder) / name;
+    fs::path path = fs::path(folder) / name;
     if (executable(path)) return path;
   }
   return std::nullopt;
