@@ -7,8 +7,6 @@
 namespace pie::exec {
 
 using kernels::kChunkPages;
-using kernels::kChunkTokens;
-using kernels::kPageTokens;
 using kernels::kTileQueries;
 
 namespace {

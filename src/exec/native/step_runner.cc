@@ -9,7 +9,6 @@
 namespace pie::exec {
 
 using kernels::Epilogue;
-using kernels::kTileTokens;
 
 namespace {
 
