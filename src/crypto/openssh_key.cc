@@ -152,7 +152,7 @@ Result<std::string> decrypt(const Cipher& cipher, std::string_view key_and_iv,
     openssl_reason();
     return key_error("got a wrong passphrase (or a damaged key)");
   }
-  plain.resize(static_cast<size_t>(size + more));
+  plain.resize(static_cast<size_t>(size) + static_cast<size_t>(more));
   return plain;
 }
 
