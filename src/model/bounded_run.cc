@@ -131,7 +131,7 @@ bool start(pthread_t& thread, const std::shared_ptr<Run>& run) {
   pthread_attr_setstacksize(&attributes, run->bounds.stack_bytes + run->bounds.memory_bytes);
   const bool is_started = pthread_create(&thread, &attributes, thread_main, argument.get()) == 0;
   pthread_attr_destroy(&attributes);
-  if (is_started) argument.release();
+  if (is_started) static_cast<void>(argument.release());  // the thread has it
   return is_started;
 }
 

@@ -97,7 +97,7 @@ class SplitParser {
   }
 
   Program quantified() {
-    const Program part = atom();
+    Program part = atom();
     if (take_if("?")) return optional(part);
     Program out;
     if (take_if("*")) {
