@@ -73,7 +73,7 @@ void ServerSession::on_text_frame() {
 void ServerSession::on_message(ClientMessage message, uint64_t now_ns) {
   if (state_ != State::kAuthenticated) return on_stranger(message, now_ns);
   std::visit(
-      [this](auto&& one) {
+      [this](auto one) {
         using Message = std::decay_t<decltype(one)>;
         if constexpr (std::is_same_v<Message, Identification> ||
                       std::is_same_v<Message, Signature> ||
