@@ -186,11 +186,20 @@ def e2e(name_filter: str) -> Tally:
     return tally
 
 
+def build_environment() -> dict[str, str]:
+    """What a compiler finds in its environment: the cache of tools/build."""
+    cache = Path(os.environ.get("PIE_CACHE") or Path.home() / ".cache" / "pie") / "ccache"
+    return dict(os.environ, CCACHE_DIR=str(cache), CCACHE_BASEDIR=str(ROOT), CCACHE_NOHASHDIR="1",
+                CCACHE_SLOPPINESS="time_macros,include_file_mtime,include_file_ctime")  # fmt: skip
+
+
 def check(name: str, command: list[str]) -> Tally:
     """One lint command: passes when it exits with 0."""
+    started = time.monotonic()
     done = subprocess.run(command, cwd=ROOT, text=True, check=False, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT)  # fmt: skip
-    print(f"  {name}: {'ok' if done.returncode == 0 else 'failed'}", flush=True)
+                          stderr=subprocess.STDOUT, env=build_environment())  # fmt: skip
+    word = "ok" if done.returncode == 0 else "failed"
+    print(f"  {name}: {word} ({time.monotonic() - started:.0f} s)", flush=True)
     if done.returncode == 0:
         return Tally(passed=1)
     print(done.stdout[-8000:])
@@ -222,15 +231,11 @@ def lint(_: str) -> Tally:
 
 def build_preset(preset: str, programs: list[str], *options: str) -> Tally:
     """Builds some programs of another preset; a failure is printed and counted."""
-    env = dict(environment())
-    env.setdefault("CCACHE_DIR", str(Path(os.environ.get("PIE_CACHE") or
-                                          Path.home() / ".cache" / "pie") / "ccache"))  # fmt: skip
-    env.update(CCACHE_BASEDIR=str(ROOT), CCACHE_NOHASHDIR="1")
     for command in (
         ["cmake", "--preset", preset, *options],
         ["cmake", "--build", str(BUILD / "cmake" / preset), "--target", *programs],
     ):
-        done = subprocess.run(command, cwd=ROOT, env=env, text=True, check=False,
+        done = subprocess.run(command, cwd=ROOT, env=build_environment(), text=True, check=False,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
         if done.returncode != 0:
             print(done.stdout[-8000:])
