@@ -1,6 +1,5 @@
 #include "server/session_requests.h"
 
-#include <limits>
 #include <utility>
 #include <variant>
 
@@ -18,18 +17,6 @@ constexpr const char* kSubjects = "program_exists, model_status, backend_stats, 
 
 Response response_of(uint32_t corr_id, const Result<void>& result, std::string success) {
   return {corr_id, result.ok(), result.ok() ? std::move(success) : result.error().message};
-}
-
-store::ProgramReference reference_of(protocol::ProgramRef program) {
-  return {.kind = program.kind == protocol::ProgramRef::Kind::kHash
-                      ? store::ProgramReference::Kind::kHash
-                      : store::ProgramReference::Kind::kName,
-          .text = std::move(program.text)};
-}
-
-template <class Request>
-host::LaunchMode mode_of(const Request& request) {
-  return request.detached ? host::LaunchMode::kDetached : host::LaunchMode::kAttached;
 }
 
 }  // namespace
@@ -95,13 +82,6 @@ Response SessionRequests::answer(const protocol::Query& request) {
   return answer;
 }
 
-CompiledPrograms::Post SessionRequests::compiler() {
-  return [self = shared()](uint64_t bytes, std::function<void()> job,
-                           const CompiledPrograms::Refuse& refuse) {
-    self->work_.compile_later(bytes, std::move(job), refuse);
-  };
-}
-
 void SessionRequests::handle(protocol::ProgramUploaded request) {
   const auto refuse = refuser(request.corr_id);
   work_.later(
@@ -115,7 +95,7 @@ void SessionRequests::handle(protocol::ProgramUploaded request) {
         if (!wasm.ok()) return self->refuser(request.corr_id)(wasm.error().message);
         self->services().programs.upload(
             {self->session_.user(), request.hash, std::move(wasm).value(), request.manifest},
-            self->compiler(),
+            self->work_.compiler(),
             [self, corr_id = request.corr_id, hash = request.hash](const Result<void>& done) {
               self->session_.complete_later(response_of(corr_id, done, hash));
             });
@@ -124,65 +104,15 @@ void SessionRequests::handle(protocol::ProgramUploaded request) {
 }
 
 void SessionRequests::handle(protocol::LaunchInstance request) {
-  launch({request.corr_id,
-          reference_of(std::move(request.program)),
-          {.arguments = std::move(request.arguments), .mode = mode_of(request)}});
+  launches_.launch(std::move(request));
 }
 
 void SessionRequests::handle(protocol::LaunchInstanceFromRegistry request) {
-  launch({request.corr_id,
-          {.text = std::move(request.inferlet), .first = store::LookFirst::kRegistry},
-          {.arguments = std::move(request.arguments), .mode = mode_of(request)}});
+  launches_.launch(std::move(request));
 }
 
 void SessionRequests::handle(protocol::LaunchServerInstance request) {
-  if (request.port == 0 || request.port > std::numeric_limits<uint16_t>::max())
-    return session_.complete(Response{request.corr_id, false,
-                                      "[launch_server_instance] got the port " +
-                                          std::to_string(request.port) + ", expected 1 to 65535"});
-  launch({request.corr_id,
-          reference_of(std::move(request.program)),
-          {.arguments = std::move(request.arguments),
-           .mode = host::LaunchMode::kDetached,
-           .http_port = static_cast<uint16_t>(request.port)}});
-}
-
-void SessionRequests::launch(LaunchRequest request) {
-  request.spec.user = session_.user();
-  const auto answer = [self = shared(), corr_id = request.corr_id, mode = request.spec.mode,
-                       is_server =
-                           request.spec.http_port != 0](const Result<InstanceRef>& launched) {
-    if (!is_server) return self->launched(corr_id, mode, launched);
-    self->session_.complete_later(Response{
-        corr_id, launched.ok(), launched.ok() ? "server launched" : launched.error().message});
-  };
-  auto held = work_.hold_request();
-  if (!held.ok()) return answer(std::move(held).error());
-  services().programs.open(session_.user(), std::move(request.program), compiler(),
-                           [self = shared(), spec = std::move(request.spec), answer,
-                            held = *held](Result<LaunchableProgram> program) mutable {
-                             if (!program.ok()) return answer(std::move(program).error());
-                             spec.program = std::move(program->program);
-                             spec.display_name = std::move(program->display_name);
-                             self->services().instances.launch(
-                                 std::move(spec),
-                                 [answer, held](const Result<InstanceRef>& one) { answer(one); });
-                           });
-}
-
-void SessionRequests::launched(uint32_t corr_id, host::LaunchMode mode,
-                               const Result<InstanceRef>& launched) {
-  if (!launched.ok())
-    return session_.complete_later(InstanceLaunchResult{corr_id, false, launched.error().message});
-  const InstanceRef instance = *launched;
-  if (mode == host::LaunchMode::kAttached) {
-    instance->attach(events_.shared());
-    if (!events_.hold(instance)) return;
-  }
-  session_.post([self = shared(), instance, corr_id, mode] {
-    self->session_.complete(InstanceLaunchResult{corr_id, true, instance->id()});
-    if (mode == host::LaunchMode::kAttached) self->events_.follow(instance);
-  });
+  launches_.launch(std::move(request));
 }
 
 void SessionRequests::handle(protocol::AttachInstance request) {

@@ -4,12 +4,10 @@
 #include <memory>
 #include <string>
 
-#include "host/launch_spec.h"
 #include "protocol/server_session.h"
-#include "server/compiled_programs.h"
 #include "server/session_events.h"
+#include "server/session_launches.h"
 #include "server/session_work.h"
-#include "store/programs.h"
 
 namespace pie::server {
 
@@ -20,7 +18,7 @@ struct SessionServices;
 class SessionRequests {
  public:
   SessionRequests(Session& session, SessionEvents& events)
-      : session_(session), events_(events), work_(session) {}
+      : session_(session), events_(events), work_(session), launches_(session, events, work_) {}
 
   /// A message of so many bytes is being taken: what follows is of it.
   void begin(uint64_t bytes) { work_.begin(bytes); }
@@ -31,11 +29,6 @@ class SessionRequests {
  private:
   using InstanceRef = SessionEvents::InstanceRef;
   using Self = std::shared_ptr<SessionRequests>;
-  struct LaunchRequest {
-    uint32_t corr_id = 0;
-    store::ProgramReference program;
-    host::LaunchSpec spec;
-  };
 
   void handle(protocol::Query request);
   void handle(protocol::ProgramUploaded request);
@@ -51,20 +44,17 @@ class SessionRequests {
   void answer_exists(const protocol::Query& request);
   void answer_log(const protocol::Query& request);
   protocol::Response answer(const protocol::Query& request);
-  void launch(LaunchRequest request);
-  void launched(uint32_t corr_id, host::LaunchMode mode, const Result<InstanceRef>& launched);
 
   /// This, as long as the session lives.
   Self shared();
   const SessionServices& services() const;
   /// Refuses a request in the words of protocol.md: a Response.
   SessionWork::Refuse refuser(uint32_t corr_id);
-  /// SessionWork::compile_later(), for the library.
-  CompiledPrograms::Post compiler();
 
   Session& session_;
   SessionEvents& events_;
   SessionWork work_;
+  SessionLaunches launches_;
 };
 
 }  // namespace pie::server

@@ -64,6 +64,13 @@ void SessionWork::compile_later(uint64_t bytes, std::function<void()> job, const
   if (!refusal.empty()) refuse(std::move(refusal));
 }
 
+CompiledPrograms::Post SessionWork::compiler() {
+  return [session = session_.shared_from_this(), this](uint64_t bytes, std::function<void()> job,
+                                                       const CompiledPrograms::Refuse& refuse) {
+    compile_later(bytes, std::move(job), refuse);
+  };
+}
+
 void SessionWork::close() {
   const std::lock_guard lock(mutex_);
   closed_ = true;

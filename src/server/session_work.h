@@ -9,6 +9,7 @@
 #include "base/quota.h"
 #include "base/result.h"
 #include "base/work_queue.h"
+#include "server/compiled_programs.h"
 
 namespace pie::server {
 
@@ -33,6 +34,8 @@ class SessionWork {
   /// the connection goes, its processor time is the user's, and it is refused when the user has
   /// none left.
   void compile_later(uint64_t bytes, std::function<void()> job, const Refuse& refuse);
+  /// compile_later(), for the library; keeps the session alive.
+  CompiledPrograms::Post compiler();
   /// Drops what is to be compiled.
   void close();
 
