@@ -21,7 +21,9 @@ Response response_of(uint32_t corr_id, const Result<void>& result, std::string s
 
 }  // namespace
 
-SessionRequests::Self SessionRequests::shared() { return {session_.shared_from_this(), this}; }
+std::shared_ptr<SessionRequests> SessionRequests::shared() {
+  return {session_.shared_from_this(), this};
+}
 
 const SessionServices& SessionRequests::services() const { return session_.services(); }
 
@@ -32,7 +34,14 @@ SessionWork::Refuse SessionRequests::refuser(uint32_t corr_id) {
 }
 
 void SessionRequests::handle(protocol::SessionRequest request) {
-  std::visit([this](auto one) { handle(std::move(one)); }, std::move(request));
+  std::visit(
+      [this](auto one) {
+        if constexpr (requires { launches_.launch(std::move(one)); })
+          launches_.launch(std::move(one));
+        else
+          handle(std::move(one));
+      },
+      std::move(request));
 }
 
 void SessionRequests::handle(protocol::Query request) {
@@ -101,18 +110,6 @@ void SessionRequests::handle(protocol::ProgramUploaded request) {
             });
       },
       refuse);
-}
-
-void SessionRequests::handle(protocol::LaunchInstance request) {
-  launches_.launch(std::move(request));
-}
-
-void SessionRequests::handle(protocol::LaunchInstanceFromRegistry request) {
-  launches_.launch(std::move(request));
-}
-
-void SessionRequests::handle(protocol::LaunchServerInstance request) {
-  launches_.launch(std::move(request));
 }
 
 void SessionRequests::handle(protocol::AttachInstance request) {

@@ -28,13 +28,9 @@ class SessionRequests {
 
  private:
   using InstanceRef = SessionEvents::InstanceRef;
-  using Self = std::shared_ptr<SessionRequests>;
 
   void handle(protocol::Query request);
   void handle(protocol::ProgramUploaded request);
-  void handle(protocol::LaunchInstance request);
-  void handle(protocol::LaunchInstanceFromRegistry request);
-  void handle(protocol::LaunchServerInstance request);
   void handle(protocol::AttachInstance request);
   void handle(protocol::SignalInstance request);
   void handle(protocol::BlobUploaded request);
@@ -46,7 +42,7 @@ class SessionRequests {
   protocol::Response answer(const protocol::Query& request);
 
   /// This, as long as the session lives.
-  Self shared();
+  std::shared_ptr<SessionRequests> shared();
   const SessionServices& services() const;
   /// Refuses a request in the words of protocol.md: a Response.
   SessionWork::Refuse refuser(uint32_t corr_id);
