@@ -206,23 +206,23 @@ struct Avx2 {
       if constexpr (kBytes) {
         if constexpr (kPass == 1 && kIndex == 0) flush<true>();
         accumulate<kIndex>(words, kPass == 0 ? low_nibbles(w) : high_nibbles(w), x);
-        widened = kPass == 1;
+        widened_ = kPass == 1;
       } else {
         if constexpr (kIndex > 0 && kIndex % kRoom == 0) flush<kIndex == kRoom>();
         accumulate<kIndex % kRoom>(words, w, x);
-        widened = kIndex >= kRoom;
+        widened_ = kIndex >= kRoom;
       }
     }
     PIE_INLINE I sum(const int32_t* start, int shift) const {
       I total = widen(words, kBytes ? 16 : 1);
-      if (widened) total = plus(total, sums);
+      if (widened_) total = plus(total, sums);
       if (start == nullptr) return total;
       const __m256i from = _mm256_slli_epi32(_mm256_set1_epi32(*start), shift);
       return plus(total, {from, from});
     }
 
    private:
-    bool widened = false;  // known while compiling, once everything is inlined
+    bool widened_ = false;  // known while compiling, once everything is inlined
 
     template <int kIndex>
     PIE_INLINE static void accumulate(I& to, Quads w, Quad x) {
