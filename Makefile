@@ -59,6 +59,6 @@ format: ## clang-format on every C++ file
 clean: ## remove build/ (the download cache stays)
 	@rm -rf build
 
-tidy: setup ## clang-tidy over the sources (minutes); TIDY="src/base/*.cc" for some
+tidy: setup ## clang-tidy over what changed (minutes the first time); TIDY="src/base/*.cc" for some
 	@tools/build --tests
-	@git ls-files $(or $(TIDY),'src/*.cc') | grep -v _test.cc | xargs -P2 -n4 clang-tidy-22 -p build/cmake/release --quiet
+	@python3 -m tools.lint.tidy $(TIDY)

@@ -23,7 +23,8 @@ def tracked(*patterns: str) -> list[str]:
 def report(wrong: Iterable[str]) -> int:
     """Prints what is wrong; the exit code."""
     lines = list(wrong)
-    print("\n".join(lines))
+    for line in lines:
+        print(line)
     return 1 if lines else 0
 
 
