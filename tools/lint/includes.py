@@ -2,6 +2,8 @@
 
 - A third-party header is one of pie_layer(... THIRD_PARTY ...) in the layer's CMakeLists.txt, and what is
   named there is used. (System folders are on every compiler's path, so the build alone does not refuse it.)
+- The layers that a layer names (DEPS), and may name (cmake/Layers.cmake), are those whose headers it sees,
+  directly or through a header.
 - A source includes its own header first, which so proves to need no other before it. Headers without a
   source are compiled alone (cmake/Layers.cmake).
 """
@@ -34,10 +36,29 @@ def owner(header: str) -> str | None:
     return None if SYSTEM.fullmatch(header) else ""
 
 
-def declared(cmake: str) -> set[str]:
-    """The third parties of the one pie_layer() of a CMakeLists.txt."""
-    found = re.search(r"pie_layer\([^)]*?THIRD_PARTY([^)]*)\)", cmake)
-    return set(found[1].split()) if found else set()
+def declared(cmake: str, what: str = "THIRD_PARTY") -> set[str]:
+    """The third parties, or other layers (DEPS), of the one pie_layer() of a CMakeLists.txt."""
+    found = re.search(rf"pie_layer\([^)]*?\b{what}\b([^)]*)\)", cmake)
+    return set(re.split(r"\b[A-Z_]+\b", found[1])[0].split()) if found else set()
+
+
+def allowed(cmake: str) -> dict[str, set[str]]:
+    """Layer -> what it may name, by cmake/Layers.cmake."""
+    rows = re.findall(r"^set\(PIE_ALLOWED_(\w+) ([^)]*)\)", cmake, re.M)
+    return {layer: set(names.replace('"', "").split()) for layer, names in rows}
+
+
+def seen_layers(layer: str, files: dict[str, str]) -> set[str]:
+    """The other layers whose headers a layer's files see."""
+    seen: set[str] = set()
+    left = [path for path in files if path.startswith(f"src/{layer}/")]
+    while left:
+        for header in re.findall(r'^\s*#\s*include\s*"([^"]+)"', files[left.pop()], re.M):
+            path = f"src/{header}"
+            if path in files and path not in seen:
+                seen.add(path)
+                left.append(path)
+    return {path.split("/")[1] for path in seen} - {layer}
 
 
 def wrong_includes(layer: str, names: set[str], files: dict[str, str]) -> Iterator[str]:
@@ -69,10 +90,16 @@ def own_header_is_late(path: str, text: str, files: set[str]) -> bool:
 def problems() -> Iterator[str]:
     """Everything that is wrong in src/ and sdk/."""
     files = {path: (ROOT / path).read_text() for path in tracked("src/*.h", "src/*.cc")}
+    may_name = allowed((ROOT / "cmake" / "Layers.cmake").read_text())
     for folder in sorted({path.split("/")[1] for path in files}):
         cmake = (ROOT / "src" / folder / "CMakeLists.txt").read_text()
         of_layer = {path: text for path, text in files.items() if Path(path).parts[1] == folder}
         yield from wrong_includes(folder, declared(cmake), of_layer)
+        seen = seen_layers(folder, files)
+        for name in sorted(declared(cmake, "DEPS") - seen):
+            yield f"src/{folder}/CMakeLists.txt: names {name}, expected only layers whose headers are seen"
+        for name in sorted(may_name.get(folder, set()) - seen):
+            yield f"cmake/Layers.cmake: allows {folder} to name {name}, expected only what it needs"
     files |= {path: (ROOT / path).read_text() for path in tracked("sdk/*.h", "sdk/*.cc")}
     for path, text in files.items():
         if path.endswith(".cc") and own_header_is_late(path, text, set(files)):
