@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tools.lint import code_of, commits, declarations, includes, spec
+from tools.lint import code_of, commits, declarations, includes, spec, tidy
 
 
 @pytest.mark.parametrize(
@@ -98,6 +100,19 @@ def test_third_party_headers_are_named_and_used() -> None:
     assert includes.declared("pie_layer(a DEPS base)") == set()
 
 
+def test_layers_that_are_seen_are_named() -> None:
+    files = {
+        "src/a/a.cc": '#include "a/a.h"\n#include <vector>\n',
+        "src/a/a.h": '#include "b/b.h"\n',
+        "src/b/b.h": '#include "c/c.h"\n',
+        "src/c/c.h": '#include "a/a.h"\n',
+    }
+    assert includes.seen_layers("a", files) == {"b", "c"}
+    assert includes.seen_layers("c", files) == {"a", "b"}
+    assert includes.declared("pie_layer(a DEPS b c THIRD_PARTY fmt)", "DEPS") == {"b", "c"}
+    assert includes.allowed('set(PIE_ALLOWED_a b c)\nset(PIE_ALLOWED_b "")') == {"a": {"b", "c"}, "b": set()}
+
+
 def test_a_source_includes_its_own_header_first() -> None:
     files = {"src/a/b.h", "sdk/include/pie/c.h"}
     assert not includes.own_header_is_late("src/a/b.cc", '#include "a/b.h"\n#include <vector>\n', files)
@@ -141,3 +156,23 @@ def test_links_lead_somewhere() -> None:
     text = "[a](STATUS.md#x) [b](https://x) [c](#d) [e](missing.md)\n```\n[f](code.md)\n```\n"
     found = list(spec.dead_links("docs/A.md", text))
     assert len(found) == 1 and found[0].startswith("docs/A.md: links to missing.md")
+
+
+def test_a_result_of_tidy_is_named_by_what_it_depends_on(tmp_path: Path) -> None:
+    def key(checkout: str, header: str = "a", command: str = "c++ {root}/src/a.cc", tool: str = "1") -> str:
+        root = tmp_path / checkout
+        root.mkdir(exist_ok=True)
+        (root / "a.h").write_text(header)
+        tidy.digest.cache_clear()
+        files = [str(root / "a.h"), "/usr/include/stdio.h"]
+        return tidy.key_of(command.format(root=root), files, tool.encode(), root)
+
+    assert key("one") == key("two")
+    others = [key("one", header="b"), key("one", command="c++ -O3"), key("one", tool="2")]
+    assert len({key("one"), *others}) == 4
+    assert tidy.key_of("c++", [str(tmp_path / "gone.h")], b"1", tmp_path) == ""
+
+
+def test_objects_know_what_they_include() -> None:
+    listing = "a.o: #deps 2, deps mtime 1 (VALID)\n    ../a.cc\n    /usr/x.h\n\nb.o: #deps 1\n    ../b.cc\n"
+    assert tidy.includes(listing, Path("/x/y")) == {"a.o": ["/x/a.cc", "/usr/x.h"], "b.o": ["/x/b.cc"]}
