@@ -14,7 +14,7 @@
 
 #include "client/wait.h"
 #include "crypto/blake3.h"
-#include "net/ws_server.h"
+#include "net/http_server.h"
 #include "protocol/codec.h"
 
 namespace pie::client {
@@ -33,12 +33,13 @@ class Peer {
 
   explicit Peer(Answer answer, std::function<void(std::string)> pong = nullptr)
       : answer_(std::move(answer)), pong_(std::move(pong)) {
-    auto listening =
-        net::WsServer::listen({}, [this] { return std::make_shared<Handler>(answer_, pong_); });
+    auto listening = net::HttpServer::listen(
+        threads_, {}, nullptr,
+        net::WsRoute{{}, [this] { return std::make_shared<Handler>(answer_, pong_); }});
     EXPECT_TRUE(listening.ok());
     server_ = std::move(*listening);
   }
-  ~Peer() { server_->stop(0); }
+  ~Peer() { server_->stop_and_wait(0); }
   std::string url() const { return "ws://127.0.0.1:" + std::to_string(server_->port()); }
 
  private:
@@ -47,7 +48,7 @@ class Peer {
         : answer(std::move(a)), pong(std::move(p)) {}
     void on_open(std::shared_ptr<net::WsConnection> opened) override {
       connection = opened;
-      connection->set_known("tester");  // strangers' messages are short
+      connection->set_known("tester");  // unknown ones' messages are short
     }
     void on_message(std::string_view frame) override {
       const auto decoded = protocol::decode_client_message(frame);
@@ -70,7 +71,8 @@ class Peer {
 
   Answer answer_;
   std::function<void(std::string)> pong_;
-  std::unique_ptr<net::WsServer> server_;
+  net::IoThreads threads_{1};
+  std::shared_ptr<net::HttpServer> server_;
 };
 
 void say(net::WsConnection& to, const ServerMessage& message) {

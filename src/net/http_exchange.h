@@ -1,47 +1,32 @@
 #pragma once
+#include <cstdint>
 #include <functional>
-#include <mutex>
-#include <optional>
+#include <memory>
 #include <string>
-#include <utility>
 
-#include "net/http_server.h"
+#include "base/body_pipe.h"
+#include "base/http.h"
 
 namespace pie::net {
 
-/// The exchange that a connection hands out.
-class HttpExchangeImpl final : public HttpExchange {
+/// One request of a client, and the way to answer it. Thread-safe; nothing here blocks.
+class HttpExchange {
  public:
-  struct Answer {
-    HttpResponseHead head;
-    BodyPipeRef body;
-    std::string text;  ///< of fail(): the whole body
-  };
-
-  /// `wake` tells the connection that there is an answer; any thread.
-  HttpExchangeImpl(HttpRequestHead head, std::function<void()> wake)
-      : head_(std::move(head)), wake_(std::move(wake)) {}
-
-  const HttpRequestHead& head() const override { return head_; }
-  const BodyPipeRef& body() const override { return body_; }
-  void respond(HttpResponseHead head, BodyPipeRef body) override;
-  void fail(uint16_t status, std::string text) override;
-  void on_gone(std::function<void()> gone) override;
-
-  /// The answer, once.
-  std::optional<Answer> take_answer();
-  /// The answer is whole, or the client is gone: the last word either way.
-  void complete();
-  void gone();
-
- private:
-  const HttpRequestHead head_;
-  const std::function<void()> wake_;
-  const BodyPipeRef body_ = std::make_shared<BodyPipe>();
-  mutable std::mutex mutex_;
-  bool answered_ = false, complete_ = false, is_gone_ = false;
-  std::optional<Answer> answer_;
-  std::function<void()> on_gone_;
+  virtual ~HttpExchange() = default;
+  virtual const HttpRequestHead& head() const = 0;
+  /// The request's body, whose reader the callee is. It fails when the client is gone.
+  virtual const BodyPipeRef& body() const = 0;
+  /// Answers; the body's bytes leave as they come, and its writer waits when the client is slow. A
+  /// body that fails cuts the connection. `body` null: none. The first answer counts: later ones
+  /// have their body cancelled.
+  virtual void respond(HttpResponseHead head, BodyPipeRef body) = 0;
+  /// Answers with `status` and a line of text, unless there is an answer.
+  virtual void fail(uint16_t status, std::string text) = 0;
+  /// Calls `gone` once, from a serving thread, when the client has gone away before its answer was
+  /// whole (at once, if it has).
+  virtual void on_gone(std::function<void()> gone) = 0;
 };
+/// Is called on a serving thread and must not block.
+using HttpHandler = std::function<void(std::shared_ptr<HttpExchange>)>;
 
 }  // namespace pie::net

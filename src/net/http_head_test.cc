@@ -34,17 +34,17 @@ int refusal(const std::string& fields, const std::string& version = "1.1") {
 
 TEST(HeadScanner, finds_the_end_however_the_bytes_come) {
   const std::string head = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
-  HeadScanner scanner(false);
+  HeadScanner scanner(HeadFolds::kRefused);
   EXPECT_EQ(scan(scanner, head), State::kWhole);
   EXPECT_EQ(scanner.begin(), 0U);
   EXPECT_EQ(scanner.end(), head.size());
-  HeadScanner at_once(false);
+  HeadScanner at_once(HeadFolds::kRefused);
   EXPECT_EQ(at_once.scan(head + "body"), State::kWhole);
   EXPECT_EQ(at_once.end(), head.size());
 }
 
 TEST(HeadScanner, empty_lines_before_the_first_are_passed_over) {
-  HeadScanner scanner(false);
+  HeadScanner scanner(HeadFolds::kRefused);
   EXPECT_EQ(scan(scanner, "\r\n\r\nGET / HTTP/1.1\r\n\r\n"), State::kWhole);
   EXPECT_EQ(scanner.begin(), 4U);
   EXPECT_EQ(scanner.end(), 22U);
@@ -57,11 +57,11 @@ TEST(HeadScanner, what_two_readers_could_read_in_two_ways_is_bad) {
         std::string("GET / HTTP/1.1\r\nA: b\0c\r\n\r\n", 25),
         std::string("GET / HTTP/1.1\r\nA: b\r\n c\r\n\r\n"),
         std::string("GET / HTTP/1.1\r\n A: b\r\n\r\n"), std::string("\n\n")}) {
-    HeadScanner scanner(false);
+    HeadScanner scanner(HeadFolds::kRefused);
     EXPECT_EQ(scan(scanner, head), State::kBad) << head;
     EXPECT_NE(std::string(scanner.fault()).find("got "), std::string::npos);
   }
-  HeadScanner lenient(true);
+  HeadScanner lenient(HeadFolds::kTaken);
   EXPECT_EQ(scan(lenient, "HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n"), State::kWhole);
 }
 

@@ -32,14 +32,14 @@ std::string date_now() {
 }  // namespace
 
 std::string response_text(const HttpResponseHead& head, Framing framing,
-                          std::optional<uint64_t> length, bool keep_alive) {
+                          std::optional<uint64_t> length, Persistence persistence) {
   const auto reason =
       boost::beast::http::obsolete_reason(static_cast<boost::beast::http::status>(head.status));
   std::string text = "HTTP/1.1 " + std::to_string(head.status) + " " +
                      std::string(reason.data(), reason.size()) + "\r\n";
   add_message(text, head.fields, framing, length);
   if (!find_field(head.fields, "date")) add(text, "date", date_now());
-  add(text, "connection", keep_alive ? "keep-alive" : "close");
+  add(text, "connection", persistence == Persistence::kKeepAlive ? "keep-alive" : "close");
   return text + "\r\n";
 }
 

@@ -15,10 +15,13 @@ enum class Framing {
   kClose,    ///< the connection's end
 };
 
+/// What becomes of the connection after a response.
+enum class Persistence { kKeepAlive, kClose };
+
 /// The head of a response as it goes over the wire, the empty line included. Content-Length among
 /// the fields is left out: `framing` and `length` say it.
 std::string response_text(const HttpResponseHead& head, Framing framing,
-                          std::optional<uint64_t> length, bool keep_alive);
+                          std::optional<uint64_t> length, Persistence persistence);
 /// The head of a request, likewise, with its Host field.
 std::string request_text(const HttpRequestHead& head, Framing framing,
                          std::optional<uint64_t> length);

@@ -12,6 +12,9 @@
 namespace pie::net {
 namespace {
 
+namespace asio = boost::asio;
+using boost::system::error_code;
+
 /// What somebody can do about it.
 std::string way_out(long verdict, std::string_view ca_option) {
   switch (verdict) {
@@ -30,7 +33,47 @@ std::string way_out(long verdict, std::string_view ca_option) {
   }
 }
 
+void take_modern_versions(asio::ssl::context& tls) {
+  tls.set_options(asio::ssl::context::default_workarounds | asio::ssl::context::no_tlsv1 |
+                  asio::ssl::context::no_tlsv1_1);
+}
+
+Error unusable(std::string_view what, const std::string& file, const error_code& failed) {
+  return {ErrorCode::kInvalidArgument,
+          fmt::format("[tls {}] got {} ({}), expected a PEM file that belongs to its pair", what,
+                      file, failed.message())};
+}
+
 }  // namespace
+
+Result<asio::ssl::context> server_tls(const std::string& certificate, const std::string& key) {
+  if (certificate.empty() || key.empty())
+    return Error{ErrorCode::kInvalidArgument,
+                 "[tls] got a certificate or a key alone, expected both"};
+  asio::ssl::context tls(asio::ssl::context::tls_server);
+  take_modern_versions(tls);
+  error_code failed;
+  tls.use_certificate_chain_file(certificate, failed);
+  if (failed) return unusable("certificate", certificate, failed);
+  tls.use_private_key_file(key, asio::ssl::context::pem, failed);
+  if (failed) return unusable("key", key, failed);
+  return tls;
+}
+
+Result<std::shared_ptr<asio::ssl::context>> client_tls(const std::string& ca_file,
+                                                       std::string_view setting) {
+  auto tls = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_client);
+  take_modern_versions(*tls);
+  error_code failed;
+  tls->set_default_verify_paths(failed);
+  if (ca_file.empty()) return tls;
+  tls->load_verify_file(ca_file, failed);
+  if (failed)
+    return Error{ErrorCode::kInvalidArgument,
+                 fmt::format("[{}] got {} ({}), expected a PEM file of certificates", setting,
+                             ca_file, failed.message())};
+  return tls;
+}
 
 void expect_tls_peer(SSL* ssl, const std::string& host) {
   X509_VERIFY_PARAM* expected = SSL_get0_param(ssl);

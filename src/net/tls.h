@@ -1,11 +1,24 @@
 #pragma once
 #include <openssl/ssl.h>
 
+#include <boost/asio/ssl/context.hpp>
 #include <boost/system/error_code.hpp>
+#include <memory>
 #include <string>
 #include <string_view>
 
+#include "base/result.h"
+
 namespace pie::net {
+
+/// Of a server, by the PEM files of its certificate's chain and its key. kInvalidArgument names the
+/// one that is no use.
+Result<boost::asio::ssl::context> server_tls(const std::string& certificate,
+                                             const std::string& key);
+/// Of a client: trusts the system's authorities and those of `ca_file`, which the user names by
+/// `setting`; "": none. kInvalidArgument.
+Result<std::shared_ptr<boost::asio::ssl::context>> client_tls(const std::string& ca_file,
+                                                              std::string_view setting);
 
 /// The server of the handshake to come must prove to be `host`, a name or an address.
 void expect_tls_peer(SSL* ssl, const std::string& host);

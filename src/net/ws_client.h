@@ -9,19 +9,9 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "net/ws_url.h"
 
 namespace pie::net {
-
-/// Where a WebSocket server is.
-struct WsUrl {
-  bool tls = false;
-  std::string host;
-  std::string port;
-  std::string target = "/";
-};
-
-/// Parses ws://HOST[:PORT][/PATH] and wss://...; IPv6 addresses in brackets.
-Result<WsUrl> parse_ws_url(std::string_view text);
 
 /// One WebSocket connection of a client: binary frames out and in, in order. It never hangs: a
 /// connect takes at most `connect_timeout`, and a peer that is silent for `silence_timeout` (not

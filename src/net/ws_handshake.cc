@@ -40,6 +40,16 @@ std::optional<HttpRefusal> origin_fault(const UpgradeRequest& request, const Ori
                      "127.0.0.1, [::1] or localhost"};
 }
 
+/// Takes what has no body; the failure, if it is no request.
+boost::system::error_code parse(const std::string& head, UpgradeRequest& request) {
+  http::request_parser<http::empty_body> parser;
+  parser.header_limit(static_cast<uint32_t>(head.size() + 1));
+  boost::system::error_code failed;
+  parser.put(boost::asio::buffer(head), failed);
+  if (!failed) request = parser.release();
+  return failed;
+}
+
 }  // namespace
 
 Result<void> check_origins(const OriginPolicy& policy) {
@@ -55,14 +65,15 @@ Result<void> check_origins(const OriginPolicy& policy) {
   return {};
 }
 
+bool asks_for_websocket(const std::string& head) {
+  UpgradeRequest request;
+  return !parse(head, request) && boost::beast::websocket::is_upgrade(request);
+}
+
 std::optional<HttpRefusal> parse_handshake(const std::string& head, const OriginPolicy& policy,
                                            UpgradeRequest& request) {
-  http::request_parser<http::empty_body> parser;
-  parser.header_limit(static_cast<uint32_t>(head.size() + 1));
-  boost::system::error_code failed;
-  parser.put(boost::asio::buffer(head), failed);
-  if (failed) return HttpRefusal{400, "got a bad request: " + failed.message()};
-  request = parser.release();
+  if (const auto failed = parse(head, request))
+    return HttpRefusal{400, "got a bad request: " + failed.message()};
   if (auto fault = origin_fault(request, policy)) return fault;
   if (auto fault = framing_fault(request, request.version())) return fault;
   if (boost::beast::websocket::is_upgrade(request)) return std::nullopt;

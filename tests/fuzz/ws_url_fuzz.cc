@@ -1,5 +1,5 @@
 #include "fuzz.h"
-#include "net/ws_client.h"
+#include "net/ws_url.h"
 
 /// Addresses: host and port are never empty, and hold nothing that could become another header.
 void pie::fuzz::fuzz(std::string_view input) {

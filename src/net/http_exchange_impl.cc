@@ -1,4 +1,4 @@
-#include "net/http_exchange.h"
+#include "net/http_exchange_impl.h"
 
 namespace pie::net {
 

@@ -6,8 +6,6 @@
 #include <string_view>
 #include <vector>
 
-#include "base/result.h"
-
 namespace pie::net {
 
 /// The server's end of one WebSocket. All calls but post() and post_after() are made on the
@@ -31,9 +29,9 @@ class WsConnection {
   /// Runs `task` on the strand; any thread. Dropped when the connection is gone.
   virtual void post(std::function<void()> task) = 0;
   virtual void post_after(uint64_t delay_ms, std::function<void()> task) = 0;
-  /// The peer has signed in: it no longer counts as a stranger of its address, and may send whole
-  /// frames. `user`: whose share of what is being received it uses; "": of nobody's. The first call
-  /// counts.
+  /// The peer has signed in: it no longer counts among the unknown ones of its address, and may
+  /// send whole frames. `user`: whose share of what is being received it uses; "": of nobody's. The
+  /// first call counts.
   virtual void set_known(const std::string& user) = 0;
   /// The peer's network address without its port; any thread.
   virtual const std::string& peer_address() const = 0;
@@ -50,7 +48,7 @@ class WsHandler {
   virtual void on_pong(std::string_view payload) = 0;
   /// The peer is not silent: a part of a message has come, or would have if it were read on.
   virtual void on_heard() = 0;
-  /// The outbox fell below WsServerConfig::outbox_low_bytes.
+  /// The outbox fell below WsConfig::outbox_low_bytes.
   virtual void on_drained() = 0;
   /// The last call. `connection` takes nothing more. kByPeer: the peer has said goodbye.
   enum class Closing { kByPeer, kByUs, kLost };
@@ -66,42 +64,20 @@ struct OriginPolicy {
   bool by_loopback_alone = false;
 };
 
-struct WsServerConfig {
-  std::string host = "127.0.0.1";
-  uint16_t port = 0;  ///< 0 = a free one
-  uint32_t thread_count = 1;
+struct WsConfig {
   uint64_t frame_bytes_max = 16ULL << 20;  ///< a longer message closes with 1009
   /// The same before the peer has signed in: an identification, a token, a signature.
-  uint64_t stranger_frame_bytes_max = 16ULL << 10;
+  uint64_t unknown_frame_bytes_max = 16ULL << 10;
   uint64_t user_receive_bytes_max = 64ULL << 20;  ///< of messages that are coming; 0 = unlimited
   uint64_t total_receive_bytes_max = 1ULL << 30;
   uint64_t outbox_low_bytes = 256ULL << 10;
-  uint32_t connections_max = 4'096;  ///< more wait in the kernel's queue
-  /// Connections of one network address that are not set_known(); one more is dropped at once, so
-  /// that one address cannot take all of connections_max.
-  uint32_t strangers_per_address_max = 1'024;
-  uint64_t handshake_ms_max = 10'000;  ///< of TLS, and of the WebSocket
   OriginPolicy origins;
-  std::string tls_certificate;  ///< PEM chain file; with tls_key the server speaks wss:// alone
-  std::string tls_key;          ///< PEM file
 };
 
-/// Accepts WebSocket connections and runs each on a strand of its own threads.
-class WsServer {
- public:
-  using Accept = std::function<std::shared_ptr<WsHandler>()>;  ///< any thread; one per connection
-  /// Binds and listens, and starts serving. kUnavailable with the system's reason when the address
-  /// is taken or not ours.
-  static Result<std::unique_ptr<WsServer>> listen(const WsServerConfig& config, Accept accept);
-  /// As stop().
-  virtual ~WsServer() = default;
-
-  virtual uint16_t port() const = 0;
-  /// Runs `task` on a serving thread after a while, unless the server stops before.
-  virtual void post_after(uint64_t delay_ms, std::function<void()> task) = 0;
-  /// Stops accepting, closes each connection with 1001 after what it has queued (waiting for at
-  /// most `drain_ms_max`), calls every on_closed() and joins the threads.
-  virtual void stop(uint64_t drain_ms_max) = 0;
+/// What becomes of a port's WebSockets.
+struct WsRoute {
+  WsConfig config;
+  std::function<std::shared_ptr<WsHandler>()> accept;  ///< any thread; one per connection
 };
 
 }  // namespace pie::net

@@ -1,4 +1,4 @@
-#include "net/ws_client.h"
+#include "net/ws_url.h"
 
 #include <gtest/gtest.h>
 
