@@ -16,9 +16,9 @@
 #include "instance/instance_manager.h"
 #include "instance/local_bus.h"
 #include "net/http_client.h"
+#include "net/http_server.h"
 #include "net/ip_address.h"
 #include "net/shares.h"
-#include "net/ws_server.h"
 #include "server/home_lock.h"
 #include "server/models.h"
 #include "server/outgoing_http.h"
@@ -40,8 +40,11 @@ namespace fs = std::filesystem;
 
 constexpr uint64_t kSweepMs = 5'000;
 constexpr uint64_t kDrainMs = 2'000;
-constexpr uint32_t kHttpThreads = 2;
-constexpr uint32_t kRequestsPendingMax = 8'192;  ///< of one user, over all connections
+constexpr uint32_t kNetThreads = 3;
+/// Of connections that are to become WebSockets.
+constexpr uint64_t kHandshakeBytesMax = 16 << 10;  ///< browsers send cookies along
+constexpr uint64_t kHandshakeMsMax = 10'000;       ///< of TLS, and of the WebSocket
+constexpr uint32_t kRequestsPendingMax = 8'192;    ///< of one user, over all connections
 /// Of a queue that is bounded by what posts to it: the backlog of each connection's uploads.
 constexpr uint32_t kUnbounded = UINT32_MAX;
 constexpr const char* kServerOwner = "";  ///< of work that no user has asked for
@@ -118,7 +121,7 @@ class PieServer final : public Server {
     programs_.emplace(store_->programs(), *host_, config_.limits);
     instances_.emplace(config_.limits,
                        instance::InstanceServices{ledger_, *host_, store_->instances(),
-                                                  http_threads_, system_clock()});
+                                                  net_threads_, system_clock()});
     const auto engines = models_.pointers();
     status_.emplace(std::vector<const engine::Engine*>(engines.begin(), engines.end()),
                     *instances_);
@@ -132,7 +135,7 @@ class PieServer final : public Server {
 
   void stop() override {
     if (stopped_.exchange(true)) return;
-    if (sockets_) sockets_->stop(kDrainMs);
+    if (sockets_) sockets_->stop_and_wait(kDrainMs);
     requests_.stop(WorkQueue::Rest::kDrop);
     compile_.stop(WorkQueue::Rest::kDrop);
     if (instances_) instances_->stop();
@@ -142,7 +145,7 @@ class PieServer final : public Server {
     if (lock_) fs::remove(token_file(config_.home), ignored);
     host_.reset();
     models_.engines.clear();
-    http_threads_.stop();
+    net_threads_.stop();
   }
 
  private:
@@ -159,11 +162,11 @@ class PieServer final : public Server {
     PIE_TRY_ASSIGN(
         http_client_,
         net::HttpClient::create(
-            http_threads_, {.allow = config_.http_allow,
-                            .ca_file = config_.http_ca_file,
-                            .calls_max = config_.limits.http_calls_max,
-                            .calls_per_user_max = config_.limits.user.http_calls_max,
-                            .unread_ms_max = config_.limits.http_unread_s_max * kMsPerSecond}));
+            net_threads_, {.allow = config_.http_allow,
+                           .ca_file = config_.http_ca_file,
+                           .calls_max = config_.limits.http_calls_max,
+                           .calls_per_user_max = config_.limits.user.http_calls_max,
+                           .unread_ms_max = config_.limits.http_unread_s_max * kMsPerSecond}));
     http_port_.emplace(*http_client_);
     return {};
   }
@@ -173,21 +176,24 @@ class PieServer final : public Server {
                                       users_ ? &*users_ : nullptr, failures_, *spools_,
                                       store_->programs(), *programs_, *instances_, *status_,
                                       ledger_, requests_, compile_, disk_, connections_});
-    const net::WsServerConfig sockets{
+    const net::HttpServerConfig sockets{
         .host = config_.host,
         .port = config_.port,
+        .connections_max = choose_connections_max(config_.limits.connections_max),
+        .unknown_per_address_max = config_.limits.strangers_per_address_max,
+        .header_bytes_max = kHandshakeBytesMax,
+        .first_header_ms_max = kHandshakeMsMax,
+        .tls_certificate = config_.tls_certificate,
+        .tls_key = config_.tls_key};
+    const net::WsConfig websockets{
         .frame_bytes_max = config_.limits.frame_bytes_max,
         .user_receive_bytes_max = config_.limits.user.receive_bytes_max,
         .total_receive_bytes_max = choose_totals(config_.limits.total).receive_bytes_max,
-        .connections_max = choose_connections_max(config_.limits.connections_max),
-        .strangers_per_address_max = config_.limits.strangers_per_address_max,
         .origins = {.allowed = config_.origins_allow,
-                    .by_loopback_alone = !config_.auth && net::is_loopback_host(config_.host)},
-        .tls_certificate = config_.tls_certificate,
-        .tls_key = config_.tls_key};
-    PIE_TRY_ASSIGN(sockets_, net::WsServer::listen(sockets, [this] {
-                     return std::make_shared<Session>(*services_);
-                   }));
+                    .by_loopback_alone = !config_.auth && net::is_loopback_host(config_.host)}};
+    const auto accept = [this] { return std::make_shared<Session>(*services_); };
+    PIE_TRY_ASSIGN(sockets_, net::HttpServer::listen(net_threads_, sockets, nullptr,
+                                                     net::WsRoute{websockets, accept}));
     const std::string host(net::without_brackets(config_.host));
     const bool is_v6 = host.find(':') != std::string::npos;
     url_ = (config_.tls_key.empty() ? "ws://" : "wss://") + (is_v6 ? "[" + host + "]" : host) +
@@ -197,7 +203,7 @@ class PieServer final : public Server {
   }
 
   void schedule_sweep() {
-    sockets_->post_after(kSweepMs, [this] {
+    net_threads_.post_after(kSweepMs, [this] {
       // Not here: it walks all instances.
       auto posted = requests_.post_once(kServerOwner, [this] { instances_->sweep(); });
       if (posted.ok()) schedule_sweep();
@@ -215,7 +221,7 @@ class PieServer final : public Server {
   std::optional<Spools> spools_;
   std::unique_ptr<store::Store> store_;
   instance::LocalBus bus_;
-  net::IoThreads http_threads_{kHttpThreads};
+  net::IoThreads net_threads_{kNetThreads};
   std::unique_ptr<net::HttpClient> http_client_;
   std::optional<OutgoingHttp> http_port_;
   ServedModels models_;
@@ -225,7 +231,7 @@ class PieServer final : public Server {
   std::optional<StatusReport> status_;
   net::Shares connections_{config_.limits.user.connections_max};
   std::optional<SessionServices> services_;
-  std::unique_ptr<net::WsServer> sockets_;
+  std::shared_ptr<net::HttpServer> sockets_;
   std::string url_;
   std::atomic<bool> stopped_ = false;
 };

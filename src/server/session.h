@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "net/ws_server.h"
+#include "net/ws_connection.h"
 #include "protocol/server_session.h"
 #include "server/session_events.h"
 #include "server/session_requests.h"
