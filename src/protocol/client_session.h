@@ -41,25 +41,25 @@ struct Reply {
 };
 using ReplyHandler = std::function<void(Result<Reply>)>;
 
+struct ClientSessionLimits {
+  DecodeLimits frame{.frame_bytes_max = 64u << 20, .array_items_max = 1u << 20};
+  uint64_t blob_bytes_max = 1u << 30;  ///< one blob from an instance
+  /// Events kept for launches that are not answered yet; more is an error of on_frame().
+  uint64_t early_bytes_max = 256u << 20;
+};
+
 /// The client's side of one connection, without the connection: which calls wait for an answer, and
 /// which instance's events go where. Bytes come in by on_frame() and its loss by on_lost(); what is
 /// to be sent the caller encodes itself, with the corr_id that begin() gave it.
 /// Handlers and sinks may call back into the session. Not thread-safe: one thread drives it.
 class ClientSession {
  public:
-  struct Limits {
-    DecodeLimits frame{.frame_bytes_max = 64u << 20, .array_items_max = 1u << 20};
-    uint64_t blob_bytes_max = 1u << 30;  ///< one blob from an instance
-    /// Events kept for launches that are not answered yet; more is an error of on_frame().
-    uint64_t early_bytes_max = 256u << 20;
-  };
-
   /// What kind of call it is: while one that opens an instance is pending, events of instances that
   /// nobody knows yet are kept for it.
   enum class Opens { kNothing, kInstance };
 
   ClientSession() = default;
-  explicit ClientSession(const Limits& limits) : limits_(limits) {}
+  explicit ClientSession(const ClientSessionLimits& limits) : limits_(limits) {}
 
   /// Registers a call and returns its corr_id. `handler` is called exactly once: with the answer or
   /// with the connection's loss (at once, when it is lost already; then the id is of no use).
@@ -98,7 +98,7 @@ class ClientSession {
   void route(const std::string& instance_id, Result<ClientEvent> event);
   void receive_chunk(DownloadBlob&& message);
 
-  Limits limits_;
+  ClientSessionLimits limits_;
   uint32_t next_corr_id_ = 1;
   std::unordered_map<uint32_t, Pending> pending_;
   size_t opening_count_ = 0;

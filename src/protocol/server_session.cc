@@ -34,7 +34,7 @@ ServerSession::ServerSession(ServerSessionConfig config, UploadSpools& spools, u
       spools_(spools),
       heard_ns_(now_ns),
       pinged_ns_(now_ns),
-      stranger_ns_(now_ns) {}
+      unidentified_ns_(now_ns) {}
 
 std::vector<SessionAction> ServerSession::take_actions() { return std::exchange(actions_, {}); }
 
@@ -42,8 +42,12 @@ void ServerSession::send(const ServerMessage& message) {
   actions_.push_back(SendFrame{encode(message)});
 }
 
-void ServerSession::respond(uint32_t corr_id, bool successful, std::string text) {
-  send(Response{corr_id, successful, std::move(text)});
+void ServerSession::accept(uint32_t corr_id, std::string text) {
+  send(Response{corr_id, true, std::move(text)});
+}
+
+void ServerSession::refuse(uint32_t corr_id, std::string text) {
+  send(Response{corr_id, false, std::move(text)});
 }
 
 void ServerSession::close(uint16_t code, std::string reason) {
@@ -58,7 +62,7 @@ void ServerSession::on_frame(std::string_view frame, uint64_t now_ns) {
   heard_ns_ = now_ns;
   auto decoded = decode_client_message(frame, config_.decode);
   if (auto* wrong = std::get_if<DecodeError>(&decoded)) {
-    if (wrong->corr_id) respond(*wrong->corr_id, false, wrong->error.message);
+    if (wrong->corr_id) refuse(*wrong->corr_id, wrong->error.message);
     if (!wrong->corr_id || state_ != State::kAuthenticated)
       close(wrong->close_code, wrong->error.message);
     return;
@@ -71,20 +75,20 @@ void ServerSession::on_text_frame() {
 }
 
 void ServerSession::on_message(ClientMessage message, uint64_t now_ns) {
-  if (state_ != State::kAuthenticated) return on_stranger(message, now_ns);
+  if (state_ != State::kAuthenticated) return on_unidentified(message, now_ns);
   std::visit(
       [this](auto one) {
         using Message = std::decay_t<decltype(one)>;
         if constexpr (std::is_same_v<Message, Identification> ||
                       std::is_same_v<Message, Signature> ||
                       std::is_same_v<Message, InternalAuthenticate>) {
-          respond(one.corr_id, true, "Already authenticated");
+          accept(one.corr_id, "Already authenticated");
         } else if constexpr (std::is_same_v<Message, Ping>) {
-          respond(one.corr_id, true, "Pong");
+          accept(one.corr_id, "Pong");
         } else if constexpr (std::is_same_v<Message, AttachRemoteService>) {
-          respond(one.corr_id, false,
-                  "[attach_remote_service] got a request, expected none: this server runs its "
-                  "models itself and attaches no remote services");
+          refuse(one.corr_id,
+                 "[attach_remote_service] got a request, expected none: this server runs its "
+                 "models itself and attaches no remote services");
         } else if constexpr (std::is_same_v<Message, UploadProgram> ||
                              std::is_same_v<Message, UploadBlob>) {
           handle(std::move(one));
@@ -95,7 +99,7 @@ void ServerSession::on_message(ClientMessage message, uint64_t now_ns) {
       std::move(message));
 }
 
-void ServerSession::on_stranger(const ClientMessage& message, uint64_t now_ns) {
+void ServerSession::on_unidentified(const ClientMessage& message, uint64_t now_ns) {
   std::string expected = "identification or internal_authenticate";
   if (state_ == State::kNew) {
     if (const auto* user = std::get_if<Identification>(&message)) return identify(*user);
@@ -110,7 +114,7 @@ void ServerSession::on_stranger(const ClientMessage& message, uint64_t now_ns) {
   const std::string text =
       std::string(state_ == State::kNew ? "[first message]" : "[authentication]") + " got " +
       std::string(type_of(message)) + ", expected " + expected;
-  if (const auto corr_id = corr_id_of(message)) respond(*corr_id, false, text);
+  if (const auto corr_id = corr_id_of(message)) refuse(*corr_id, text);
   close(1008, text);
 }
 
@@ -123,7 +127,7 @@ void ServerSession::fail(uint32_t corr_id, std::string text) {
 void ServerSession::failure_sent(uint64_t now_ns) {
   if (state_ != State::kRefused) return;
   state_ = State::kNew;
-  stranger_ns_ = now_ns;
+  unidentified_ns_ = now_ns;
 }
 
 void ServerSession::identify(const Identification& message) {
@@ -160,7 +164,7 @@ void ServerSession::keys_found(const Result<std::vector<crypto::PublicKey>>& key
   challenge_ = config_.make_challenge();
   challenged_ns_ = now_ns;
   state_ = State::kChallenged;
-  respond(asked.corr_id, true, crypto::base64_encode(challenge_));
+  accept(asked.corr_id, crypto::base64_encode(challenge_));
 }
 
 void ServerSession::check_signature(const Signature& message, uint64_t now_ns) {
@@ -185,11 +189,11 @@ void ServerSession::sign_in(uint32_t corr_id, std::string answer) {
   if (config_.admit) {
     if (const auto admitted = config_.admit(user_); !admitted.ok()) {
       state_ = State::kNew;  // within the time that it has to sign in
-      return respond(corr_id, false, admitted.error().message);
+      return refuse(corr_id, admitted.error().message);
     }
   }
   state_ = State::kAuthenticated;
-  respond(corr_id, true, std::move(answer));
+  accept(corr_id, std::move(answer));
 }
 
 template <class Request>
@@ -249,7 +253,7 @@ UploadSpoolRef ServerSession::receive_chunk(uint32_t corr_id, const std::string&
     case ChunkReceiver::Step::kStore: return nullptr;
     case ChunkReceiver::Step::kDiscard: upload.spool.reset(); return nullptr;
     case ChunkReceiver::Step::kFailed:
-      respond(corr_id, false, upload.chunks.error().message);
+      refuse(corr_id, upload.chunks.error().message);
       uploads_.erase(found);
       return nullptr;
     case ChunkReceiver::Step::kComplete: break;
@@ -317,7 +321,7 @@ void ServerSession::on_tick(uint64_t now_ns) {
     return;
   }
   const bool may_sign_in = state_ == State::kNew || state_ == State::kChallenged;
-  if (may_sign_in && now_ns >= stranger_ns_ + config_.identify_ns_max) {
+  if (may_sign_in && now_ns >= unidentified_ns_ + config_.identify_ns_max) {
     return close(1008, "[authentication] got no proof within " +
                            std::to_string(config_.identify_ns_max / 1'000'000'000) +
                            " s, expected identification or internal_authenticate");

@@ -159,7 +159,7 @@ class ServerSession {
   };
 
   void on_message(ClientMessage message, uint64_t now_ns);
-  void on_stranger(const ClientMessage& message, uint64_t now_ns);
+  void on_unidentified(const ClientMessage& message, uint64_t now_ns);
   void identify(const Identification& message);
   void refuse_user(uint32_t corr_id, const std::string& user);
   void check_signature(const Signature& message, uint64_t now_ns);
@@ -175,7 +175,8 @@ class ServerSession {
   /// The whole upload, when this chunk made it so. Failures are answered here.
   UploadSpoolRef receive_chunk(uint32_t corr_id, const std::string& hash, Chunk chunk,
                                UploadKind kind);
-  void respond(uint32_t corr_id, bool successful, std::string text);
+  void accept(uint32_t corr_id, std::string text);
+  void refuse(uint32_t corr_id, std::string text);
   void send(const ServerMessage& message);
   void close(uint16_t code, std::string reason);
 
@@ -196,7 +197,7 @@ class ServerSession {
   Delivery delivery_;
   uint64_t heard_ns_;
   uint64_t pinged_ns_;
-  uint64_t stranger_ns_;  ///< since when the peer may sign in
+  uint64_t unidentified_ns_;  ///< since when the peer may sign in
   std::vector<SessionAction> actions_;
 };
 

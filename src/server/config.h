@@ -31,7 +31,7 @@ struct Config {
   bool auth = false;                       ///< clients prove who they are (protocol.md, section 5)
   std::filesystem::path tls_certificate;   ///< PEM chain; with tls_key the server speaks wss://
   std::filesystem::path tls_key;           ///< PEM
-  std::vector<std::string> origins_allow;  ///< of pages that may connect (net/ws_server.h)
+  std::vector<std::string> origins_allow;  ///< of pages that may connect (net/ws_handshake.h)
   std::vector<std::string> http_allow;     ///< hosts for programs' requests (net/host_policy.h)
   std::filesystem::path http_ca_file;      ///< trusted for those beside the system's certificates
   bool allow_unauthenticated_network = false;
