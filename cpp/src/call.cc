@@ -13,13 +13,13 @@ CancelScope::~CancelScope() { current_token = std::move(outer_); }
 
 std::stop_token current_stop_token() { return current_token; }
 
-void Signal::set(bool& flag) {
+void CallSignal::set(bool& flag) {
   const std::lock_guard lock(mutex_);
   flag = true;
   changed_.notify_all();
 }
 
-Signal::Woken Signal::wait(std::optional<std::chrono::milliseconds> timeout) {
+CallSignal::Woken CallSignal::wait(std::optional<std::chrono::milliseconds> timeout) {
   const std::stop_callback stopping(current_token, [this] { stop(); });
   std::unique_lock lock(mutex_);
   const auto is_over = [this] { return is_ready_ || is_stopped_; };

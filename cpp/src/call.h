@@ -16,7 +16,7 @@
 namespace pie {
 
 /// The connection that a PieClient and its instances share.
-struct Connection {
+struct ClientConnection {
   client::Client client;
   std::optional<std::chrono::milliseconds> call_timeout;
 };
@@ -26,7 +26,7 @@ std::stop_token current_stop_token();
 
 /// What a blocked call waits for: that it is ready, somebody who stops it, or its time.
 /// Thread-safe.
-class Signal {
+class CallSignal {
  public:
   enum class Woken { kReady, kStopped, kTimeout };
 
@@ -46,20 +46,20 @@ class Signal {
 
 /// Starts a call and waits for it: `start` takes the `done` and returns the CallId. Throws.
 template <class T, class Start>
-T await_call(Connection& connection, Start start, Otherwise otherwise = Otherwise::kPieError,
-             const std::shared_ptr<Signal>& signal = std::make_shared<Signal>()) {
+T await_call(ClientConnection& connection, Start start, Otherwise otherwise = Otherwise::kPieError,
+             const std::shared_ptr<CallSignal>& signal = std::make_shared<CallSignal>()) {
   auto answer = std::make_shared<std::optional<Result<T>>>();
   const client::CallId call = start([signal, answer](Result<T> result) {
     *answer = std::move(result);
     signal->ready();
   });
-  const Signal::Woken woken = signal->wait(connection.call_timeout);
-  if (woken != Signal::Woken::kReady) connection.client.cancel(call);
-  if (woken == Signal::Woken::kTimeout) {
+  const CallSignal::Woken woken = signal->wait(connection.call_timeout);
+  if (woken != CallSignal::Woken::kReady) connection.client.cancel(call);
+  if (woken == CallSignal::Woken::kTimeout) {
     throw PieTimeoutError("the server did not answer within " +
                           std::to_string(connection.call_timeout->count()) + " ms");
   }
-  if (woken == Signal::Woken::kStopped) throw CancelledError("the call was cancelled");
+  if (woken == CallSignal::Woken::kStopped) throw CancelledError("the call was cancelled");
   if (!(*answer)->ok()) raise((*answer)->error(), otherwise);
   if constexpr (!std::is_void_v<T>) return std::move(***answer);
 }
@@ -67,10 +67,10 @@ T await_call(Connection& connection, Start start, Otherwise otherwise = Otherwis
 /// An upload out of the caller's memory: `start` takes (source, progress, done). Returns the hash;
 /// when it returns or throws, nobody reads the source any more.
 template <class Start>
-std::string await_upload(Connection& connection, client::UploadSource source,
+std::string await_upload(ClientConnection& connection, client::UploadSource source,
                          const Progress& progress, Otherwise otherwise, Start start) {
   auto failure = std::make_shared<std::exception_ptr>();
-  auto signal = std::make_shared<Signal>();
+  auto signal = std::make_shared<CallSignal>();
   client::Progress told;
   if (progress) {
     told = [progress, failure, signal](uint64_t sent, uint64_t total) {

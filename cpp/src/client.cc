@@ -20,23 +20,23 @@ std::string read_whole(const std::filesystem::path& path) {
   return std::move(*bytes);
 }
 
-/// Mailbox::pop(), which a CancelScope ends.
-Result<client::Event> next_event(client::Mailbox& events,
-                                 std::optional<std::chrono::milliseconds> timeout) {
+/// Inbox::pop(), which a CancelScope ends.
+Result<protocol::ClientEvent> next_event(client::Inbox& events,
+                                         std::optional<std::chrono::milliseconds> timeout) {
   using Clock = std::chrono::steady_clock;
   if (!current_stop_token().stop_possible()) return events.pop(timeout);
   const auto begin = Clock::now();
   for (;;) {
-    auto signal = std::make_shared<Signal>();
+    auto signal = std::make_shared<CallSignal>();
     const uint64_t waiter = events.when_ready([signal] { signal->ready(); });
     std::optional<std::chrono::milliseconds> left = timeout;
     if (left) *left -= std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - begin);
-    const Signal::Woken woken = signal->wait(left);
+    const CallSignal::Woken woken = signal->wait(left);
     events.forget(waiter);
-    if (woken == Signal::Woken::kStopped) throw CancelledError("recv was cancelled");
+    if (woken == CallSignal::Woken::kStopped) throw CancelledError("recv was cancelled");
     // Another thread may have taken what was there.
     if (auto event = events.try_pop()) return std::move(*event);
-    if (woken == Signal::Woken::kTimeout) return events.pop(std::chrono::milliseconds(0));
+    if (woken == CallSignal::Woken::kTimeout) return events.pop(std::chrono::milliseconds(0));
   }
 }
 
@@ -51,7 +51,7 @@ bool is_final(Event event) { return protocol::is_final(static_cast<protocol::Eve
 
 struct Instance::State {
   client::Instance instance;
-  std::shared_ptr<Connection> connection;
+  std::shared_ptr<ClientConnection> connection;
 };
 
 Instance::Instance(std::shared_ptr<State> state) : state_(std::move(state)) {}
@@ -83,7 +83,7 @@ std::string Instance::upload_blob_file(const std::filesystem::path& path,
 }
 
 Received Instance::recv(std::optional<std::chrono::milliseconds> timeout) {
-  Result<client::Event> event = next_event(state_->instance.events(), timeout);
+  Result<protocol::ClientEvent> event = next_event(state_->instance.events(), timeout);
   if (!event.ok()) raise(event.error());
   return {static_cast<Event>(event->code), std::move(event->data)};
 }
@@ -96,7 +96,7 @@ void Instance::terminate() {
 /// Closes the connection when the last PieClient that owns it goes; instances keep it usable only
 /// for what has come already.
 struct PieClient::State {
-  std::shared_ptr<Connection> connection;
+  std::shared_ptr<ClientConnection> connection;
 
   client::Client& client() { return connection->client; }
   Instance opened(client::Instance instance) {
@@ -115,10 +115,10 @@ struct PieClient::State {
 };
 
 PieClient::PieClient(const std::string& server_uri, const ClientOptions& options)
-    : state_(new State{std::shared_ptr<Connection>(
-          new Connection{client::Client({server_uri, options.connect_timeout,
-                                         options.silence_timeout, options.ca_file.string()}),
-                         options.call_timeout})}) {
+    : state_(new State{std::shared_ptr<ClientConnection>(
+          new ClientConnection{client::Client({server_uri, options.connect_timeout,
+                                               options.silence_timeout, options.ca_file.string()}),
+                               options.call_timeout})}) {
   await_call<void>(*state_->connection,
                    [&](auto done) { return state_->client().connect(std::move(done)); });
 }

@@ -60,10 +60,10 @@ class PyInstance {
 
   /// (code, text or bytes), an ErrorInfo, or None.
   nb::object try_recv() {
-    std::optional<Result<client::Event>> event = instance_.events().try_pop();
+    std::optional<Result<protocol::ClientEvent>> event = instance_.events().try_pop();
     if (!event) return nb::none();
     if (!event->ok()) return nb::cast(error_info(event->error()));
-    const client::Event& e = **event;
+    const protocol::ClientEvent& e = **event;
     const int code = static_cast<int>(e.code);
     if (e.code == protocol::EventCode::kBlob) {
       return nb::make_tuple(code, nb::bytes(e.data.data(), e.data.size()));

@@ -47,7 +47,7 @@ class Follower {
     if (leaving_ == Leaving::kDetaches && key_.is_terminal())
       note("Ctrl-C terminates the instance, Ctrl-D detaches from it");
     while (true) {
-      Result<client::Event> event = instance_.events().pop(kLook);
+      Result<protocol::ClientEvent> event = instance_.events().pop(kLook);
       if (!event.ok() && event.error().code != ErrorCode::kTimeout) return std::move(event).error();
       if (wants_out()) return leave();
       if (!event.ok()) continue;
@@ -99,7 +99,7 @@ class Follower {
     return interrupt_count > 0 ? kExitInterrupted : kExitFailed;
   }
 
-  Written print(const client::Event& event) {
+  Written print(const protocol::ClientEvent& event) {
     using protocol::EventCode;
     switch (event.code) {
       case EventCode::kStderr: return put(Stream::kErr, event.data);
@@ -110,7 +110,7 @@ class Follower {
     }
   }
 
-  Written print_end(const client::Event& event) {
+  Written print_end(const protocol::ClientEvent& event) {
     if (const Written done = end_line(); done != Written::kWhole) return done;
     if (event.code == protocol::EventCode::kCompleted) {
       const bool is_shown = !event.data.empty() && !has_output_;

@@ -89,25 +89,25 @@ CallId start(const std::shared_ptr<Core>& core, Done<T> done, Task task) {
 
 }  // namespace
 
-Instance::Instance(std::string id, std::shared_ptr<Mailbox> mailbox, std::shared_ptr<Core> core)
-    : id_(std::move(id)), mailbox_(std::move(mailbox)), core_(std::move(core)) {}
+Instance::Instance(std::string id, std::shared_ptr<Inbox> inbox, std::shared_ptr<Core> core)
+    : id_(std::move(id)), inbox_(std::move(inbox)), core_(std::move(core)) {}
 
 CallId Instance::send(std::string message, Done<void> done) const {
   return start<void>(core_, std::move(done),
-                     [id = id_, mailbox = mailbox_, message = std::move(message)](
+                     [id = id_, inbox = inbox_, message = std::move(message)](
                          Core& core, CallId call, Done<void> told) {
-                       if (auto end = mailbox->end()) return told(std::move(*end));
+                       if (auto end = inbox->end()) return told(std::move(*end));
                        core.request(
                            call,
                            [&](uint32_t corr_id) -> ClientMessage {
                              return protocol::SignalInstance{corr_id, id, message};
                            },
-                           [mailbox, told = std::move(told)](Result<Reply> reply) {
+                           [inbox, told = std::move(told)](Result<Reply> reply) {
                              auto error = failure(reply);
                              if (!error) return told({});
-                             if (auto end = mailbox->end()) return told(std::move(*end));
+                             if (auto end = inbox->end()) return told(std::move(*end));
                              const bool has_ended =
-                                 error->code == ErrorCode::kNotFound || mailbox->has_final();
+                                 error->code == ErrorCode::kNotFound || inbox->has_final();
                              if (has_ended) return told({});
                              told(std::move(*error));
                            });

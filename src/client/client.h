@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "client/mailbox.h"
+#include "client/inbox.h"
 #include "client/upload.h"
 #include "crypto/private_key.h"
 #include "protocol/messages.h"
@@ -34,7 +34,7 @@ struct ClientOptions {
   /// PEM certificates that wss:// trusts besides the system's; "" = what PIE_CA_FILE names, if set.
   std::string ca_file;
   /// The server is told that events have arrived (by the pong of its ping) only once they were
-  /// taken and Mailbox::confirm() was called: who dies before then loses none. While events wait to
+  /// taken and Inbox::confirm() was called: who dies before then loses none. While events wait to
   /// be confirmed nothing is read from the connection, the answers of calls neither.
   bool confirms_events = false;
 };
@@ -51,11 +51,11 @@ class Core;
 /// after its Client is gone, as far as its events go.
 class Instance {
  public:
-  Instance(std::string id, std::shared_ptr<Mailbox> mailbox, std::shared_ptr<Core> core);
+  Instance(std::string id, std::shared_ptr<Inbox> inbox, std::shared_ptr<Core> core);
 
   const std::string& id() const { return id_; }
   /// Where its events are.
-  Mailbox& events() const { return *mailbox_; }
+  Inbox& events() const { return *inbox_; }
 
   /// Sends it a message. A program that has ended reads no more: the message is dropped and recv
   /// tells the end; once that was told, this fails with it.
@@ -67,7 +67,7 @@ class Instance {
 
  private:
   std::string id_;
-  std::shared_ptr<Mailbox> mailbox_;
+  std::shared_ptr<Inbox> inbox_;
   std::shared_ptr<Core> core_;
 };
 

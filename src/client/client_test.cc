@@ -119,7 +119,7 @@ TEST(Client, a_vanished_server_ends_every_call_and_every_blocking_receive) {
   const Result<Instance> instance =
       wait_for<Instance>([&](auto done) { client.launch("a", {}, done); });
   ASSERT_TRUE(instance.ok());
-  Result<Event> received = Error{};
+  Result<protocol::ClientEvent> received = Error{};
   std::thread receiving([&] { received = instance->events().pop(kDeadline); });
   const Result<void> ping = wait_for<void>([&](auto done) { client.ping(done); });
   receiving.join();
@@ -230,28 +230,28 @@ TEST(Client, a_cancelled_attach_keeps_the_events_for_the_next_one) {
   EXPECT_EQ(again->events().pop(kDeadline)->data, "kept");
 }
 
-TEST(Mailbox, hands_out_events_in_order_and_then_the_end) {
-  Mailbox mailbox;
-  EXPECT_FALSE(mailbox.try_pop());
+TEST(Inbox, hands_out_events_in_order_and_then_the_end) {
+  Inbox inbox;
+  EXPECT_FALSE(inbox.try_pop());
   int woken = 0;
-  const uint64_t forgotten = mailbox.when_ready([&] { ++woken; });
-  mailbox.when_ready([&] { woken += 10; });
-  mailbox.forget(forgotten);
-  mailbox.on_event(Event{protocol::EventCode::kMessage, "m"});
-  mailbox.on_event(Event{protocol::EventCode::kCompleted, "value"});
-  mailbox.on_lost({ErrorCode::kUnavailable, "gone"});
+  const uint64_t forgotten = inbox.when_ready([&] { ++woken; });
+  inbox.when_ready([&] { woken += 10; });
+  inbox.forget(forgotten);
+  inbox.on_event(protocol::ClientEvent{protocol::EventCode::kMessage, "m"});
+  inbox.on_event(protocol::ClientEvent{protocol::EventCode::kCompleted, "value"});
+  inbox.on_lost({ErrorCode::kUnavailable, "gone"});
   EXPECT_EQ(woken, 10);
-  EXPECT_EQ(mailbox.pop()->data, "m");
-  EXPECT_TRUE(mailbox.has_final());
-  EXPECT_FALSE(mailbox.end());
-  EXPECT_EQ(mailbox.pop()->code, protocol::EventCode::kCompleted);
-  EXPECT_EQ(mailbox.pop().error().message, "instance has ended: Completed: value");
-  EXPECT_EQ(mailbox.pop().error().code, ErrorCode::kFailedPrecondition);
+  EXPECT_EQ(inbox.pop()->data, "m");
+  EXPECT_TRUE(inbox.has_final());
+  EXPECT_FALSE(inbox.end());
+  EXPECT_EQ(inbox.pop()->code, protocol::EventCode::kCompleted);
+  EXPECT_EQ(inbox.pop().error().message, "instance has ended: Completed: value");
+  EXPECT_EQ(inbox.pop().error().code, ErrorCode::kFailedPrecondition);
 }
 
-TEST(Mailbox, a_receive_that_times_out_says_so) {
-  Mailbox mailbox;
-  EXPECT_EQ(mailbox.pop(std::chrono::milliseconds(1)).error().code, ErrorCode::kTimeout);
+TEST(Inbox, a_receive_that_times_out_says_so) {
+  Inbox inbox;
+  EXPECT_EQ(inbox.pop(std::chrono::milliseconds(1)).error().code, ErrorCode::kTimeout);
 }
 
 }  // namespace

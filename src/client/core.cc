@@ -165,17 +165,17 @@ void Core::cancel(CallId call) {
 }
 
 Instance Core::open_instance(const std::string& id) {
-  // Every sink that this class opens is a Mailbox.
-  auto mailbox = std::static_pointer_cast<Mailbox>(session_.sink_of(id));
-  if (!mailbox) mailbox = std::make_shared<Mailbox>();
-  if (options_.confirms_events) watch(mailbox);
-  session_.open(id, mailbox);
-  return {id, std::move(mailbox), shared_from_this()};
+  // Every sink that this class opens is a Inbox.
+  auto inbox = std::static_pointer_cast<Inbox>(session_.sink_of(id));
+  if (!inbox) inbox = std::make_shared<Inbox>();
+  if (options_.confirms_events) watch(inbox);
+  session_.open(id, inbox);
+  return {id, std::move(inbox), shared_from_this()};
 }
 
-void Core::watch(const std::shared_ptr<Mailbox>& mailbox) {
-  watched_.push_back(mailbox);
-  mailbox->on_confirmed([weak = weak_from_this()] {
+void Core::watch(const std::shared_ptr<Inbox>& inbox) {
+  watched_.push_back(inbox);
+  inbox->on_confirmed([weak = weak_from_this()] {
     const std::shared_ptr<Core> core = weak.lock();
     if (!core) return;
     core->start(
@@ -189,15 +189,15 @@ void Core::watch(const std::shared_ptr<Mailbox>& mailbox) {
 bool Core::has_unconfirmed() {
   std::erase_if(watched_, [](const auto& one) { return one.expired(); });
   return std::ranges::any_of(watched_, [](const auto& one) {
-    const std::shared_ptr<Mailbox> mailbox = one.lock();
-    return mailbox && !mailbox->is_confirmed();
+    const std::shared_ptr<Inbox> inbox = one.lock();
+    return inbox && !inbox->is_confirmed();
   });
 }
 
 void Core::park(const std::string& id) {
-  auto mailbox = std::make_shared<Mailbox>();
-  session_.open(id, mailbox);
-  parked_[id] = std::move(mailbox);
+  auto inbox = std::make_shared<Inbox>();
+  session_.open(id, inbox);
+  parked_[id] = std::move(inbox);
 }
 
 std::optional<Instance> Core::open_parked(const std::string& id) {
@@ -218,7 +218,7 @@ void Core::terminate_unknown(const std::string& id) {
 void Core::upload(CallId call, UploadSource source, BuildChunk build, Progress progress,
                   Done<std::string> done) {
   if (!open_) return done(not_connected());
-  Upload upload;
+  PendingUpload upload;
   upload.source = std::move(source);
   upload.build = std::move(build);
   upload.progress = std::move(progress);
@@ -230,7 +230,7 @@ void Core::upload(CallId call, UploadSource source, BuildChunk build, Progress p
 void Core::hash_slice(CallId call) {
   const auto found = uploads_.find(call);
   if (found == uploads_.end()) return;
-  Upload& upload = found->second;
+  PendingUpload& upload = found->second;
   const uint64_t rest = upload.source.size_bytes - upload.offset;
   buffer_.resize(static_cast<size_t>(std::min<uint64_t>(rest, kHashSliceBytes)));
   if (Result<void> got = upload.source.read(upload.offset, buffer_); !got.ok()) {
@@ -242,7 +242,7 @@ void Core::hash_slice(CallId call) {
   boost::asio::post(io_, [this, call] { hash_slice(call); });
 }
 
-void Core::begin_sending(CallId call, Upload& upload) {
+void Core::begin_sending(CallId call, PendingUpload& upload) {
   upload.hash = upload.blake3.hex();
   upload.offset = 0;
   upload.sending = true;
@@ -265,7 +265,7 @@ void Core::pump_uploads() {
     any_sent = false;
     for (auto next = uploads_.begin(); next != uploads_.end();) {
       const CallId call = next->first;
-      Upload& upload = next->second;
+      PendingUpload& upload = next->second;
       ++next;  // finish_upload() removes this one
       if (!upload.sending || upload.sent_all) continue;
       any_sent = true;
@@ -277,7 +277,7 @@ void Core::pump_uploads() {
   }
 }
 
-Result<void> Core::send_chunk(Upload& upload) {
+Result<void> Core::send_chunk(PendingUpload& upload) {
   const uint64_t total = upload.source.size_bytes;
   protocol::Chunk chunk;
   chunk.index = static_cast<uint32_t>(upload.offset / protocol::kChunkBytesMax);

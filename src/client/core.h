@@ -53,7 +53,7 @@ class Core : public std::enable_shared_from_this<Core> {
               Done<std::string> done);
   void cancel(CallId call);
 
-  /// The instance with its events directed to it; its mailbox is the one it has already, if any.
+  /// The instance with its events directed to it; its inbox is the one it has already, if any.
   Instance open_instance(const std::string& id);
   /// Keeps the events of an instance that nobody holds, for the next open_parked().
   void park(const std::string& id);
@@ -62,11 +62,11 @@ class Core : public std::enable_shared_from_this<Core> {
   void terminate_unknown(const std::string& id);
 
  private:
-  struct Call {
+  struct PendingCall {
     uint32_t corr_id;
     protocol::ReplyHandler orphan;
   };
-  struct Upload {
+  struct PendingUpload {
     UploadSource source;
     BuildChunk build;
     Progress progress;
@@ -82,16 +82,16 @@ class Core : public std::enable_shared_from_this<Core> {
   void begin(CallId call, protocol::ClientSession::Opens opens, const Build& build,
              protocol::ReplyHandler handler, protocol::ReplyHandler orphan);
   void hash_slice(CallId call);
-  void begin_sending(CallId call, Upload& upload);
+  void begin_sending(CallId call, PendingUpload& upload);
   void pump_uploads();
   /// Gives one chunk to the connection.
-  Result<void> send_chunk(Upload& upload);
+  Result<void> send_chunk(PendingUpload& upload);
   void finish_upload(CallId call, Result<std::string> result);
   void lost(const Error& error);
   /// Ends the thread after `last_task`, whose word it is.
   void end(std::function<void()> last_task);
   /// Takes part in ClientOptions::confirms_events.
-  void watch(const std::shared_ptr<Mailbox>& mailbox);
+  void watch(const std::shared_ptr<Inbox>& inbox);
   bool has_unconfirmed();
 
   const ClientOptions options_;
@@ -108,10 +108,10 @@ class Core : public std::enable_shared_from_this<Core> {
   Done<void> connect_done_;
   CallId connect_call_ = 0;
   protocol::ClientSession session_;
-  std::unordered_map<CallId, Call> calls_;
-  std::map<CallId, Upload> uploads_;
-  std::map<std::string, std::shared_ptr<Mailbox>> parked_;
-  std::vector<std::weak_ptr<Mailbox>> watched_;
+  std::unordered_map<CallId, PendingCall> calls_;
+  std::map<CallId, PendingUpload> uploads_;
+  std::map<std::string, std::shared_ptr<Inbox>> parked_;
+  std::vector<std::weak_ptr<Inbox>> watched_;
   std::vector<uint8_t> buffer_;
   std::unique_ptr<net::WsClient> socket_;
 

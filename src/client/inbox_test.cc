@@ -1,4 +1,4 @@
-#include "client/mailbox.h"
+#include "client/inbox.h"
 
 #include <gtest/gtest.h>
 
@@ -7,10 +7,12 @@
 namespace pie::client {
 namespace {
 
-Event event(protocol::EventCode code, std::string data) { return {code, std::move(data)}; }
+protocol::ClientEvent event(protocol::EventCode code, std::string data) {
+  return {code, std::move(data)};
+}
 
-TEST(Mailbox, what_does_not_fit_into_memory_comes_back_from_the_disk_in_order) {
-  Mailbox mailbox;
+TEST(Inbox, what_does_not_fit_into_memory_comes_back_from_the_disk_in_order) {
+  Inbox inbox;
   constexpr int kCount = 300;
   const auto payload = [](int i) {
     // Long ones, short ones between them, and an empty one.
@@ -18,17 +20,17 @@ TEST(Mailbox, what_does_not_fit_into_memory_comes_back_from_the_disk_in_order) {
   };
   for (int round = 0; round < 2; ++round) {
     for (int i = 0; i < kCount; ++i)
-      mailbox.on_event(event(protocol::EventCode::kStdout, payload(i)));
+      inbox.on_event(event(protocol::EventCode::kStdout, payload(i)));
     for (int i = 0; i < kCount; ++i) {
-      const auto got = mailbox.try_pop();
+      const auto got = inbox.try_pop();
       ASSERT_TRUE(got && got->ok()) << i;
       EXPECT_EQ((*got)->data, payload(i)) << i;
     }
-    EXPECT_FALSE(mailbox.try_pop());
+    EXPECT_FALSE(inbox.try_pop());
   }
-  mailbox.on_event(event(protocol::EventCode::kCompleted, "done"));
-  EXPECT_EQ((*mailbox.try_pop())->data, "done");
-  EXPECT_EQ(mailbox.try_pop()->error().message, "instance has ended: Completed: done");
+  inbox.on_event(event(protocol::EventCode::kCompleted, "done"));
+  EXPECT_EQ((*inbox.try_pop())->data, "done");
+  EXPECT_EQ(inbox.try_pop()->error().message, "instance has ended: Completed: done");
 }
 
 }  // namespace

@@ -15,35 +15,34 @@
 
 namespace pie::client {
 
-using Event = protocol::ClientEvent;
-
 /// The events of one instance on their way from the connection to whoever receives them. Nothing is
 /// handed out but by pop(): a receiver that gives up waiting loses no event. Payloads beyond
 /// kMemoryBytesMax wait in a temporary file, so that a receiver that is slow costs disk and not
 /// memory, and the connection goes on for everybody else. Thread-safe.
-class Mailbox final : public protocol::EventSink {
+class Inbox final : public protocol::EventSink {
  public:
   static constexpr size_t kMemoryBytesMax = 8u << 20;
   static constexpr size_t kSpilledBytesMin = 512;  ///< shorter ones are not worth a write
 
-  Mailbox() = default;
-  ~Mailbox() override;
+  Inbox() = default;
+  ~Inbox() override;
 
   /// The next event, nothing when there is none yet, or why there will be none: kFailedPrecondition
   /// "instance has ended: ..." after the final event, the connection's loss after the last one that
   /// came.
-  std::optional<Result<Event>> try_pop();
+  std::optional<Result<protocol::ClientEvent>> try_pop();
   /// What was handed out is dealt with: once nothing else waits either, the server may learn that
   /// it arrived (ClientOptions::confirms_events).
   void confirm();
   /// Whether every event that came was handed out and confirmed.
   bool is_confirmed() const;
-  /// Calls `told`, on the thread of who confirms, whenever all is confirmed, and when the mailbox
+  /// Calls `told`, on the thread of who confirms, whenever all is confirmed, and when the inbox
   /// goes.
   void on_confirmed(std::function<void()> told);
 
   /// Waits for it; kTimeout when it does not come in time.
-  Result<Event> pop(std::optional<std::chrono::milliseconds> timeout = std::nullopt);
+  Result<protocol::ClientEvent> pop(
+      std::optional<std::chrono::milliseconds> timeout = std::nullopt);
 
   /// Calls `wake` once, as soon as try_pop() has something to say: at once on the caller's thread,
   /// or later on another. The number is for forget().
@@ -56,16 +55,16 @@ class Mailbox final : public protocol::EventSink {
   /// Whether the final event has come, handed out or not.
   bool has_final() const;
 
-  void on_event(Result<Event> event) override;
+  void on_event(Result<protocol::ClientEvent> event) override;
   void on_lost(const Error& error) override;
 
  private:
   struct Waiting {
-    Result<Event> event;
+    Result<protocol::ClientEvent> event;
     size_t spilled_bytes = 0;  ///< of the payload, which is in spill_ then
   };
-  std::optional<Result<Event>> pop_locked();
-  Result<Event> take_front_locked();
+  std::optional<Result<protocol::ClientEvent>> pop_locked();
+  Result<protocol::ClientEvent> take_front_locked();
   void wake_all(std::unique_lock<std::mutex> lock);
 
   mutable std::mutex mutex_;

@@ -1,4 +1,4 @@
-#include "client/mailbox.h"
+#include "client/inbox.h"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 
 namespace pie::client {
 
-Result<Event> Mailbox::take_front_locked() {
+Result<protocol::ClientEvent> Inbox::take_front_locked() {
   Waiting front = std::move(events_.front());
   events_.pop_front();
   if (front.spilled_bytes > 0) {
@@ -17,9 +17,9 @@ Result<Event> Mailbox::take_front_locked() {
   return std::move(front.event);
 }
 
-std::optional<Result<Event>> Mailbox::pop_locked() {
+std::optional<Result<protocol::ClientEvent>> Inbox::pop_locked() {
   if (!events_.empty()) {
-    Result<Event> event = take_front_locked();
+    Result<protocol::ClientEvent> event = take_front_locked();
     if (event.ok() && protocol::is_final(event->code)) {
       ended_ = Error{ErrorCode::kFailedPrecondition,
                      fmt::format("instance has ended: {}{}{}", protocol::to_string(event->code),
@@ -32,11 +32,11 @@ std::optional<Result<Event>> Mailbox::pop_locked() {
   return std::nullopt;
 }
 
-Mailbox::~Mailbox() {
+Inbox::~Inbox() {
   if (on_confirmed_) on_confirmed_();
 }
 
-void Mailbox::confirm() {
+void Inbox::confirm() {
   std::function<void()> told;
   {
     const std::lock_guard lock(mutex_);
@@ -47,24 +47,24 @@ void Mailbox::confirm() {
   if (told) told();
 }
 
-bool Mailbox::is_confirmed() const {
+bool Inbox::is_confirmed() const {
   const std::lock_guard lock(mutex_);
   return is_confirmed_;
 }
 
-void Mailbox::on_confirmed(std::function<void()> told) {
+void Inbox::on_confirmed(std::function<void()> told) {
   const std::lock_guard lock(mutex_);
   on_confirmed_ = std::move(told);
 }
 
-std::optional<Result<Event>> Mailbox::try_pop() {
+std::optional<Result<protocol::ClientEvent>> Inbox::try_pop() {
   const std::lock_guard lock(mutex_);
   return pop_locked();
 }
 
-Result<Event> Mailbox::pop(std::optional<std::chrono::milliseconds> timeout) {
+Result<protocol::ClientEvent> Inbox::pop(std::optional<std::chrono::milliseconds> timeout) {
   std::unique_lock lock(mutex_);
-  std::optional<Result<Event>> event;
+  std::optional<Result<protocol::ClientEvent>> event;
   const auto has_event = [&] { return (event = pop_locked()).has_value(); };
   if (!timeout) {
     ready_.wait(lock, has_event);
@@ -75,7 +75,7 @@ Result<Event> Mailbox::pop(std::optional<std::chrono::milliseconds> timeout) {
   return std::move(*event);
 }
 
-uint64_t Mailbox::when_ready(std::function<void()> wake) {
+uint64_t Inbox::when_ready(std::function<void()> wake) {
   {
     const std::lock_guard lock(mutex_);
     if (events_.empty() && !ended_ && !lost_) {
@@ -87,22 +87,22 @@ uint64_t Mailbox::when_ready(std::function<void()> wake) {
   return 0;
 }
 
-void Mailbox::forget(uint64_t waiter) {
+void Inbox::forget(uint64_t waiter) {
   const std::lock_guard lock(mutex_);
   waiters_.erase(waiter);
 }
 
-std::optional<Error> Mailbox::end() const {
+std::optional<Error> Inbox::end() const {
   const std::lock_guard lock(mutex_);
   return ended_;
 }
 
-bool Mailbox::has_final() const {
+bool Inbox::has_final() const {
   const std::lock_guard lock(mutex_);
   return has_final_;
 }
 
-void Mailbox::on_event(Result<Event> event) {
+void Inbox::on_event(Result<protocol::ClientEvent> event) {
   std::unique_lock lock(mutex_);
   is_confirmed_ = false;
   if (event.ok() && protocol::is_final(event->code)) has_final_ = true;
@@ -123,13 +123,13 @@ void Mailbox::on_event(Result<Event> event) {
   wake_all(std::move(lock));
 }
 
-void Mailbox::on_lost(const Error& error) {
+void Inbox::on_lost(const Error& error) {
   std::unique_lock lock(mutex_);
   if (!lost_) lost_ = error;
   wake_all(std::move(lock));
 }
 
-void Mailbox::wake_all(std::unique_lock<std::mutex> lock) {
+void Inbox::wake_all(std::unique_lock<std::mutex> lock) {
   const auto waiters = std::exchange(waiters_, {});
   ready_.notify_all();
   lock.unlock();
