@@ -1,29 +1,24 @@
 #include "pie/reconnect.h"
 
-#include <algorithm>
 #include <condition_variable>
 #include <mutex>
-#include <random>
 #include <string>
 #include <utility>
 
 #include "call.h"
+#include "client/recovery.h"
 
 namespace pie {
 namespace {
 
 using std::chrono::milliseconds;
+using Clock = std::chrono::steady_clock;
 using ClientRef = std::shared_ptr<PieClient>;
 
-constexpr milliseconds kFirstDelay{100};
-/// A recv() that waited so long is not what ends the connection.
-constexpr std::chrono::seconds kPatience{60};
+Error loss(const ConnectionError& error) { return {ErrorCode::kUnavailable, error.what()}; }
 
-/// Half of `most` to `most`, so that many clients of one server do not come back in step.
-milliseconds jittered(milliseconds most) {
-  std::random_device device;
-  std::uniform_int_distribution<int64_t> range(most.count() / 2, most.count());
-  return milliseconds(range(device));
+milliseconds since(Clock::time_point began) {
+  return std::chrono::duration_cast<milliseconds>(Clock::now() - began);
 }
 
 }  // namespace
@@ -33,6 +28,7 @@ struct ReconnectingClient::State {
   const std::string username;
   const std::optional<ParsedPrivateKey> key;
   const ReconnectOptions options;
+  const client::ReconnectOptions rules;
 
   std::mutex connecting;  ///< held while somebody connects: the others wait for the outcome
   std::mutex mutex;       ///< of what follows
@@ -70,22 +66,14 @@ struct ReconnectingClient::State {
     return client = std::move(fresh);
   }
 
-  /// Throws when it is closed or cancelled meanwhile.
-  void pause(milliseconds delay) {
+  /// Throws when nothing is to be waited for, and when it is closed or cancelled meanwhile.
+  void pause(const Result<milliseconds>& delay) {
+    if (!delay.ok()) raise(delay.error());
     const std::stop_token token = current_stop_token();
     std::unique_lock lock(mutex);
-    closing.wait_for(lock, token, delay, [this] { return is_closed; });
+    closing.wait_for(lock, token, *delay, [this] { return is_closed; });
     if (is_closed) throw ConnectionError("the client is closed");
     if (token.stop_requested()) throw CancelledError("the reconnection was cancelled");
-  }
-
-  void note_loss(uint32_t& losses, const ConnectionError& error) {
-    if (++losses > options.attempts)
-      throw ConnectionError("the connection was lost " + std::to_string(losses) +
-                            " times during this call, which may be what ends it: " + error.what());
-    if (losses == 1) return pause(milliseconds(0));
-    const uint32_t doublings = std::min(losses - 2, 20U);
-    pause(jittered(std::min(kFirstDelay * (1 << doublings), options.delay_max)));
   }
 
   /// A client that is connected and is not `lost`.
@@ -93,15 +81,12 @@ struct ReconnectingClient::State {
     const std::lock_guard only_one(connecting);
     if (ClientRef now = current(); now && now != lost) return now;
     if (lost) lost->close();
-    milliseconds delay = kFirstDelay;
-    for (uint32_t attempt = 1;; ++attempt) {
+    for (client::ConnectAttempts attempts(rules);;) {
       try {
         return adopt(dial());
-      } catch (const ConnectionError&) {
-        if (attempt >= options.attempts) throw;
+      } catch (const ConnectionError& error) {
+        pause(attempts.failed(loss(error)));
       }
-      pause(jittered(delay));
-      delay = std::min(2 * delay, options.delay_max);
     }
   }
 };
@@ -119,10 +104,11 @@ struct ReconnectingInstance::State {
     return {client, instance};
   }
 
-  void attach_again(ClientRef lost, uint32_t& losses) {
+  void attach_again(ClientRef lost, client::CallLosses& losses) {
     const std::lock_guard only_one(attaching);
     while (current().first == lost) {
       ClientRef fresh = owner->connected(lost);
+      const auto began = Clock::now();
       try {
         Instance attached = fresh->attach_instance(id);
         const std::lock_guard lock(mutex);
@@ -130,29 +116,26 @@ struct ReconnectingInstance::State {
         instance = std::move(attached);
         return;
       } catch (const ConnectionError& error) {
-        owner->note_loss(losses, error);
+        owner->pause(losses.lost(loss(error), since(began)));
         const std::lock_guard lock(mutex);
         client = lost = std::move(fresh);
       } catch (const NotFoundError&) {
-        throw PieError("instance " + id +
-                       " is gone: its end was delivered, or the server forgot it");
+        raise(client::instance_gone(id));
       }
     }
   }
 
-  enum class Kind { kActs, kWaits };
+  using Kind = client::CallLosses::Kind;
 
   template <class Action>
   auto keep_on(Action action, Kind kind = Kind::kActs) {
-    for (uint32_t losses = 0;;) {
-      const auto began = std::chrono::steady_clock::now();
+    for (client::CallLosses losses(owner->rules, kind);;) {
+      const auto began = Clock::now();
       auto [with, now] = current();
       try {
         return action(now);
       } catch (const ConnectionError& error) {
-        const bool waited = std::chrono::steady_clock::now() - began > kPatience;
-        if (kind == Kind::kWaits && waited) losses = 0;
-        owner->note_loss(losses, error);
+        owner->pause(losses.lost(loss(error), since(began)));
         attach_again(with, losses);
       }
     }
@@ -190,7 +173,8 @@ void ReconnectingInstance::terminate() {
 ReconnectingClient::ReconnectingClient(const std::string& server_uri, const std::string& username,
                                        const std::optional<ParsedPrivateKey>& private_key,
                                        const ReconnectOptions& options)
-    : state_(new State{server_uri, username, private_key, options}) {
+    : state_(new State{
+          server_uri, username, private_key, options, {options.attempts, options.delay_max}}) {
   state_->connected(nullptr);
 }
 
@@ -206,13 +190,18 @@ ReconnectingClient& ReconnectingClient::operator=(ReconnectingClient&& other) no
 
 void ReconnectingClient::close() { state_->close(); }
 
-ClientRef ReconnectingClient::connected(const ClientRef& lost, uint32_t& losses,
-                                        const ConnectionError& error) {
-  state_->note_loss(losses, error);
-  return state_->connected(lost);
+void ReconnectingClient::repeat(const std::function<void(PieClient&)>& action) {
+  ClientRef client = state_->connected(nullptr);
+  for (client::CallLosses losses(state_->rules, client::CallLosses::Kind::kActs);;) {
+    const auto began = Clock::now();
+    try {
+      return action(*client);
+    } catch (const ConnectionError& error) {
+      state_->pause(losses.lost(loss(error), since(began)));
+      client = state_->connected(client);
+    }
+  }
 }
-
-ClientRef ReconnectingClient::connected(const ClientRef& lost) { return state_->connected(lost); }
 
 ReconnectingInstance ReconnectingClient::opened(ClientRef client, Instance launched,
                                                 bool is_detached) {
@@ -232,20 +221,20 @@ ReconnectingInstance ReconnectingClient::opened(ClientRef client, Instance launc
 ReconnectingInstance ReconnectingClient::launch_instance(const std::string& program,
                                                          std::vector<std::string> args,
                                                          bool detached) {
-  ClientRef client = connected(nullptr);
+  ClientRef client = state_->connected(nullptr);
   Instance launched = client->launch_instance(program, std::move(args), detached);
   return opened(std::move(client), std::move(launched), detached);
 }
 
 ReconnectingInstance ReconnectingClient::launch_instance_from_registry(
     const std::string& name, std::vector<std::string> args, bool detached) {
-  ClientRef client = connected(nullptr);
+  ClientRef client = state_->connected(nullptr);
   Instance launched = client->launch_instance_from_registry(name, std::move(args), detached);
   return opened(std::move(client), std::move(launched), detached);
 }
 
 ReconnectingInstance ReconnectingClient::attach_instance(const std::string& instance_id) {
-  ClientRef client = connected(nullptr);
+  ClientRef client = state_->connected(nullptr);
   Instance attached = client->attach_instance(instance_id);
   return opened(std::move(client), std::move(attached), false);
 }

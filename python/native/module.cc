@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "client/client.h"
+#include "client/recovery.h"
 #include "crypto/blake3.h"
 #include "crypto/private_key.h"
 #include "native/completions.h"
@@ -280,6 +281,14 @@ class PyClient {
   std::unordered_map<uint64_t, CallId> calls_;  // under the GIL
 };
 
+/// Seconds to wait, or why not.
+std::variant<double, ErrorInfo> seconds_of(const Result<std::chrono::milliseconds>& delay) {
+  if (!delay.ok()) return error_info(delay.error());
+  return std::chrono::duration<double>(*delay).count();
+}
+
+Error loss(std::string text) { return {ErrorCode::kUnavailable, std::move(text)}; }
+
 /// A private key that copies share.
 struct PyPrivateKey {
   client::KeyRef key;
@@ -338,6 +347,33 @@ NB_MODULE(_native, m) {
     const std::string_view view(bytes.c_str(), bytes.size());
     const nb::gil_scoped_release unlocked;
     return pie::crypto::blake3_hex(view);
+  });
+
+  using pie::client::CallLosses;
+  using pie::client::ConnectAttempts;
+  using pie::client::ReconnectOptions;
+  nb::class_<ReconnectOptions>(m, "ReconnectOptions")
+      .def(
+          "__init__",
+          [](ReconnectOptions* made, uint32_t attempts, double delay_max) {
+            new (made) ReconnectOptions{attempts, milliseconds(delay_max)};
+          },
+          nb::arg("attempts"), nb::arg("delay_max"));
+  nb::class_<ConnectAttempts>(m, "ConnectAttempts")
+      .def(nb::init<ReconnectOptions>())
+      .def("failed", [](ConnectAttempts& attempts, std::string text) {
+        return seconds_of(attempts.failed(loss(std::move(text))));
+      });
+  nb::enum_<CallLosses::Kind>(m, "CallKind")
+      .value("ACTS", CallLosses::Kind::kActs)
+      .value("WAITS", CallLosses::Kind::kWaits);
+  nb::class_<CallLosses>(m, "CallLosses")
+      .def(nb::init<ReconnectOptions, CallLosses::Kind>())
+      .def("lost", [](CallLosses& losses, std::string text, double tried_for) {
+        return seconds_of(losses.lost(loss(std::move(text)), milliseconds(tried_for)));
+      });
+  m.def("instance_gone", [](const std::string& instance_id) {
+    return error_info(pie::client::instance_gone(instance_id));
   });
 
   nb::class_<PyClient>(m, "Client")

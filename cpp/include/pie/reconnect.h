@@ -7,6 +7,14 @@
 ///   instance) ...
 #include <pie/client.h>
 
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
 namespace pie {
 
 struct ReconnectOptions {
@@ -77,24 +85,21 @@ class PIE_CLIENT_API ReconnectingClient {
   /// losses, which it may be the cause of, it throws ConnectionError.
   template <class Action>
   auto call(Action action) {
-    std::shared_ptr<PieClient> client = connected(nullptr);
-    for (uint32_t losses = 0;;) {
-      try {
-        return action(*client);
-      } catch (const ConnectionError& error) {
-        client = connected(client, losses, error);
-      }
+    using Value = std::decay_t<decltype(action(std::declval<PieClient&>()))>;
+    if constexpr (std::is_void_v<Value>) {
+      repeat([&action](PieClient& client) { action(client); });
+    } else {
+      std::optional<Value> value;
+      repeat([&](PieClient& client) { value.emplace(action(client)); });
+      return std::move(*value);
     }
   }
 
  private:
   friend class ReconnectingInstance;
   struct State;
-  std::shared_ptr<PieClient> connected(const std::shared_ptr<PieClient>& lost);
-  /// The same after one more loss during a call, which is waited for a moment; throws when it was
-  /// the last that may be.
-  std::shared_ptr<PieClient> connected(const std::shared_ptr<PieClient>& lost, uint32_t& losses,
-                                       const ConnectionError& error);
+  /// Until it is done over a connection that is not lost meanwhile.
+  void repeat(const std::function<void(PieClient&)>& action);
   ReconnectingInstance opened(std::shared_ptr<PieClient> client, Instance launched,
                               bool is_detached);
   std::shared_ptr<State> state_;

@@ -5,50 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
 
+from pie import _native
 from pie._numbers import seconds, whole
 from pie.client import PieClient
-from pie.errors import NotFoundError, PieError
+from pie.errors import NotFoundError, error_from
 from pie.events import Event
 from pie.instance import Instance
 from pie.keys import ParsedPrivateKey
 
 T = TypeVar("T")
-
-
-class _Losses:
-    """The losses of the connection during one call, which may be what ends it."""
-
-    PATIENCE_S = 60.0
-    """Who waits for something that long is not what ends the connection."""
-
-    def __init__(self, owner: ReconnectingClient, *, waits: bool) -> None:
-        """`waits`: it is a call that does nothing but wait."""
-        self._owner = owner
-        self._waits = waits
-        self._count = 0
-        self._began = time.monotonic()
-
-    async def note(self, error: ConnectionError) -> None:
-        """One more: waits a moment before the next try, or raises when there were too many."""
-        self._owner._check_open()
-        if self._waits and time.monotonic() - self._began > self.PATIENCE_S:
-            self._count = 0
-        self._count += 1
-        if self._count > self._owner._attempts:
-            raise ConnectionError(
-                f"the connection was lost {self._count} times during this call, which may be what "
-                f"ends it: {error}"
-            ) from error
-        if self._count > 1:
-            await asyncio.sleep(self._owner._delay(self._count - 1))
-        self._owner._check_open()
-        self._began = time.monotonic()
 
 
 class ReconnectingClient:
@@ -80,8 +50,9 @@ class ReconnectingClient:
         self._make: Callable[[], PieClient] = lambda: PieClient(server_uri, **options)
         self._username = username
         self._key = private_key
-        self._attempts = whole("attempts", attempts, 1, 1_000_000)
-        self._delay_max = seconds("delay_max", delay_max)
+        self._rules = _native.ReconnectOptions(
+            whole("attempts", attempts, 1, 1_000_000), seconds("delay_max", delay_max)
+        )
         self._client: PieClient | None = None
         self._connecting = asyncio.Lock()
         self._is_closed = False
@@ -114,13 +85,14 @@ class ReconnectingClient:
         `action` may run several times, so it should be one that can be repeated. A call that is
         itself what ends the connection gives up after `attempts`.
         """
-        losses = _Losses(self, waits=False)
+        losses = _native.CallLosses(self._rules, _native.CallKind.ACTS)
         client = await self._connected(None)
         while True:
+            began = time.monotonic()
             try:
                 return await action(client)
             except ConnectionError as error:
-                await losses.note(error)
+                await self._note(losses, error, began)
                 client = await self._connected(client)
 
     async def launch_instance(
@@ -153,11 +125,6 @@ class ReconnectingClient:
                 launched = await client.attach_instance(launched.id)
         return ReconnectingInstance(self, client, launched)
 
-    def _delay(self, number: int) -> float:
-        """The seconds before try `number` (from 1) of a row: not in step with other clients."""
-        most = min(0.1 * 2.0 ** min(number - 1, 30), self._delay_max)
-        return most * random.uniform(0.5, 1.0)
-
     def _check_open(self) -> None:
         if self._is_closed:
             raise ConnectionError("the client is closed")
@@ -170,27 +137,39 @@ class ReconnectingClient:
                 return self._client
             if lost is not None:
                 await lost.close()
-            for attempt in range(1, self._attempts + 1):
+            attempts = _native.ConnectAttempts(self._rules)
+            while True:
                 client = self._make()
                 try:
                     await client.connect()
                     await client.authenticate(self._username, self._key)
-                except ConnectionError:
+                    self._check_open()
+                except ConnectionError as error:
                     await client.close()
-                    if attempt == self._attempts:
+                    delay = attempts.failed(str(error))
+                    if isinstance(delay, _native.ErrorInfo):
                         raise
                 except BaseException:
                     await client.close()
                     raise
                 else:
-                    if self._is_closed:
-                        await client.close()
-                        self._check_open()
                     self._client = client
                     return client
-                await asyncio.sleep(self._delay(attempt))
-                self._check_open()
-            raise ConnectionError("the server was not reached")
+                await self._pause(delay)
+
+    async def _note(self, losses: _native.CallLosses, error: ConnectionError, began: float) -> None:
+        """One more loss, of a try that `began` then: waits, or raises when there were too many."""
+        self._check_open()
+        delay = losses.lost(str(error), time.monotonic() - began)
+        if isinstance(delay, _native.ErrorInfo):
+            raise error_from(delay) from error
+        await self._pause(delay)
+
+    async def _pause(self, delay: float) -> None:
+        """Waits so many seconds; raises when the client is closed meanwhile."""
+        self._check_open()
+        await asyncio.sleep(delay)
+        self._check_open()
 
 
 class ReconnectingInstance:
@@ -224,8 +203,7 @@ class ReconnectingInstance:
         """The next event; `timeout` as in :meth:`Instance.recv`, reconnections not counted."""
         if timeout is not None:
             seconds("timeout", timeout)
-        losses = _Losses(self._owner, waits=True)
-        return await self._keep_on(lambda: self._instance.recv(timeout), losses)
+        return await self._keep_on(lambda: self._instance.recv(timeout), _native.CallKind.WAITS)
 
     async def terminate(self) -> None:
         """Ends the program."""
@@ -240,27 +218,28 @@ class ReconnectingInstance:
             yield event, data
 
     async def _keep_on(
-        self, action: Callable[[], Awaitable[T]], losses: _Losses | None = None
+        self,
+        action: Callable[[], Awaitable[T]],
+        kind: _native.CallKind = _native.CallKind.ACTS,
     ) -> T:
-        losses = losses or _Losses(self._owner, waits=False)
+        losses = _native.CallLosses(self._owner._rules, kind)
         while True:
+            began = time.monotonic()
             try:
                 return await action()
             except ConnectionError as error:
-                await losses.note(error)
+                await self._owner._note(losses, error, began)
                 await self._attach_again(losses)
 
-    async def _attach_again(self, losses: _Losses) -> None:
+    async def _attach_again(self, losses: _native.CallLosses) -> None:
         while True:
-            client = await self._owner._connected(self._client)
-            self._client = client
+            self._client = await self._owner._connected(self._client)
+            began = time.monotonic()
             try:
-                self._instance = await client.attach_instance(self.id)
+                self._instance = await self._client.attach_instance(self.id)
             except ConnectionError as error:
-                await losses.note(error)
+                await self._owner._note(losses, error, began)
             except NotFoundError as gone:
-                raise PieError(
-                    f"instance {self.id} is gone: its end was delivered, or the server forgot it"
-                ) from gone
+                raise error_from(_native.instance_gone(self.id)) from gone
             else:
                 return
