@@ -7,14 +7,6 @@
 ///   instance) ...
 #include <pie/client.h>
 
-#include <functional>
-#include <memory>
-#include <optional>
-#include <string>
-#include <type_traits>
-#include <utility>
-#include <vector>
-
 namespace pie {
 
 struct ReconnectOptions {
@@ -87,10 +79,10 @@ class PIE_CLIENT_API ReconnectingClient {
   auto call(Action action) {
     using Value = std::decay_t<decltype(action(std::declval<PieClient&>()))>;
     if constexpr (std::is_void_v<Value>) {
-      repeat([&action](PieClient& client) { action(client); });
+      this->repeat([&action](PieClient& client) { action(client); });
     } else {
       std::optional<Value> value;
-      repeat([&](PieClient& client) { value.emplace(action(client)); });
+      this->repeat([&](PieClient& client) { value.emplace(action(client)); });
       return std::move(*value);
     }
   }
