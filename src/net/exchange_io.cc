@@ -195,24 +195,19 @@ asio::awaitable<bool> ExchangeIo::write_answer() {
 }
 
 asio::awaitable<bool> ExchangeIo::write_body(BodyPipeRef body, Framing framing, AnswerBody sent) {
-  const bool is_chunked = framing == Framing::kChunked;
   while (!closed_) {
-    BodyPipe::Read got = body->read(BodyPipe::kDefaultBytesMax);
-    if (got.state == BodyPipe::Read::State::kFailed) break;
-    if (got.state == BodyPipe::Read::State::kEnd) {
-      if (sent == AnswerBody::kLeftOut || !is_chunked) co_return true;
-      std::string last = last_chunk_text(body->trailers());
-      co_return co_await write(std::move(last));
-    }
-    if (got.bytes.empty()) {
+    BodyText next = take_body_text(*body, framing);
+    if (next.state == BodyText::State::kFailed) break;
+    if (next.state == BodyText::State::kNothingYet) {
       body->on_readable(waker());
       co_await answer_signal_.wait();
       continue;
     }
-    if (sent == AnswerBody::kLeftOut) continue;
-    std::string text = is_chunked ? chunk_text(got.bytes) : std::move(got.bytes);
-    const bool told = co_await write(std::move(text));
-    if (!told) break;
+    if (sent == AnswerBody::kSent && !next.text.empty()) {
+      const bool told = co_await write(std::move(next.text));
+      if (!told) break;
+    }
+    if (next.state == BodyText::State::kLast) co_return true;
   }
   body->cancel();
   co_return false;

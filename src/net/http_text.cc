@@ -3,6 +3,7 @@
 #include <boost/beast/http.hpp>
 #include <charconv>
 #include <ctime>
+#include <utility>
 
 namespace pie::net {
 namespace {
@@ -18,6 +19,20 @@ void add_message(std::string& text, const HttpFields& fields, Framing framing,
       add(text, name, value);
   if (framing == Framing::kLength) add(text, "content-length", std::to_string(length.value_or(0)));
   if (framing == Framing::kChunked) add(text, "transfer-encoding", "chunked");
+}
+
+std::string chunk_text(const std::string& bytes) {
+  char digits[17];
+  const auto end = std::to_chars(digits, digits + sizeof digits, bytes.size(), 16).ptr;
+  std::string text(digits, end);
+  text.reserve(text.size() + bytes.size() + 4);
+  return text.append("\r\n").append(bytes).append("\r\n");
+}
+
+std::string last_chunk_text(const HttpFields& trailers) {
+  std::string text = "0\r\n";
+  for (const auto& [name, value] : trailers) add(text, name, value);
+  return text + "\r\n";
 }
 
 /// IMF-fixdate (RFC 9110, section 5.6.7).
@@ -52,18 +67,14 @@ std::string request_text(const HttpRequestHead& head, Framing framing,
   return text + "\r\n";
 }
 
-std::string chunk_text(const std::string& bytes) {
-  char digits[17];
-  const auto end = std::to_chars(digits, digits + sizeof digits, bytes.size(), 16).ptr;
-  std::string text(digits, end);
-  text.reserve(text.size() + bytes.size() + 4);
-  return text.append("\r\n").append(bytes).append("\r\n");
-}
-
-std::string last_chunk_text(const HttpFields& trailers) {
-  std::string text = "0\r\n";
-  for (const auto& [name, value] : trailers) add(text, name, value);
-  return text + "\r\n";
+BodyText take_body_text(BodyPipe& body, Framing framing) {
+  const bool is_chunked = framing == Framing::kChunked;
+  BodyPipe::Read got = body.read(BodyPipe::kDefaultBytesMax);
+  if (got.state == BodyPipe::Read::State::kFailed) return {BodyText::State::kFailed, {}};
+  if (got.state == BodyPipe::Read::State::kEnd)
+    return {BodyText::State::kLast, is_chunked ? last_chunk_text(body.trailers()) : ""};
+  if (got.bytes.empty()) return {BodyText::State::kNothingYet, {}};
+  return {BodyText::State::kText, is_chunked ? chunk_text(got.bytes) : std::move(got.bytes)};
 }
 
 }  // namespace pie::net

@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 
+#include "base/body_pipe.h"
 #include "base/http.h"
 
 namespace pie::net {
@@ -25,8 +26,18 @@ std::string response_text(const HttpResponseHead& head, Framing framing,
 /// The head of a request, likewise, with its Host field.
 std::string request_text(const HttpRequestHead& head, Framing framing,
                          std::optional<uint64_t> length);
-/// One chunk (RFC 9112, section 7.1), and the last one with its trailers.
-std::string chunk_text(const std::string& bytes);
-std::string last_chunk_text(const HttpFields& trailers);
+/// What of a body goes over the wire next.
+struct BodyText {
+  enum class State {
+    kText,
+    kNothingYet,  ///< BodyPipe::on_readable() tells when
+    kLast,        ///< with the last chunk and the trailers, where there are chunks
+    kFailed,
+  };
+  State state = State::kText;
+  std::string text;
+};
+/// Takes it out of the pipe. Chunks: RFC 9112, section 7.1.
+BodyText take_body_text(BodyPipe& body, Framing framing);
 
 }  // namespace pie::net

@@ -218,30 +218,21 @@ asio::awaitable<void> OutgoingCall::send_request() {
 
 asio::awaitable<void> OutgoingCall::write_body(Framing framing) {
   const BodyPipeRef body = request_.body;
-  const bool is_chunked = framing == Framing::kChunked;
   error_code failed;
-  while (!failed && !closed_) {
-    BodyPipe::Read got = body->read(BodyPipe::kDefaultBytesMax);
-    std::string text;
-    if (got.state == BodyPipe::Read::State::kFailed) {
-      close("connection-terminated");
-      break;
-    }
-    if (got.state == BodyPipe::Read::State::kEnd) {
-      if (!is_chunked) break;
-      text = last_chunk_text(body->trailers());
-    } else if (got.bytes.empty()) {
+  bool is_over = false;
+  while (!is_over && !failed && !closed_) {
+    const BodyText next = take_body_text(*body, framing);
+    if (next.state == BodyText::State::kFailed) close("connection-terminated");
+    is_over = next.state == BodyText::State::kFailed || next.state == BodyText::State::kLast;
+    if (next.state == BodyText::State::kNothingYet) {
       body->on_readable(waker());
       co_await body_signal_.wait();
-      continue;
-    } else {
-      text = is_chunked ? chunk_text(got.bytes) : std::move(got.bytes);
     }
+    if (next.text.empty()) continue;
     arm(body_deadline_, shared_->config.between_bytes_ms_max, "connection-write-timeout");
-    co_await asio::async_write(transport_, asio::buffer(text),
+    co_await asio::async_write(transport_, asio::buffer(next.text),
                                asio::redirect_error(asio::use_awaitable, failed));
     body_deadline_.disarm();
-    if (got.state == BodyPipe::Read::State::kEnd) break;
   }
   // A server may answer without reading everything: the response decides.
   if (failed) body->cancel();
