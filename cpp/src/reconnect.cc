@@ -21,6 +21,15 @@ milliseconds since(Clock::time_point began) {
   return std::chrono::duration_cast<milliseconds>(Clock::now() - began);
 }
 
+/// A detached instance with its events coming here: it is attached to.
+Instance heard(PieClient& client, Instance launched) {
+  try {
+    return client.attach_instance(launched.id());
+  } catch (const ConnectionError&) {
+    return launched;  // recv() will find out and attach again
+  }
+}
+
 }  // namespace
 
 struct ReconnectingClient::State {
@@ -203,19 +212,11 @@ void ReconnectingClient::repeat(const std::function<void(PieClient&)>& action) {
   }
 }
 
-ReconnectingInstance ReconnectingClient::opened(ClientRef client, Instance launched,
-                                                bool is_detached) {
-  if (is_detached) {
-    try {
-      launched = client->attach_instance(launched.id());
-    } catch (const ConnectionError&) {
-      // recv() will find out and attach again
-    }
-  }
-  std::string id = launched.id();
+ReconnectingInstance ReconnectingClient::opened(ClientRef client, Instance instance) {
+  std::string id = instance.id();
   return ReconnectingInstance(
       std::shared_ptr<ReconnectingInstance::State>(new ReconnectingInstance::State{
-          state_, std::move(id), {}, {}, std::move(client), std::move(launched)}));
+          state_, std::move(id), {}, {}, std::move(client), std::move(instance)}));
 }
 
 ReconnectingInstance ReconnectingClient::launch_instance(const std::string& program,
@@ -223,20 +224,22 @@ ReconnectingInstance ReconnectingClient::launch_instance(const std::string& prog
                                                          bool detached) {
   ClientRef client = state_->connected(nullptr);
   Instance launched = client->launch_instance(program, std::move(args), detached);
-  return opened(std::move(client), std::move(launched), detached);
+  if (detached) launched = heard(*client, std::move(launched));
+  return opened(std::move(client), std::move(launched));
 }
 
 ReconnectingInstance ReconnectingClient::launch_instance_from_registry(
     const std::string& name, std::vector<std::string> args, bool detached) {
   ClientRef client = state_->connected(nullptr);
   Instance launched = client->launch_instance_from_registry(name, std::move(args), detached);
-  return opened(std::move(client), std::move(launched), detached);
+  if (detached) launched = heard(*client, std::move(launched));
+  return opened(std::move(client), std::move(launched));
 }
 
 ReconnectingInstance ReconnectingClient::attach_instance(const std::string& instance_id) {
   ClientRef client = state_->connected(nullptr);
   Instance attached = client->attach_instance(instance_id);
-  return opened(std::move(client), std::move(attached), false);
+  return opened(std::move(client), std::move(attached));
 }
 
 }  // namespace pie

@@ -92,8 +92,7 @@ class PIE_CLIENT_API ReconnectingClient {
   struct State;
   /// Until it is done over a connection that is not lost meanwhile.
   void repeat(const std::function<void(PieClient&)>& action);
-  ReconnectingInstance opened(std::shared_ptr<PieClient> client, Instance launched,
-                              bool is_detached);
+  ReconnectingInstance opened(std::shared_ptr<PieClient> client, Instance instance);
   std::shared_ptr<State> state_;
 };
 
