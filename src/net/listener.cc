@@ -81,31 +81,36 @@ void Listener::stop(uint64_t drain_ms_max, std::function<void()> done) {
 
 asio::awaitable<void> Listener::accept_loop(std::shared_ptr<Listener> self) {
   while (!self->is_stopped()) {
-    if (self->is_full()) {
-      co_await self->changed_.wait();
-      continue;
-    }
-    error_code failed;
-    auto socket = co_await self->acceptor_.async_accept(
-        asio::make_strand(self->io_), asio::redirect_error(asio::use_awaitable, failed));
-    if (self->is_stopped()) break;
-    std::string fault = failed ? failed.message() : "";
+    std::string fault;  // out of descriptors or memory, or a client that left at once
     try {
-      if (!failed) self->serve(std::move(socket));
+      fault = co_await self->accept_one();
     } catch (const std::exception& failure) {
       fault = failure.what();
     }
-    if (fault.empty()) continue;
-    // Out of descriptors or memory, or a client that left at once.
+    if (fault.empty() || self->is_stopped()) continue;
     log::warning("accept: {}", fault);
+    error_code ignored;
     asio::steady_timer pause(self->acceptor_.get_executor(), std::chrono::milliseconds(kPauseMs));
-    co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, failed));
+    co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
   }
   {
     const std::lock_guard lock(self->mutex_);
     self->is_accepting_ = false;
   }
   self->tell_if_stopped();
+}
+
+asio::awaitable<std::string> Listener::accept_one() {
+  if (is_full()) {
+    co_await changed_.wait();
+    co_return "";
+  }
+  error_code failed;
+  auto socket = co_await acceptor_.async_accept(asio::make_strand(io_),
+                                                asio::redirect_error(asio::use_awaitable, failed));
+  if (failed) co_return failed.message();
+  if (!is_stopped()) serve(std::move(socket));
+  co_return "";
 }
 
 void Listener::serve(asio::ip::tcp::socket socket) {

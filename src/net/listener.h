@@ -58,6 +58,8 @@ class Listener final : public std::enable_shared_from_this<Listener> {
 
   Result<void> bind();
   static boost::asio::awaitable<void> accept_loop(std::shared_ptr<Listener> self);
+  /// One connection, or a wait until there may be one more; what went wrong, if something did.
+  boost::asio::awaitable<std::string> accept_one();
   void serve(boost::asio::ip::tcp::socket socket);
   static boost::asio::awaitable<void> run(std::shared_ptr<Listener> self, SlotRef slot,
                                           Accepted accepted);
