@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "client/call.h"
 #include "client/core.h"
 #include "crypto/base64.h"
 
@@ -13,14 +14,6 @@ using protocol::ClientMessage;
 using protocol::Reply;
 
 constexpr std::string_view kAuthenticationIsOff = "Authenticated (Engine disabled authentication)";
-
-/// The error of a call that failed or was refused, if it was.
-std::optional<Error> failure(Result<Reply>& reply,
-                             ErrorCode otherwise = ErrorCode::kInvalidArgument) {
-  if (!reply.ok()) return std::move(reply).error();
-  if (!reply->successful) return refusal(std::move(reply->text), otherwise);
-  return std::nullopt;
-}
 
 protocol::ReplyHandler plain_answer(Done<void> done,
                                     ErrorCode otherwise = ErrorCode::kInvalidArgument) {
@@ -77,69 +70,7 @@ protocol::ReplyHandler unwanted_launch(Core* core) {
   };
 }
 
-/// Gives a call to the client's thread; `task` is called there with (Core&, CallId, done).
-template <class T, class Task>
-CallId start(const std::shared_ptr<Core>& core, Done<T> done, Task task) {
-  // The core outlives its thread, which runs the task.
-  auto shared = std::make_shared<Done<T>>(std::move(done));
-  return core->start([core = core.get(), shared, task = std::move(task)](
-                         CallId call) mutable { task(*core, call, std::move(*shared)); },
-                     [shared](Error error) { (*shared)(std::move(error)); });
-}
-
 }  // namespace
-
-Instance::Instance(std::string id, std::shared_ptr<Inbox> inbox, std::shared_ptr<Core> core)
-    : id_(std::move(id)), inbox_(std::move(inbox)), core_(std::move(core)) {}
-
-CallId Instance::send(std::string message, Done<void> done) const {
-  return start<void>(core_, std::move(done),
-                     [id = id_, inbox = inbox_, message = std::move(message)](
-                         Core& core, CallId call, Done<void> told) {
-                       if (auto end = inbox->end()) return told(std::move(*end));
-                       core.request(
-                           call,
-                           [&](uint32_t corr_id) -> ClientMessage {
-                             return protocol::SignalInstance{corr_id, id, message};
-                           },
-                           [inbox, told = std::move(told)](Result<Reply> reply) {
-                             auto error = failure(reply);
-                             if (!error) return told({});
-                             if (auto end = inbox->end()) return told(std::move(*end));
-                             const bool has_ended =
-                                 error->code == ErrorCode::kNotFound || inbox->has_final();
-                             if (has_ended) return told({});
-                             told(std::move(*error));
-                           });
-                     });
-}
-
-CallId Instance::upload_blob(UploadSource source, Progress progress, Done<std::string> done) const {
-  return start<std::string>(
-      core_, std::move(done),
-      [id = id_, source = std::move(source), progress = std::move(progress)](
-          Core& core, CallId call, Done<std::string> told) mutable {
-        core.upload(
-            call, std::move(source),
-            [id](uint32_t corr_id, const std::string& hash, Chunk chunk) -> ClientMessage {
-              return protocol::UploadBlob{corr_id, id, hash, std::move(chunk)};
-            },
-            std::move(progress), std::move(told));
-      });
-}
-
-CallId Instance::terminate(Done<void> done) const {
-  return start<void>(core_, std::move(done), [id = id_](Core& core, CallId call, Done<void> told) {
-    core.request(
-        call,
-        [&](uint32_t corr_id) -> ClientMessage { return protocol::TerminateInstance{corr_id, id}; },
-        [told = std::move(told)](Result<Reply> reply) {
-          auto error = failure(reply);
-          if (!error || error->code == ErrorCode::kNotFound) return told({});
-          told(std::move(*error));
-        });
-  });
-}
 
 Client::Client(ClientOptions options) : core_(std::make_shared<Core>(std::move(options))) {}
 Client::~Client() { close(); }
