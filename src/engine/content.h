@@ -1,7 +1,7 @@
 #pragma once
 #include <cstdint>
 
-#include "engine/command.h"
+#include "engine/forward_pass.h"
 #include "kv/prefix_cache.h"
 
 namespace pie::engine {

@@ -8,8 +8,8 @@
 
 #include "base/check.h"
 #include "engine/engine_impl.h"
-#include "engine/front.h"
-#include "engine/snapshot_store.h"
+#include "engine/local_engine.h"
+#include "engine/snapshot/store.h"
 #include "engine/step_loop.h"
 
 namespace pie::engine {

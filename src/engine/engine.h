@@ -10,8 +10,8 @@
 #include "base/ledger.h"
 #include "base/result.h"
 #include "base/strong_id.h"
-#include "engine/command.h"
-#include "engine/snapshot.h"
+#include "engine/forward_pass.h"
+#include "engine/snapshot/snapshot.h"
 #include "exec/executor.h"
 #include "model/model.h"
 

@@ -2,7 +2,7 @@
 #include <memory>
 
 #include "engine/engine.h"
-#include "engine/validate.h"
+#include "engine/commands/check_pass.h"
 
 namespace pie::engine {
 

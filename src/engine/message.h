@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "base/strong_id.h"
-#include "engine/command.h"
-#include "engine/pending_pass.h"
-#include "engine/snapshot.h"
+#include "engine/forward_pass.h"
+#include "engine/commands/pass.h"
+#include "engine/snapshot/snapshot.h"
 #include "sched/command.h"
 
 namespace pie::engine {

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "engine/embedding_store.h"
-#include "engine/pending_pass.h"
+#include "engine/commands/pass.h"
 #include "exec/executor.h"
 #include "sample/sampler.h"
 #include "sched/command.h"

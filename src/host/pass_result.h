@@ -3,7 +3,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/command.h"
+#include "engine/forward_pass.h"
 #include "host/host_memory.h"
 #include "wasm/call.h"
 #include "wasm/event.h"

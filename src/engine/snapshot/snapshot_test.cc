@@ -11,10 +11,10 @@
 #include "base/file.h"
 #include "engine/engine_harness.h"
 #include "engine/engine_impl.h"
-#include "engine/page_io.h"
+#include "engine/disk_thread.h"
 #include "engine/recall_executor.h"
-#include "engine/snapshot_file.h"
-#include "engine/snapshot_store.h"
+#include "engine/snapshot/file.h"
+#include "engine/snapshot/store.h"
 
 namespace pie::engine {
 namespace {

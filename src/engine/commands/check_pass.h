@@ -4,8 +4,8 @@
 #include <string_view>
 
 #include "base/result.h"
-#include "engine/command.h"
-#include "engine/pending_pass.h"
+#include "engine/forward_pass.h"
+#include "engine/commands/pass.h"
 
 namespace pie::engine {
 

@@ -1,4 +1,4 @@
-#include "engine/front.h"
+#include "engine/local_engine.h"
 
 #include <fmt/format.h>
 

@@ -1,5 +1,5 @@
 // What a program may make the engine's front hold, however it calls.
-#include "engine/front.h"
+#include "engine/local_engine.h"
 
 #include <gtest/gtest.h>
 

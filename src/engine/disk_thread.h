@@ -15,7 +15,7 @@
 #include "base/content_hash.h"
 #include "base/result.h"
 #include "engine/message.h"
-#include "engine/snapshot_file.h"
+#include "engine/snapshot/file.h"
 #include "exec/executor.h"
 #include "kv/frame_table.h"
 

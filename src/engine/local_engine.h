@@ -19,7 +19,7 @@
 #include "engine/domains.h"
 #include "engine/engine.h"
 #include "engine/message.h"
-#include "engine/validate.h"
+#include "engine/commands/check_pass.h"
 #include "kv/pointer_table.h"
 
 namespace pie::engine {

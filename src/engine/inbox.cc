@@ -1,5 +1,5 @@
 // The front's side towards the step loop.
-#include "engine/front.h"
+#include "engine/local_engine.h"
 
 namespace pie::engine {
 

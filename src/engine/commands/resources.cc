@@ -1,7 +1,7 @@
 // Pointers of instances, and whose quotas what they stand for counts in.
 #include <fmt/format.h>
 
-#include "engine/front.h"
+#include "engine/local_engine.h"
 
 namespace pie::engine {
 namespace {

@@ -1,8 +1,8 @@
 // Contexts that are kept on disk under a name (engine/snapshot.h).
 #include <fmt/format.h>
 
-#include "engine/front.h"
-#include "engine/snapshot_store.h"
+#include "engine/local_engine.h"
+#include "engine/snapshot/store.h"
 
 namespace pie::engine {
 namespace {

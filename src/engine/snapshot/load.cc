@@ -2,7 +2,7 @@
 // to the pool page by page, when it is asked for.
 #include <chrono>
 
-#include "engine/snapshot_store.h"
+#include "engine/snapshot/store.h"
 #include "engine/step_loop.h"
 
 namespace pie::engine {

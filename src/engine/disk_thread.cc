@@ -1,4 +1,4 @@
-#include "engine/page_io.h"
+#include "engine/disk_thread.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>

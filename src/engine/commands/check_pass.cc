@@ -1,4 +1,4 @@
-#include "engine/validate.h"
+#include "engine/commands/check_pass.h"
 
 #include <fmt/format.h>
 

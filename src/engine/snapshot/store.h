@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "engine/snapshot.h"
+#include "engine/snapshot/snapshot.h"
 
 namespace pie::engine {
 

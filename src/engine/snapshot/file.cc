@@ -1,4 +1,4 @@
-#include "engine/snapshot_file.h"
+#include "engine/snapshot/file.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "base/strong_id.h"
-#include "engine/command.h"
+#include "engine/forward_pass.h"
 #include "exec/executor.h"
 #include "kv/pointer_table.h"
 #include "sched/command.h"

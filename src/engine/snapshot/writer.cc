@@ -8,8 +8,8 @@
 #include <cstring>
 #include <system_error>
 
-#include "engine/page_io.h"
-#include "engine/snapshot_store.h"
+#include "engine/disk_thread.h"
+#include "engine/snapshot/store.h"
 
 namespace pie::engine {
 namespace {

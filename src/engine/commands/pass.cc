@@ -1,5 +1,5 @@
 // Forward passes on their way to the step loop.
-#include "engine/front.h"
+#include "engine/local_engine.h"
 
 namespace pie::engine {
 

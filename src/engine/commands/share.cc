@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 
 #include "base/user_name.h"
-#include "engine/front.h"
+#include "engine/local_engine.h"
 
 namespace pie::engine {
 namespace {

@@ -1,4 +1,4 @@
-#include "engine/snapshot_store.h"
+#include "engine/snapshot/store.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -8,7 +8,7 @@
 #include <system_error>
 
 #include "base/log.h"
-#include "engine/snapshot_file.h"
+#include "engine/snapshot/file.h"
 
 namespace pie::engine {
 namespace {
