@@ -6,7 +6,7 @@
 #include <thread>
 
 #include "engine/engine_harness.h"
-#include "engine/engine_impl.h"
+#include "engine/local_engine.h"
 #include "engine/recall_executor.h"
 
 namespace pie::engine {
@@ -42,8 +42,8 @@ struct CacheRig {
     auto executor = std::make_unique<RecallExecutor>(
         exec::ExecutorConfig{.page_count = page_count, .page_size = kPage, .step_tokens_max = 64},
         probe);
-    engine = make_engine(nullptr, RecallExecutor::kVocab, RecallExecutor::kEmbedding,
-                         std::move(executor), config, system_clock())
+    engine = LocalEngine::open(nullptr, RecallExecutor::kVocab, RecallExecutor::kEmbedding,
+                               std::move(executor), config, system_clock())
                  .value();
   }
   ~CacheRig() { probe->set_hold(false); }

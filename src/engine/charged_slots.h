@@ -17,7 +17,7 @@ struct SlotAccount {
 using SlotAccountRef = std::shared_ptr<SlotAccount>;
 
 /// Slots of one resource type, and the account that each counts in: from when it is handed out
-/// until its holder lets go of it and no queued command names it. Guarded by the front's lock.
+/// until its holder lets go of it and no queued command names it. Guarded by the engine's lock.
 class ChargedSlots {
  public:
   /// A slot that counts in the account, which has room for it (the caller has seen to that, and has

@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "engine/engine_harness.h"
-#include "engine/engine_impl.h"
+#include "engine/local_engine.h"
 #include "engine/recall_executor.h"
 
 namespace pie::engine {
@@ -27,8 +27,8 @@ struct Rig {
         exec::ExecutorConfig{
             .page_count = page_count, .page_size = 4, .step_tokens_max = step_tokens_max},
         probe);
-    engine = make_engine(nullptr, RecallExecutor::kVocab, RecallExecutor::kEmbedding,
-                         std::move(executor), config, clock)
+    engine = LocalEngine::open(nullptr, RecallExecutor::kVocab, RecallExecutor::kEmbedding,
+                               std::move(executor), config, clock)
                  .value();
   }
   ~Rig() { probe->set_hold(false); }

@@ -5,16 +5,14 @@
 #include <utility>
 #include <vector>
 
+#include "base/priority.h"
 #include "base/result.h"
 #include "base/strong_id.h"
 #include "sample/sampler_params.h"
 
 namespace pie::engine {
 
-/// Resource types of the ABI (inferlet-host.md, section 2).
-enum class ResourceType : uint32_t { kKvPage = 0, kEmbedding = 1, kAdapter = 2 };
-
-enum class Priority : uint8_t { kLow, kNormal, kHigh };
+using pie::Priority;
 
 /// One input of a pass: a token, or an embedding slot.
 struct PassInput {

@@ -5,6 +5,7 @@
 #include <new>
 
 #include "base/check.h"
+#include "base/log.h"
 #include "sample/random.h"
 
 namespace pie::engine {
@@ -58,7 +59,7 @@ exec::StepBatch build_batch(std::span<const StepPart> parts, const EmbeddingStor
 
 void OutputCollector::sample(const Rows& rows, sample::Sampler& sampler) const {
   const StepPart& part = *rows.part;
-  PendingPass& pass = *part.pass;
+  PassCommand& pass = *part.pass;
   const auto row_at = [&](uint32_t index) {
     return std::span(rows.logits + row_of(rows.logit_rows, index) * vocab_size_, vocab_size_);
   };
@@ -90,7 +91,7 @@ Result<uint32_t> OutputCollector::collect(std::span<const StepPart> parts,
     if (!logit_rows.empty()) {
       rows_.push_back({&part, logit_rows, output.logits.data() + logit_row * vocab_size_});
     }
-    for (const PendingPass::EmbeddingTarget& target : part.pass->embedding_targets) {
+    for (const PassCommand::EmbeddingTarget& target : part.pass->embedding_targets) {
       if (!contains(*part.chunk, target.index)) continue;
       const size_t row = hidden_row + row_of(hidden_rows, target.index);
       embeddings.write(target.slot, output.hidden.subspan(row * embedding_size_, embedding_size_));
@@ -110,6 +111,40 @@ Result<uint32_t> OutputCollector::collect(std::span<const StepPart> parts,
   if (lacks_memory)
     return Error{ErrorCode::kResourceExhausted, "[step] got no memory to draw the step's tokens"};
   return static_cast<uint32_t>(logit_row);
+}
+
+/// What the machine refuses is an error.
+Result<uint32_t> StepComputer::compute_together(std::span<const StepPart> parts,
+                                                EmbeddingStore& embeddings) {
+  try {
+    PIE_TRY_ASSIGN(const exec::StepOutput output,
+                   executor_.execute(build_batch(parts, embeddings)));
+    return collector_.collect(parts, output, embeddings, executor_);
+  } catch (const std::bad_alloc&) {
+    return Error{ErrorCode::kResourceExhausted,
+                 "[step] got no memory from the machine, expected enough for the pass: run fewer "
+                 "instances at once, or serve with fewer KV pages"};
+  }
+}
+
+StepOutcome StepComputer::compute(std::span<const StepPart> parts, EmbeddingStore& embeddings) {
+  StepOutcome outcome{.parts = std::vector<Result<void>>(parts.size())};
+  const Result<uint32_t> together = compute_together(parts, embeddings);
+  if (together.ok()) {
+    outcome.generated = *together;
+    return outcome;
+  }
+  log::error("engine: a step of {} passes failed: {}", parts.size(), together.error().message);
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const Result<uint32_t> alone =
+        parts.size() == 1 ? together : compute_together(parts.subspan(i, 1), embeddings);
+    if (alone.ok()) {
+      outcome.generated += *alone;
+    } else {
+      outcome.parts[i] = alone.error();
+    }
+  }
+  return outcome;
 }
 
 }  // namespace pie::engine

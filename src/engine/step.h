@@ -3,8 +3,8 @@
 #include <span>
 #include <vector>
 
-#include "engine/embedding_store.h"
 #include "engine/commands/pass.h"
+#include "engine/embedding_store.h"
 #include "exec/executor.h"
 #include "sample/sampler.h"
 #include "sched/command.h"
@@ -14,7 +14,7 @@ namespace pie::engine {
 /// A chunk of the plan with the pass it belongs to.
 struct StepPart {
   const sched::Chunk* chunk;
-  PendingPass* pass;
+  PassCommand* pass;
 };
 
 /// Builds the executor's batch for a step. Reads embedding slots; the batch refers to the passes,
@@ -47,6 +47,30 @@ class OutputCollector {
   const uint32_t embedding_size_;
   std::vector<sample::Sampler> samplers_;  ///< per thread of the executor
   std::vector<Rows> rows_;                 ///< of the step in hand
+};
+
+/// What became of a step.
+struct StepOutcome {
+  std::vector<Result<void>> parts;
+  uint32_t generated = 0;  ///< rows of logits that were used
+};
+
+/// Computes steps. Thread: engine.
+class StepComputer {
+ public:
+  StepComputer(exec::Executor& executor, uint64_t seed, uint32_t vocab_size,
+               uint32_t embedding_size)
+      : executor_(executor), collector_(seed, vocab_size, embedding_size) {}
+
+  /// What became of each part: when a step fails, its members go one at a time, so that only those
+  /// fail for whom there is no other way.
+  StepOutcome compute(std::span<const StepPart> parts, EmbeddingStore& embeddings);
+
+ private:
+  Result<uint32_t> compute_together(std::span<const StepPart> parts, EmbeddingStore& embeddings);
+
+  exec::Executor& executor_;
+  OutputCollector collector_;
 };
 
 }  // namespace pie::engine

@@ -2,9 +2,13 @@
 
 #include <fmt/format.h>
 
-#include <new>
+#include <optional>
+#include <set>
 
 #include "base/log.h"
+#include "engine/commands/pass.h"
+#include "engine/local_engine.h"
+#include "engine/snapshot/store.h"
 #include "sample/random.h"
 
 namespace pie::engine {
@@ -20,70 +24,76 @@ constexpr nanoseconds kEvictPatience = std::chrono::milliseconds(50);
 /// How long nothing is moved to a disk that has refused a page.
 constexpr uint64_t kFullDiskPauseNs = 1'000'000'000;
 
-sched::Level level_of(Priority priority) {
-  switch (priority) {
-    case Priority::kLow: return sched::Level::kLow;
-    case Priority::kHigh: return sched::Level::kHigh;
-    case Priority::kNormal: break;
-  }
-  return sched::Level::kNormal;
-}
-
-Error closed_error() {
-  return Error{ErrorCode::kCancelled, "[execute] got an instance that was closed, expected to run"};
-}
-
 Error lost_error() {
   return Error{ErrorCode::kInternal,
                "[execute] got a KV page that the disk did not give back, expected it as it was "
                "stored: see the server's log"};
 }
 
-}  // namespace
-
-StepLoop::StepLoop(Front& front, SnapshotStore* snapshots, std::string layout,
-                   std::unique_ptr<exec::Executor> executor, const EngineLimits& limits,
-                   const EngineConfig& config, uint64_t seed, const Clock& clock)
-    : front_(front),
-      snapshots_(snapshots),
-      executor_(std::move(executor)),
-      config_(config),
-      clock_(clock),
-      swap_page_count_(config.swap_folder.empty()
-                           ? 0
-                           : swap_page_count(config.swap_folder, config.swap_bytes_max,
-                                             executor_->page_bytes())),
-      pages_({.page_count = limits.page_count,
-              .page_size = limits.page_size,
-              .swap_page_count = swap_page_count_,
-              .salt = sample::mix_bits(seed)}),
-      scheduler_({.step_tokens_max = limits.step_tokens_max,
-                  .page_size = limits.page_size,
-                  .scratch_pages_max = executor_->config().scratch_pages()},
-                 pages_),
-      embeddings_(limits.embedding_size),
-      collector_(seed, limits.vocab_size, limits.embedding_size),
-      layout_(std::move(layout)) {
-  stats_.kv_pages_capacity = limits.page_count;
-  stats_.swap_pages_capacity = swap_page_count_;
-  std::optional<SwapFile> swap;
-  if (swap_page_count_ > 0) {
-    Result<SwapFile> file = SwapFile::open(config.swap_folder, executor_->page_bytes());
-    if (file.ok()) {
-      swap.emplace(std::move(*file));
-    } else {
-      log::error("engine: pages stay in the pool: {}", file.error().message);
-    }
-  }
-  can_swap_ = swap.has_value();
-  settle();  // what there is, for who asks before the first step
-  if (!can_swap_ && snapshots_ == nullptr) return;
-  io_ = std::make_unique<PageIo>(*executor_, std::move(swap),
-                                 [this](PageMoved moved) { front_.page_moved(moved); });
+void fail(LoopState& state, sched::CommandId id, const Error& error) {
+  const std::unique_ptr<PassCommand> pass = end_pass(state, id);
+  pass->let_go(state);
+  pass->answer(state, error);
 }
 
+uint32_t swap_pages(const EngineConfig& config, const exec::Executor& executor) {
+  if (config.swap_folder.empty()) return 0;
+  return swap_page_count(config.swap_folder, config.swap_bytes_max, executor.page_bytes());
+}
+
+std::optional<SwapFile> open_swap(const EngineConfig& config, const exec::Executor& executor,
+                                  uint32_t page_count) {
+  if (page_count == 0) return std::nullopt;
+  Result<SwapFile> file = SwapFile::open(config.swap_folder, executor.page_bytes());
+  if (file.ok()) return std::move(*file);
+  log::error("engine: pages stay in the pool: {}", file.error().message);
+  return std::nullopt;
+}
+
+}  // namespace
+
+StepLoop::StepLoop(LocalEngine& engine, SnapshotStore* snapshots, std::string layout,
+                   std::unique_ptr<exec::Executor> executor, const EngineLimits& limits,
+                   const EngineConfig& config, uint64_t seed, const Clock& clock)
+    : engine_(engine),
+      inbox_(engine.inbox()),
+      config_(config),
+      clock_(clock),
+      executor_(std::move(executor)),
+      swap_page_count_(swap_pages(config, *executor_)),
+      disk_([&]() -> std::unique_ptr<DiskThread> {
+        std::optional<SwapFile> swap = open_swap(config, *executor_, swap_page_count_);
+        if (!swap && snapshots == nullptr) return nullptr;
+        return std::make_unique<DiskThread>(
+            *executor_, std::move(swap), [this](const PageMoved& moved) {
+              inbox_.post([this, moved](LoopState&) { page_moved(moved); });
+            });
+      }()),
+      writer_(snapshots == nullptr ? nullptr
+                                   : std::make_unique<SnapshotWriter>(*disk_, *snapshots)),
+      state_(engine, *executor_, disk_.get(),
+             {.page_count = limits.page_count,
+              .page_size = limits.page_size,
+              .swap_page_count = swap_page_count_,
+              .salt = sample::mix_bits(seed)},
+             {.step_tokens_max = limits.step_tokens_max,
+              .page_size = limits.page_size,
+              .scratch_pages_max = executor_->config().scratch_pages()},
+             limits.embedding_size),
+      computer_(*executor_, seed, limits.vocab_size, limits.embedding_size) {
+  state_.snapshots.store = snapshots;
+  state_.snapshots.writer = writer_.get();
+  state_.snapshots.layout = std::move(layout);
+  state_.report.stats.kv_pages_capacity = limits.page_count;
+  state_.report.stats.swap_pages_capacity = swap_page_count_;
+  state_.publish();  // what there is, for who asks before the first step
+}
+
+/// The disk thread goes before what its jobs refer to.
+StepLoop::~StepLoop() { disk_.reset(); }
+
 void StepLoop::run() {
-  while (!front_.stopping()) {
+  while (!inbox_.stopping()) {
     receive();
     rest(turn());
   }
@@ -91,112 +101,57 @@ void StepLoop::run() {
 }
 
 void StepLoop::receive() {
-  for (Message& message : front_.receive()) {
-    line_ = sched::Line::kInOrder;
-    std::visit([this](auto& m) { handle(m); }, message);
-  }
-}
-
-void StepLoop::handle(OpenQueue& message) {
-  scheduler_.open_queue(message.queue, message.instance);
-  scheduler_.set_level(message.queue, level_of(message.priority));
-}
-
-void StepLoop::handle(CloseQueue& message) { scheduler_.close_queue(message.queue); }
-
-void StepLoop::handle(ChangePriority& message) {
-  scheduler_.set_level(message.queue, level_of(message.priority));
-}
-
-void StepLoop::handle(Submit& message) {
-  PendingPass& pass = *message.pass;
-  embeddings_.pin(pass.embedding_pins);
-  const std::vector<kv::SlotId> temporary =
-      pass.temporary_pages ? pass.shape.pages : std::vector<kv::SlotId>{};
-  scheduler_.push_pass(message.queue, message.id, std::move(pass.shape));
-  for (const kv::SlotId slot : temporary) pages_.release(slot);  // the pass pins them: its alone
-  passes_[message.id] = std::move(message.pass);
-}
-
-void StepLoop::handle(Synchronize& message) {
-  syncs_[message.id] = {message.instance, std::move(message.done)};
-  scheduler_.push_marker(message.queue, message.id);
-}
-
-void StepLoop::handle(CloseInstance& message) {
-  for (const sched::CommandId command : scheduler_.close_instance(message.instance)) {
-    if (const auto sync = syncs_.extract(command)) {
-      sync.mapped().done(false);
-    } else if (passes_.contains(command)) {
-      fail(command, closed_error());
-    } else if (saves_.contains(command)) {
-      drop_save(command);
+  Mail mail = inbox_.receive();
+  if (!mail.messages.empty() || !mail.priorities.empty()) overtaking_ = sched::Overtaking::kNo;
+  for (Message& message : mail.messages) {
+    if (auto* call = std::get_if<LoopCall>(&message)) {
+      (*call)(state_);
     } else {
-      complete(command);
+      state_.begin(std::move(std::get<std::unique_ptr<Command>>(message)));
     }
   }
-  for (const kv::SlotId slot : message.pages) pages_.release(slot);
-  for (const kv::SlotId slot : message.embeddings) embeddings_.release(slot);
-  settle();
-  message.closed();
+  for (const auto& [queue, priority] : mail.priorities)
+    state_.scheduler.set_priority(queue, priority);
 }
 
-void StepLoop::handle(Share& message) {
-  PendingShare pending{message.instance, message.type, message.shape.from, message.shape.to};
-  if (message.type == ResourceType::kEmbedding) {  // of which the scheduler does not know
-    message.shape.from = {};
-    message.shape.to = {};
-    embeddings_.pin(pending.from);
-    embeddings_.pin(pending.to);
-  }
-  shares_[message.id] = std::move(pending);
-  scheduler_.push_share(message.queue, message.id, std::move(message.shape));
-}
-
-void StepLoop::handle(Release& message) {
-  for (const kv::SlotId slot : message.slots) {
-    if (message.type == ResourceType::kKvPage) pages_.release(slot);
-    if (message.type == ResourceType::kEmbedding) embeddings_.release(slot);
-  }
-  settle();
-}
-
-void StepLoop::handle(PageMoved& message) {
-  if (message.is_load) {
-    ++stats_.swap_pages_loaded;
-    pages_.loaded(message.frame, message.ok);
+void StepLoop::page_moved(const PageMoved& moved) {
+  EngineStats& stats = state_.report.stats;
+  if (moved.way == PageMoved::Way::kToPool) {
+    ++stats.swap_pages_loaded;
+    state_.pages.loaded(moved.frame, moved.outcome);
     return;
   }
-  pages_.stored(message.frame, message.ok);
-  stats_.swap_pages_stored += message.ok ? 1 : 0;
-  if (!message.ok) no_swap_until_ns_ = clock_.now_ns() + kFullDiskPauseNs;
+  state_.pages.stored(moved.frame, moved.outcome);
+  if (moved.outcome == kv::DiskOutcome::kDone) {
+    ++stats.swap_pages_stored;
+  } else {
+    no_swap_until_ns_ = clock_.now_ns() + kFullDiskPauseNs;
+  }
 }
 
-void StepLoop::handle(Notify& message) { message.call(); }
-
-StepLoop::Turn StepLoop::turn() {
+StepLoop::TurnEnd StepLoop::turn() {
   const uint64_t started_ns = clock_.now_ns();
-  const sched::Plan plan = scheduler_.plan(line_);
+  const sched::Plan plan = state_.scheduler.plan(overtaking_);
   bind(plan.bindings);
   for (const sched::PrefixHit& hit : plan.hits) {
-    ++stats_.prefix_hits;
-    stats_.prefix_tokens_saved += hit.token_count;
-    hits_.push_back(hit);
+    ++state_.report.stats.prefix_hits;
+    state_.report.stats.prefix_tokens_saved += hit.token_count;
+    state_.report.hits.push_back(hit);
   }
-  for (const sched::CommandId command : plan.completed) complete(command);
-  for (const sched::CommandId command : plan.lost) fail(command, lost_error());
-  const Relief relief = make_room(plan.waiting);
+  for (const sched::CommandId command : plan.completed) state_.complete(command);
+  for (const sched::CommandId command : plan.lost) fail(state_, command, lost_error());
+  const Freed freed = make_room(plan);
   if (!plan.chunks.empty()) {
-    execute(plan, started_ns);
-    line_ = sched::Line::kInOrder;
-    return Turn::kStep;
+    step(plan, started_ns);
+    overtaking_ = sched::Overtaking::kNo;
+    return TurnEnd::kStep;
   }
-  settle();
-  if (!plan.completed.empty() || !plan.lost.empty()) return Turn::kProgress;
-  if (plan.waiting && relief == Relief::kNow) return Turn::kProgress;
-  if (!plan.waiting || relief == Relief::kSoon) return Turn::kIdle;
-  if (line_ == sched::Line::kInOrder) return Turn::kWaiting;
-  return plan.stuck ? Turn::kStuck : Turn::kStalled;
+  state_.publish();
+  if (!plan.completed.empty() || !plan.lost.empty()) return TurnEnd::kProgress;
+  if (plan.waiting && freed == Freed::kNow) return TurnEnd::kProgress;
+  if (!plan.waiting || freed == Freed::kSoon) return TurnEnd::kIdle;
+  if (overtaking_ == sched::Overtaking::kNo) return TurnEnd::kWaiting;
+  return plan.stuck ? TurnEnd::kStuck : TurnEnd::kStalled;
 }
 
 void StepLoop::bind(const kv::Bindings& bindings) {
@@ -214,189 +169,100 @@ void StepLoop::bind(const kv::Bindings& bindings) {
       executor_->clear_pages(to);
     }
   }
-  for (const kv::PageLoad& load : bindings.loads) io_->load(load);
+  for (const kv::PageLoad& load : bindings.loads) disk_->load(load);
 }
 
 /// Begins to move cold pages out of the pool, if somebody lacks pages or soon will.
-StepLoop::Relief StepLoop::make_room(bool is_waited_for) {
+StepLoop::Freed StepLoop::make_room(const sched::Plan& plan) {
   constexpr uint32_t kTurnsBetweenLooks = 8;  // for cold pages that nobody needs the room of yet
-  if (!can_swap_ || clock_.now_ns() < no_swap_until_ns_) return Relief::kNone;
-  const bool looks = ++turns_ % kTurnsBetweenLooks == 0 && scheduler_.pages_are_short();
-  if (!looks && !scheduler_.pages_are_needed()) return Relief::kNone;
-  const sched::Room room = scheduler_.make_room(front_.paused(is_waited_for));
-  for (const kv::PageStore& store : room.stores) io_->store(store);
-  if (room.freed > 0) return Relief::kNow;
-  return room.stores.empty() ? Relief::kNone : Relief::kSoon;
+  if (!disk_ || !disk_->has_swap() || clock_.now_ns() < no_swap_until_ns_) return Freed::kNothing;
+  sched::Scheduler& scheduler = state_.scheduler;
+  const bool looks = ++turns_ % kTurnsBetweenLooks == 0 && scheduler.pages_are_short();
+  if (!looks && !scheduler.pages_are_needed()) return Freed::kNothing;
+  const sched::Room room = scheduler.make_room(
+      engine_.paused(plan.waiting ? Inbox::PausedAlert::kOn : Inbox::PausedAlert::kOff));
+  for (const kv::PageStore& store : room.stores) disk_->store(store);
+  if (room.freed > 0) return Freed::kNow;
+  return room.stores.empty() ? Freed::kNothing : Freed::kSoon;
 }
 
-void StepLoop::rest(Turn turn) {
-  switch (turn) {
-    case Turn::kStep:
-    case Turn::kProgress: return;
-    case Turn::kIdle:
-    case Turn::kStalled: front_.wait(std::nullopt); return;
-    case Turn::kWaiting:
-      if (!front_.wait(kOvertakePatience)) line_ = sched::Line::kMayOvertake;
+void StepLoop::rest(TurnEnd end) {
+  switch (end) {
+    case TurnEnd::kStep:
+    case TurnEnd::kProgress: return;
+    case TurnEnd::kIdle:
+    case TurnEnd::kStalled: inbox_.wait(std::nullopt); return;
+    case TurnEnd::kWaiting:
+      if (!inbox_.wait(kOvertakePatience)) overtaking_ = sched::Overtaking::kYes;
       return;
-    case Turn::kStuck:
-      if (!front_.wait(kEvictPatience)) evict();
+    case TurnEnd::kStuck:
+      if (!inbox_.wait(kEvictPatience)) evict();
       return;
   }
 }
 
-void StepLoop::complete(sched::CommandId command) {
-  if (passes_.contains(command)) {  // all of it was computed before, and nothing is asked of it
-    end_pass(take_pass(command), ForwardOutput{});
-  } else if (const auto sync = syncs_.extract(command)) {
-    front_.retire(sync.mapped().instance, 1, true);
-    sync.mapped().done(true);
-  } else if (const auto share = shares_.extract(command)) {
-    const PendingShare& pending = share.mapped();
-    const bool is_embedding = pending.type == ResourceType::kEmbedding;
-    for (size_t i = 0; is_embedding && i < pending.to.size(); ++i)
-      embeddings_.copy(pending.from[i], pending.to[i]);
-    for (const auto* slots : {&pending.from, &pending.to}) {
-      if (is_embedding) embeddings_.unpin(*slots);
-      std::vector<kv::SlotId>& unpinned = is_embedding ? unpinned_embeddings_ : unpinned_pages_;
-      unpinned.insert(unpinned.end(), slots->begin(), slots->end());
-    }
-    front_.retire(pending.instance, 1);
-  } else if (auto saving = saves_.extract(command)) {
-    save(std::move(saving.mapped()));
-  }
-}
-
-/// Computes parts together. What the machine refuses is an error.
-Result<void> StepLoop::compute_together(std::span<const StepPart> parts) {
-  try {
-    PIE_TRY_ASSIGN(const exec::StepOutput output,
-                   executor_->execute(build_batch(parts, embeddings_)));
-    PIE_TRY_ASSIGN(const uint32_t generated,
-                   collector_.collect(parts, output, embeddings_, *executor_));
-    generated_ += generated;
-    return {};
-  } catch (const std::bad_alloc&) {
-    return Error{ErrorCode::kResourceExhausted,
-                 "[step] got no memory from the machine, expected enough for the pass: run fewer "
-                 "instances at once, or serve with fewer KV pages"};
-  }
-}
-
-/// What became of each part: when a step fails, its members go one at a time, so that only those
-/// fail for whom there is no other way.
-std::vector<Result<void>> StepLoop::compute(std::span<const StepPart> parts) {
-  std::vector<Result<void>> outcomes(parts.size());
-  generated_ = 0;
-  const Result<void> together = compute_together(parts);
-  if (together.ok()) return outcomes;
-  log::error("engine: a step of {} passes failed: {}", parts.size(), together.error().message);
-  for (size_t i = 0; i < parts.size(); ++i)
-    outcomes[i] = parts.size() == 1 ? together : compute_together(parts.subspan(i, 1));
-  return outcomes;
-}
-
-void StepLoop::execute(const sched::Plan& plan, uint64_t started_ns) {
+void StepLoop::step(const sched::Plan& plan, uint64_t started_ns) {
   std::vector<StepPart> parts;
   parts.reserve(plan.chunks.size());
   uint32_t tokens = 0;
   for (const sched::Chunk& chunk : plan.chunks) {
-    parts.push_back({&chunk, passes_.at(chunk.pass).get()});
+    parts.push_back({&chunk, static_cast<PassCommand*>(state_.pending.at(chunk.pass).get())});
     tokens += chunk.token_count;
   }
-  const std::vector<Result<void>> outcomes = compute(parts);
+  const StepOutcome outcome = computer_.compute(parts, state_.embeddings);
   std::set<size_t> failed;
-  for (size_t i = 0; i < outcomes.size(); ++i) {
-    if (!outcomes[i].ok()) failed.insert(i);
+  for (size_t i = 0; i < parts.size(); ++i) {
+    if (!outcome.parts[i].ok()) failed.insert(i);
   }
-  scheduler_.finish(plan, failed);
-  ++stats_.steps;
-  stats_.tokens_computed += tokens;
-  stats_.tokens_generated += generated_;
+  state_.scheduler.finish(plan, failed);
+  EngineStats& stats = state_.report.stats;
+  ++stats.steps;
+  stats.tokens_computed += tokens;
+  stats.tokens_generated += outcome.generated;
   const uint64_t step_ns = clock_.now_ns() - started_ns;
-  stats_.step_ns += step_ns;
-  publish(plan, outcomes);
-  front_.gather(
+  stats.step_ns += step_ns;
+  publish(plan, outcome.parts);
+  inbox_.gather(
       nanoseconds(static_cast<int64_t>(static_cast<double>(step_ns) * config_.gather_fraction)));
-  throughput_.add(clock_.now_ns() - started_ns, step_ns, generated_);
+  state_.throughput.add(clock_.now_ns() - started_ns, step_ns, outcome.generated);
 }
 
 /// After finish(): ends the passes that are done or have failed.
 void StepLoop::publish(const sched::Plan& plan, const std::vector<Result<void>>& outcomes) {
-  std::vector<std::pair<std::unique_ptr<PendingPass>, Result<ForwardOutput>>> ended;
+  std::vector<std::pair<std::unique_ptr<PassCommand>, Result<ForwardOutput>>> ended;
   std::vector<InstanceId> waiting;
   for (size_t i = 0; i < outcomes.size(); ++i) {
     const sched::Chunk& chunk = plan.chunks[i];
     if (outcomes[i].ok() && !chunk.last) continue;
-    if (!chunk.last) scheduler_.drop_pass(chunk.queue, chunk.pass);
-    std::unique_ptr<PendingPass> pass = take_pass(chunk.pass);
+    if (!chunk.last) state_.scheduler.drop_pass(chunk.queue, chunk.pass);
+    std::unique_ptr<PassCommand> pass = end_pass(state_, chunk.pass);
+    pass->let_go(state_);
     if (chunk.last && pass->has_result()) waiting.push_back(pass->instance);
     Result<ForwardOutput> result = std::move(pass->output);
     if (!outcomes[i].ok()) result = Error(outcomes[i].error()).within("[execute]");
     ended.emplace_back(std::move(pass), std::move(result));
   }
-  settle();
-  front_.expect(waiting);  // before the first of them can answer
-  for (auto& [pass, result] : ended) end_pass(std::move(pass), std::move(result));
+  state_.publish();
+  engine_.expect(waiting);  // before the first of them can answer
+  for (auto& [pass, result] : ended) pass->answer(state_, std::move(result));
 }
 
 void StepLoop::evict() {
-  const std::optional<sched::CommandId> command = scheduler_.evict_youngest();
-  line_ = sched::Line::kInOrder;
+  const std::optional<sched::CommandId> command = state_.scheduler.evict_youngest();
+  overtaking_ = sched::Overtaking::kNo;
   if (!command) return;
-  fail(*command,
+  fail(state_, *command,
        Error{ErrorCode::kResourceExhausted,
              fmt::format("[execute] got a KV pool of {} pages with {} used and every instance that "
                          "holds any waiting for more, expected enough for this pass: run fewer "
                          "instances at once or serve with more pages",
-                         stats_.kv_pages_capacity, pages_.live_count())});
-}
-
-void StepLoop::fail(sched::CommandId command, const Error& error) {
-  end_pass(take_pass(command), error);
-}
-
-/// The scheduler is done with the pass: what it names is its no more.
-std::unique_ptr<PendingPass> StepLoop::take_pass(sched::CommandId command) {
-  std::unique_ptr<PendingPass> pass = std::move(passes_.extract(command).mapped());
-  embeddings_.unpin(pass->embedding_pins);
-  unpinned_pages_.insert(unpinned_pages_.end(), pass->page_pins.begin(), pass->page_pins.end());
-  unpinned_embeddings_.insert(unpinned_embeddings_.end(), pass->embedding_pins.begin(),
-                              pass->embedding_pins.end());
-  return pass;
-}
-
-void StepLoop::end_pass(std::unique_ptr<PendingPass> pass, Result<ForwardOutput> result) {
-  front_.retire(pass->instance, 1);
-  if (pass->done) pass->done(std::move(result));
-}
-
-void StepLoop::settle() {
-  close_files();
-  Settlement settlement;
-  settlement.unpinned_pages = std::exchange(unpinned_pages_, {});
-  settlement.unpinned_embeddings = std::exchange(unpinned_embeddings_, {});
-  settlement.dead_pages = pages_.take_dead_slots();
-  settlement.dead_embeddings = embeddings_.take_dead_slots();
-  for (const InstanceId instance : pages_.take_changed_holders())
-    settlement.kv_pages_held.emplace_back(instance, pages_.held_count(instance));
-  settlement.hits = std::exchange(hits_, {});
-  stats_.kv_pages_used = pages_.live_count();
-  stats_.kv_pages_cached = pages_.frame_table().unused_count();
-  stats_.swap_pages_used = pages_.frame_table().swap_used();
-  stats_.tokens_per_second = throughput_.tokens_per_second();
-  stats_.step_ms_mean = throughput_.step_ms_mean();
-  settlement.stats = stats_;
-  front_.settle(std::move(settlement));
+                         state_.report.stats.kv_pages_capacity, state_.pages.live_count())});
 }
 
 void StepLoop::cancel_all() {
-  const Error stopped{ErrorCode::kCancelled, "[execute] got an engine that stops, expected to run"};
   receive();
-  for (auto& [id, sync] : syncs_) sync.done(false);
-  for (auto& [id, saving] : saves_) saving.done(stopped);
-  for (auto& [id, pass] : passes_) {
-    if (pass->done) pass->done(stopped);
-  }
+  while (!state_.pending.empty())
+    state_.cancel(state_.pending.begin()->first, Cancelled::kEngineStops);
 }
 
 }  // namespace pie::engine

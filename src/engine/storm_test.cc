@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "engine/engine_harness.h"
-#include "engine/engine_impl.h"
+#include "engine/local_engine.h"
 #include "engine/recall_executor.h"
 
 namespace pie::engine {
@@ -115,8 +115,8 @@ TEST(Storm, every_command_of_every_thread_is_answered_once_and_nothing_is_left) 
   auto executor = std::make_unique<RecallExecutor>(
       exec::ExecutorConfig{.page_count = kPages, .page_size = 4, .step_tokens_max = 16}, probe);
   std::unique_ptr<Engine> engine =
-      make_engine(nullptr, RecallExecutor::kVocab, RecallExecutor::kEmbedding, std::move(executor),
-                  {.gather_fraction = 0.25, .seed = 1}, system_clock())
+      LocalEngine::open(nullptr, RecallExecutor::kVocab, RecallExecutor::kEmbedding,
+                        std::move(executor), {.gather_fraction = 0.25, .seed = 1}, system_clock())
           .value();
   Counts counts;
   std::vector<std::thread> threads;

@@ -53,10 +53,17 @@ void FrameTable::settle(FrameId frame) {
   }
 }
 
-void FrameTable::set_kept(FrameId frame, bool kept, uint32_t depth) {
+void FrameTable::keep(FrameId frame, uint32_t depth) {
   unused_.erase(order(frame));
-  at(frame).kept = kept;
+  at(frame).kept = true;
   at(frame).depth = depth;
+  settle(frame);
+}
+
+void FrameTable::stop_keeping(FrameId frame) {
+  unused_.erase(order(frame));
+  at(frame).kept = false;
+  at(frame).depth = 0;
   settle(frame);
 }
 
@@ -107,46 +114,46 @@ std::optional<KvPageId> FrameTable::take_swap_place() {
   return std::nullopt;
 }
 
-std::optional<PageStore> FrameTable::store(FrameId frame, bool& freed) {
+Eviction FrameTable::store(FrameId frame) {
   PIE_CHECK(frames_[frame.value].ready() && frames_[frame.value].users == 0);
-  freed = frames_[frame.value].disk.has_value();
-  if (freed) {
+  if (frames_[frame.value].disk) {
     Frame& f = at(frame);
     pool_.give_back(*f.page);
     f.page.reset();
-    return std::nullopt;
+    return {.store = {}, .is_free = true};
   }
   const std::optional<KvPageId> place = take_swap_place();
-  if (!place) return std::nullopt;
+  if (!place) return {};
   Frame& f = at(frame);
   f.disk = DiskPage{0, place->value};
   f.io = Frame::Io::kStoring;
   f.wanted = false;
   ++io_count_;
   ++storing_count_;
-  return PageStore{frame, *f.page, *f.disk};
+  return {.store = PageStore{frame, *f.page, *f.disk}};
 }
 
-void FrameTable::loaded(FrameId frame, bool ok) {
+void FrameTable::loaded(FrameId frame, DiskOutcome outcome) {
   Frame& f = at(frame);
   PIE_CHECK(f.io == Frame::Io::kLoading);
   --io_count_;
   f.io = Frame::Io::kNone;
-  if (!ok) {
+  if (outcome == DiskOutcome::kFailed) {
     drop_disk_copy(frame);
     f.lost = true;
   }
   settle(frame);
 }
 
-void FrameTable::stored(FrameId frame, bool ok) {
+void FrameTable::stored(FrameId frame, DiskOutcome outcome) {
   Frame& f = at(frame);
   PIE_CHECK(f.io == Frame::Io::kStoring);
   --io_count_;
   --storing_count_;
   f.io = Frame::Io::kNone;
-  if (!ok) drop_disk_copy(frame);
-  if (ok && !f.wanted && !f.slots.empty()) {
+  if (outcome == DiskOutcome::kFailed) {
+    drop_disk_copy(frame);
+  } else if (!f.wanted && !f.slots.empty()) {
     pool_.give_back(*f.page);
     f.page.reset();
   }

@@ -32,6 +32,15 @@ struct PageStore {
   DiskPage to;
 };
 
+/// How a page leaves the pool.
+struct Eviction {
+  std::optional<PageStore> store;  ///< when this is done
+  bool is_free = false;            ///< at once
+};
+
+/// What became of something that a disk thread had to do.
+enum class DiskOutcome : uint8_t { kDone, kFailed };
+
 /// The content of one page, wherever it is: in a page of the pool, on disk, or both.
 struct Frame {
   enum class Io : uint8_t { kNone, kLoading, kStoring };
@@ -77,7 +86,9 @@ class FrameTable {
   /// Somebody ceased to: the frame goes, or waits for its content to be asked for, when it was the
   /// last one.
   void settle(FrameId frame);
-  void set_kept(FrameId frame, bool kept, uint32_t depth);
+  /// From now on it stays when nobody refers to it; `depth`: pages before it. And no longer.
+  void keep(FrameId frame, uint32_t depth);
+  void stop_keeping(FrameId frame);
   void use(FrameId frame) { at(frame).used_at = turn_; }
   void begin_turn() { ++turn_; }
 
@@ -85,13 +96,13 @@ class FrameTable {
   void drop_disk_copy(FrameId frame);
   /// Gives the frame a page and begins to load it. available() must not be 0.
   PageLoad load(FrameId frame);
-  /// Begins to move a ready frame to the swap file; none when there is no room. With a true copy on
-  /// disk nothing needs to be written: then the page is free at once and `freed` is set.
-  std::optional<PageStore> store(FrameId frame, bool& freed);
+  /// Begins to move a ready frame to the swap file; neither when there is no room. With a true copy
+  /// on disk nothing needs to be written: then the page is free at once.
+  Eviction store(FrameId frame);
   /// What the disk threads did. A frame that could not be loaded is lost, one that was stored and
   /// is not wanted gives up its page.
-  void loaded(FrameId frame, bool ok);
-  void stored(FrameId frame, bool ok);
+  void loaded(FrameId frame, DiskOutcome outcome);
+  void stored(FrameId frame, DiskOutcome outcome);
 
   const PagePool& pool() const { return pool_; }
   uint32_t swap_used() const { return swap_.taken_count(); }

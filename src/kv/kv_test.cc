@@ -267,12 +267,11 @@ TEST(Swap, a_page_goes_to_disk_and_comes_back_and_its_copy_stays_true_until_it_i
   Pages p(1, 2);
   const std::vector<SlotId> mine{SlotId{0}};
   ASSERT_TRUE(p.bind(kA, mine, 0));
-  bool freed = false;
   const FrameId frame = p.frames(mine)[0];
-  const auto store = p.map.store(frame, freed);
-  ASSERT_TRUE(store && !freed);
+  const auto [store, is_free] = p.map.store(frame);
+  ASSERT_TRUE(store && !is_free);
   EXPECT_FALSE(p.bind(kB, {SlotId{1}}, 0)) << "on its way";
-  p.map.stored(frame, true);
+  p.map.stored(frame, DiskOutcome::kDone);
   EXPECT_EQ(p.map.held_count(kA), 0u);
   ASSERT_TRUE(p.bind(kB, {SlotId{1}}, 0));
   EXPECT_EQ(p.map.missing_count(mine, kRead), 1u);
@@ -281,16 +280,17 @@ TEST(Swap, a_page_goes_to_disk_and_comes_back_and_its_copy_stays_true_until_it_i
   ASSERT_EQ(p.out.loads.size(), 1u);
   EXPECT_EQ(p.out.loads[0].from, store->to);
   EXPECT_FALSE(p.map.ready(p.frames(mine)));
-  p.map.loaded(frame, true);
+  p.map.loaded(frame, DiskOutcome::kDone);
   EXPECT_TRUE(p.map.ready(p.frames(mine)));
-  EXPECT_FALSE(p.map.store(frame, freed));
-  EXPECT_TRUE(freed) << "the copy on disk is still true";
+  const Eviction again = p.map.store(frame);
+  EXPECT_FALSE(again.store);
+  EXPECT_TRUE(again.is_free) << "the copy on disk is still true";
   ASSERT_TRUE(p.bind(kA, mine, 0));
-  p.map.loaded(frame, true);
+  p.map.loaded(frame, DiskOutcome::kDone);
   p.map.begin_write(p.frames(mine));
-  EXPECT_TRUE(p.map.store(frame, freed)) << "written: the copy is not true any more";
+  EXPECT_TRUE(p.map.store(frame).store) << "written: the copy is not true any more";
   p.map.release(SlotId{0});
-  p.map.stored(frame, true);
+  p.map.stored(frame, DiskOutcome::kDone);
   EXPECT_EQ(p.map.frame_table().pool().taken_count(), 0u);
   EXPECT_EQ(p.map.frame_table().swap_used(), 0u);
   p.map.check_invariants();
@@ -298,13 +298,12 @@ TEST(Swap, a_page_goes_to_disk_and_comes_back_and_its_copy_stays_true_until_it_i
 
 /// Stores the page of the slots' only frame, asks for it again, and fails to read it.
 void lose(Pages& p, const std::vector<SlotId>& slots) {
-  bool freed = false;
   const FrameId frame = p.frames(slots)[0];
-  ASSERT_TRUE(p.map.store(frame, freed));
-  p.map.stored(frame, true);
+  ASSERT_TRUE(p.map.store(frame).store);
+  p.map.stored(frame, DiskOutcome::kDone);
   ASSERT_TRUE(p.bind(kA, slots));
   EXPECT_FALSE(p.map.any_lost(p.frames(slots)));
-  p.map.loaded(frame, false);
+  p.map.loaded(frame, DiskOutcome::kFailed);
   EXPECT_TRUE(p.map.any_lost(p.frames(slots)));
 }
 
@@ -312,10 +311,9 @@ TEST(Swap, a_failed_store_keeps_the_page_and_a_failed_load_loses_it) {
   Pages p(1, 1);
   const std::vector<SlotId> mine{SlotId{0}};
   ASSERT_TRUE(p.bind(kA, mine, 0));
-  bool freed = false;
   const FrameId frame = p.frames(mine)[0];
-  ASSERT_TRUE(p.map.store(frame, freed));
-  p.map.stored(frame, false);
+  ASSERT_TRUE(p.map.store(frame).store);
+  p.map.stored(frame, DiskOutcome::kFailed);
   EXPECT_TRUE(p.map.ready(p.frames(mine)));
   EXPECT_EQ(p.map.frame_table().swap_used(), 0u);
   lose(p, mine);
@@ -327,15 +325,14 @@ TEST(Swap, what_is_lost_stays_lost_on_its_next_way_to_disk_and_for_whoever_copie
   const std::vector<SlotId> mine{SlotId{0}};
   ASSERT_TRUE(p.bind(kA, mine, 0));
   lose(p, mine);
-  bool freed = false;
   const FrameId frame = p.frames(mine)[0];
-  ASSERT_TRUE(p.map.store(frame, freed));
-  p.map.stored(frame, true);
+  ASSERT_TRUE(p.map.store(frame).store);
+  p.map.stored(frame, DiskOutcome::kDone);
   const std::vector<SlotId> forked{SlotId{1}};
   p.map.share(SlotId{0}, kB, SlotId{1});
   ASSERT_TRUE(p.bind(kB, forked, 2));
   ASSERT_EQ(p.out.loads.size(), 1u);
-  p.map.loaded(p.frames(forked)[0], true);
+  p.map.loaded(p.frames(forked)[0], DiskOutcome::kDone);
   EXPECT_NE(p.frames(forked)[0], frame);
   EXPECT_TRUE(p.map.any_lost(p.frames(forked)));
   p.map.check_invariants();

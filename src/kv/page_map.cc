@@ -207,20 +207,20 @@ void PageMap::unuse(std::span<const FrameId> frames) {
   }
 }
 
-std::optional<PageStore> PageMap::store(FrameId frame, bool& freed) {
+Eviction PageMap::store(FrameId frame) {
   if (frames_[frame].disk) count_page(frame, -1);
-  return frames_.store(frame, freed);
+  return frames_.store(frame);
 }
 
-void PageMap::loaded(FrameId frame, bool ok) {
-  if (!ok) cache_.begin_write(frame, 0);
-  frames_.loaded(frame, ok);
+void PageMap::loaded(FrameId frame, DiskOutcome outcome) {
+  if (outcome == DiskOutcome::kFailed) cache_.begin_write(frame, 0);
+  frames_.loaded(frame, outcome);
 }
 
-void PageMap::stored(FrameId frame, bool ok) {
+void PageMap::stored(FrameId frame, DiskOutcome outcome) {
   const Frame& f = frames_[frame];
-  if (ok && !f.wanted && !f.slots.empty()) count_page(frame, -1);
-  frames_.stored(frame, ok);
+  if (outcome == DiskOutcome::kDone && !f.wanted && !f.slots.empty()) count_page(frame, -1);
+  frames_.stored(frame, outcome);
 }
 
 uint32_t PageMap::held_count(InstanceId owner) const {

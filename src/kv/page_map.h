@@ -89,12 +89,12 @@ class PageMap {
   /// The frames, which are ready, are about to be written: copies on disk are not true any more.
   void begin_write(std::span<const FrameId> frames);
 
-  /// Moves a ready frame that nobody uses out of the pool: now (then `freed`), or when what it
-  /// returns is done. None and not freed: the swap file is full.
-  std::optional<PageStore> store(FrameId frame, bool& freed);
+  /// Moves a ready frame that nobody uses out of the pool: now, or when what it returns is done.
+  /// Neither: the swap file is full.
+  Eviction store(FrameId frame);
   /// What the disk threads did. What could not be loaded is lost for all that refer to it.
-  void loaded(FrameId frame, bool ok);
-  void stored(FrameId frame, bool ok);
+  void loaded(FrameId frame, DiskOutcome outcome);
+  void stored(FrameId frame, DiskOutcome outcome);
 
   /// Pages of the pool that the instance refers to.
   uint32_t held_count(InstanceId owner) const;

@@ -145,7 +145,7 @@ void PrefixCache::begin_write(FrameId frame, uint32_t offset) {
   }
   forget(frame);
   contents_[frame.value] = std::move(kept);
-  if (frames_[frame].kept) frames_.set_kept(frame, false, 0);
+  if (frames_[frame].kept) frames_.stop_keeping(frame);
 }
 
 void PrefixCache::extend(FrameId frame, PrefixId parent, uint32_t offset, const PassContent& pass,
@@ -175,7 +175,7 @@ void PrefixCache::extend(FrameId frame, PrefixId parent, uint32_t offset, const 
   c.ends = {};
   if (index_.frame(c.whole)) return;
   index_.set_frame(c.whole, frame);
-  frames_.set_kept(frame, true, index_.depth(c.whole));
+  frames_.keep(frame, index_.depth(c.whole));
 }
 
 void PrefixCache::wrote(std::span<const FrameId> frames, const PassContent& pass,

@@ -31,23 +31,25 @@ bool Scheduler::still_awaits(const Queue& q, Pass& pass, const kv::Match& match)
   pass.awaited = {};
   if (match.awaited == kv::kNoPrefix) return false;
   const kv::Claim& claim = pages_.cache().claim_of(match.awaited);
-  if (claim.level < static_cast<uint8_t>(q.level)) return false;
+  if (claim.level < static_cast<uint8_t>(q.priority)) return false;
   pass.awaited = {match.awaited, claim.who};
   return true;
 }
 
-Scheduler::Got Scheduler::bind(const Queue& q, Command& command, Plan& plan, bool in_line) {
+Scheduler::BindResult Scheduler::bind(const Queue& q, Command& command, Plan& plan, Place place) {
+  const bool in_line = place == Place::kInLine;
   auto& pass = std::get<Pass>(command.what);
   const auto& [page, computer] = pass.awaited;
-  if (page != kv::kNoPrefix && pages_.cache().is_claimed(page, computer)) return Got::kAwaits;
+  if (page != kv::kNoPrefix && pages_.cache().is_claimed(page, computer))
+    return BindResult::kAwaitsOther;
   const kv::Match match = find_prefix(pass);
-  if (still_awaits(q, pass, match)) return Got::kAwaits;
+  if (still_awaits(q, pass, match)) return BindResult::kAwaitsOther;
   const uint32_t context = pass.shape.context_len + match.token_count;
   const uint32_t missing = pages_.missing_count(pass.shape.pages, context, match);
   const bool must_wait = in_line && line_blocked_ && missing > 0;
   if (must_wait || !pages_.bind(q.instance, pass.shape.pages, context, match, plan.bindings)) {
     if (in_line && !line_blocked_) line_needs_ = missing, line_first_ = q.instance;
-    return Got::kMustWait;
+    return BindResult::kMustWait;
   }
   for (const kv::SlotId slot : pass.shape.pages) pass.frames.push_back(*pages_.frame(slot));
   pages_.use(pass.frames);
@@ -58,12 +60,12 @@ Scheduler::Got Scheduler::bind(const Queue& q, Command& command, Plan& plan, boo
   if (pass.shape.content.is_known() && !pass.frames.empty() &&
       fills_page(context, pass.shape.token_count - match.token_count)) {
     pass.claims = pages_.cache().claim(
-        {command.id.value, static_cast<uint8_t>(q.level)}, pages_.frames(pass.shape.pages),
+        {command.id.value, static_cast<uint8_t>(q.priority)}, pages_.frames(pass.shape.pages),
         pass.shape.content,
         {context, match.token_count, pass.shape.token_count - match.token_count});
   }
   admit_when_ready(pass);
-  return Got::kPages;
+  return BindResult::kBound;
 }
 
 void Scheduler::admit_when_ready(Pass& pass) {
@@ -89,7 +91,7 @@ bool Scheduler::admit_in_line(Plan& plan) {
     if (pass->bound) {
       admit_when_ready(*pass);
     } else {
-      pass->waits = bind(*q, head, plan, true) == Got::kMustWait;
+      pass->waits = bind(*q, head, plan, Place::kInLine) == BindResult::kMustWait;
     }
     line_blocked_ = line_blocked_ || pass->waits;
     if (pass->bound && !pass->admitted && pages_.any_lost(pass->frames)) lost.push_back(q);
@@ -108,7 +110,9 @@ bool Scheduler::admit_out_of_line(Plan& plan) {
   for (const auto& [age, q] : active_) {
     Command& head = q->commands.front();
     auto* pass = std::get_if<Pass>(&head.what);
-    if (pass == nullptr || !pass->waits || bind(*q, head, plan, false) != Got::kPages) continue;
+    if (pass == nullptr || !pass->waits ||
+        bind(*q, head, plan, Place::kOutOfLine) != BindResult::kBound)
+      continue;
     pass->waits = false;
     return true;
   }
@@ -123,7 +127,7 @@ bool Scheduler::is_short(const Queue& q) const {
 bool Scheduler::goes_before(const Queue& a, const Queue& b) const {
   if (starved(a) != starved(b)) return starved(a);
   if (starved(a) && a.passed_over != b.passed_over) return a.passed_over > b.passed_over;
-  if (a.level != b.level) return a.level > b.level;
+  if (a.priority != b.priority) return a.priority > b.priority;
   if (is_short(a) != is_short(b)) return is_short(a);
   return Age{a.instance, a.id} < Age{b.instance, b.id};
 }
@@ -164,7 +168,7 @@ bool Scheduler::add_chunk(Candidate& candidate, uint32_t& budget, Plan& plan) {
   if (follows) {
     const auto& before = std::get<Pass>(q.commands[candidate.next - 1].what);
     if (pass->shape.after_earlier_only || before.shape.after_earlier_only) return false;
-    if (!pass->bound && bind(q, command, plan, true) != Got::kPages) return false;
+    if (!pass->bound && bind(q, command, plan, Place::kInLine) != BindResult::kBound) return false;
     if (!pass->admitted) return false;
   }
   const uint32_t left = pass->shape.token_count - pass->done_tokens;

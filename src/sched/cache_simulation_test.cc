@@ -148,11 +148,11 @@ class CacheSimulation {
   }
 
   void turn() {
-    Plan plan = scheduler_.plan(Line::kInOrder);
+    Plan plan = scheduler_.plan(Overtaking::kNo);
     carry_out(plan);
     make_room();
     if (plan.waiting && io_.empty()) {
-      plan = scheduler_.plan(Line::kMayOvertake);
+      plan = scheduler_.plan(Overtaking::kYes);
       carry_out(plan);
       if (plan.stuck && io_.empty()) evict();
     }
@@ -230,14 +230,15 @@ class CacheSimulation {
     const Io io = io_.front();
     io_.pop_front();
     const bool ok = !bad_disk_ || below(20) != 0;
+    const auto outcome = ok ? kv::DiskOutcome::kDone : kv::DiskOutcome::kFailed;
     if (io.is_load) {
       if (ok) memory_[io.load.to.value] = disk_[io.load.from.page];
       ++loaded;
-      map_.loaded(io.load.frame, ok);
+      map_.loaded(io.load.frame, outcome);
     } else {
       if (ok) disk_[io.store.to.page] = memory_[io.store.from.value];
       ++stored;
-      map_.stored(io.store.frame, ok);
+      map_.stored(io.store.frame, outcome);
     }
   }
 

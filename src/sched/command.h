@@ -12,9 +12,6 @@ namespace pie::sched {
 /// A command in a queue, as the engine names it.
 using CommandId = StrongId<struct CommandIdTag, uint64_t>;
 
-/// Higher goes first.
-enum class Level : uint8_t { kLow, kNormal, kHigh };
-
 /// What the scheduler needs to know of a forward pass.
 struct PassShape {
   uint32_t token_count = 0;         ///< at least 1

@@ -43,7 +43,10 @@ Scheduler::Queue& Scheduler::queue(QueueId id) {
   return at->second;
 }
 
-void Scheduler::set_level(QueueId id, Level level) { queue(id).level = level; }
+void Scheduler::set_priority(QueueId id, Priority priority) {
+  const auto at = queues_.find(id);
+  if (at != queues_.end()) at->second.priority = priority;
+}
 
 void Scheduler::push(QueueId id, Command command) {
   Queue& q = queue(id);
@@ -130,7 +133,7 @@ void Scheduler::end_pass(Queue& q, size_t index) {
   --pending_;
 }
 
-Plan Scheduler::plan(Line line) {
+Plan Scheduler::plan(Overtaking overtaking) {
   Plan plan;
   pages_.begin_turn();
   do {
@@ -146,7 +149,7 @@ Plan Scheduler::plan(Line line) {
   if (!plan.chunks.empty() || !plan.completed.empty() || !plan.lost.empty()) return plan;
   if (pages_.frame_table().io_count() > 0) return plan;
   plan.waiting = true;  // whoever was admitted would be in the step
-  if (line == Line::kMayOvertake) {
+  if (overtaking == Overtaking::kYes) {
     if (admit_out_of_line(plan)) choose(plan);
     plan.stuck = plan.chunks.empty() && is_stuck();
   }
@@ -154,10 +157,12 @@ Plan Scheduler::plan(Line line) {
 }
 
 void Scheduler::finish(const Plan& plan, const std::set<size_t>& failed) {
-  for (size_t i = 0; i < plan.chunks.size(); ++i) finish_chunk(plan.chunks[i], !failed.contains(i));
+  for (size_t i = 0; i < plan.chunks.size(); ++i)
+    finish_chunk(plan.chunks[i], failed.contains(i) ? ChunkOutcome::kFailed : ChunkOutcome::kDone);
 }
 
-void Scheduler::finish_chunk(const Chunk& chunk, bool ok) {
+void Scheduler::finish_chunk(const Chunk& chunk, ChunkOutcome outcome) {
+  const bool failed = outcome == ChunkOutcome::kFailed;
   Queue& q = queue(chunk.queue);
   // Few commands precede it there.
   const auto at = std::find_if(q.commands.begin(), q.commands.end(),
@@ -166,11 +171,11 @@ void Scheduler::finish_chunk(const Chunk& chunk, bool ok) {
   auto& pass = std::get<Pass>(at->what);
   pass.done_tokens += chunk.token_count;
   const auto frames = std::span(pass.frames).first(chunk.pages.size());
-  if (ok && !frames.empty()) {
+  if (!failed && !frames.empty()) {
     pages_.cache().wrote(frames, pass.shape.content,
                          {chunk.context_len, chunk.first_token, chunk.token_count});
   }
-  for (size_t i = chunk.context_len / config_.page_size; !ok && i < frames.size(); ++i)
+  for (size_t i = chunk.context_len / config_.page_size; failed && i < frames.size(); ++i)
     pages_.cache().begin_write(frames[i], 0);
   if (chunk.last) end_pass(q, static_cast<size_t>(at - q.commands.begin()));
   if (q.commands.empty()) rest(q.id);

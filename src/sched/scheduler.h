@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/priority.h"
 #include "base/strong_id.h"
 #include "kv/page_map.h"
 #include "sched/command.h"
@@ -26,7 +27,7 @@ struct SchedulerConfig {
 };
 
 /// Whether, when nobody in line can go on, the oldest one that the free pages suffice for may.
-enum class Line : uint8_t { kInOrder, kMayOvertake };
+enum class Overtaking : uint8_t { kNo, kYes };
 
 /// The command queues of all instances, and which commands make up the next step.
 ///
@@ -46,7 +47,8 @@ class Scheduler {
   void open_queue(QueueId queue, InstanceId instance);
   /// The queue takes no more commands: it is gone when those that it has are done.
   void close_queue(QueueId queue);
-  void set_level(QueueId queue, Level level);
+  /// Unknown ids are ignored.
+  void set_priority(QueueId queue, Priority priority);
 
   /// Appends; the queue is open. Pins the pass's slots until it is done or dropped.
   void push_pass(QueueId queue, CommandId id, PassShape shape);
@@ -58,7 +60,7 @@ class Scheduler {
 
   /// The next step. Nothing in `chunks` and `completed`: nothing to do until a command comes, or,
   /// when passes wait for pages, until the caller lets them overtake.
-  Plan plan(Line line);
+  Plan plan(Overtaking overtaking);
   /// The step that plan() returned was executed. Passes of chunks in `failed` (by index) are done
   /// all the same.
   void finish(const Plan& plan, const std::set<size_t>& failed = {});
@@ -99,7 +101,9 @@ class Scheduler {
     bool admitted = false;  // they are there
     bool waits = false;     // for pages
   };
-  enum class Got { kPages, kMustWait, kAwaits };
+  /// What became of a pass that needs pages; kAwaitsOther: of what another pass is computing.
+  enum class BindResult { kBound, kMustWait, kAwaitsOther };
+  enum class Place { kInLine, kOutOfLine };
   struct Marker {};
   struct Share {
     ShareShape shape;
@@ -111,7 +115,7 @@ class Scheduler {
   struct Queue {
     QueueId id;
     InstanceId instance;
-    Level level = Level::kNormal;
+    Priority priority = Priority::kNormal;
     uint32_t passed_over = 0;  // steps since its head could have run and did not
     bool closing = false;      // goes with its last command
     std::deque<Command> commands;
@@ -123,7 +127,8 @@ class Scheduler {
   };
 
   Queue& queue(QueueId id);
-  void finish_chunk(const Chunk& chunk, bool ok);
+  enum class ChunkOutcome { kDone, kFailed };
+  void finish_chunk(const Chunk& chunk, ChunkOutcome outcome);
   /// It has no commands any more.
   void rest(QueueId id);
   void push(QueueId queue, Command command);
@@ -142,7 +147,7 @@ class Scheduler {
   void end_pass(Queue& queue, size_t index);
   kv::Match find_prefix(const Pass& pass) const;
   bool still_awaits(const Queue& queue, Pass& pass, const kv::Match& match) const;
-  Got bind(const Queue& queue, Command& command, Plan& plan, bool in_line);
+  BindResult bind(const Queue& queue, Command& command, Plan& plan, Place place);
   void admit_when_ready(Pass& pass);
   bool admit_in_line(Plan& plan);
   bool head_is_done(const Queue& queue) const;

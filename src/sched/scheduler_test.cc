@@ -31,8 +31,8 @@ struct Fixture {
     for (const uint32_t slot : slots) map.release(SlotId{slot});
   }
   /// Plans and finishes a step; its passes as "id:tokens".
-  std::string step(Line line = Line::kInOrder) {
-    last = scheduler.plan(line);
+  std::string step(Overtaking overtaking = Overtaking::kNo) {
+    last = scheduler.plan(overtaking);
     scheduler.check_invariants();
     std::string text;
     for (const Chunk& chunk : last.chunks) {
@@ -100,8 +100,8 @@ TEST(Scheduler, higher_levels_first_and_low_ones_do_not_starve) {
   f.open(1, 1);
   f.open(2, 2);
   f.open(3, 3);
-  f.scheduler.set_level(QueueId{1}, Level::kLow);
-  f.scheduler.set_level(QueueId{3}, Level::kHigh);
+  f.scheduler.set_priority(QueueId{1}, Priority::kLow);
+  f.scheduler.set_priority(QueueId{3}, Priority::kHigh);
   f.pass(1, 10, 1, {0});
   f.pass(2, 20, 4, {1});
   f.pass(3, 30, 4, {2});
@@ -191,7 +191,7 @@ TEST(Scheduler, a_pass_whose_pages_are_bound_does_not_wait_in_line) {
   f.pass(1, 10, 1, {10, 11});
   f.pass(2, 21, 1, {0, 1});
   EXPECT_EQ(f.step(), "21:1");
-  EXPECT_EQ(f.step(Line::kMayOvertake), "");
+  EXPECT_EQ(f.step(Overtaking::kYes), "");
   EXPECT_FALSE(f.last.stuck) << "instance 2 does not wait and may still free its pages";
 }
 
@@ -205,7 +205,7 @@ TEST(Scheduler, overtaking_is_for_when_nobody_can_go_on) {
   f.pass(1, 11, 1, {0, 1, 2});
   f.pass(2, 21, 1, {10, 11, 12});
   EXPECT_EQ(f.step(), "");
-  EXPECT_EQ(f.step(Line::kMayOvertake), "21:1") << "one page is free: enough for 2";
+  EXPECT_EQ(f.step(Overtaking::kYes), "21:1") << "one page is free: enough for 2";
 }
 
 TEST(Scheduler, when_all_that_hold_pages_wait_the_youngest_of_them_is_evicted) {
@@ -217,10 +217,10 @@ TEST(Scheduler, when_all_that_hold_pages_wait_the_youngest_of_them_is_evicted) {
   f.pass(1, 11, 1, {0, 1, 2});
   f.pass(2, 21, 1, {10, 11, 12});
   f.pass(3, 30, 1, {20});
-  EXPECT_EQ(f.step(Line::kMayOvertake), "");
+  EXPECT_EQ(f.step(Overtaking::kYes), "");
   ASSERT_TRUE(f.last.stuck);
   EXPECT_EQ(f.scheduler.evict_youngest(), CommandId{21}) << "3 holds nothing: no use to end it";
-  EXPECT_EQ(f.step(Line::kMayOvertake), "");
+  EXPECT_EQ(f.step(Overtaking::kYes), "");
   EXPECT_FALSE(f.last.stuck) << "2 is about to be closed";
   EXPECT_TRUE(f.scheduler.close_instance(InstanceId{2}).empty());
   for (const uint32_t slot : {10, 11, 12}) f.map.release(SlotId{slot});

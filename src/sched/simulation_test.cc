@@ -63,7 +63,7 @@ class Simulation {
     if (what < 40) return deallocate(program);
     const QueueId queue = program.queues[below(static_cast<uint32_t>(program.queues.size()))];
     if (what < 43) {
-      scheduler_.set_level(queue, static_cast<Level>(below(3)));
+      scheduler_.set_priority(queue, static_cast<Priority>(below(3)));
     } else if (what < 45) {
       replace_queue(program, queue);
     } else if (what < 48) {
@@ -148,10 +148,10 @@ class Simulation {
   }
 
   void step() {
-    Plan plan = scheduler_.plan(Line::kInOrder);
+    Plan plan = scheduler_.plan(Overtaking::kNo);
     for (const CommandId id : plan.completed) takes_effect(id);
     if (plan.waiting) {
-      plan = scheduler_.plan(Line::kMayOvertake);
+      plan = scheduler_.plan(Overtaking::kYes);
       overtakings += plan.chunks.empty() ? 0 : 1;
     }
     check_chunks(plan);

@@ -57,11 +57,10 @@ Room Scheduler::make_room(const std::set<InstanceId>& paused) {
   std::sort(cold.begin(), cold.end());
   for (const auto& [waits, rank, frame] : cold) {
     if (wanted == 0 || (waits && room.stores.size() + room.freed >= urgent)) break;
-    bool freed = false;
-    const std::optional<kv::PageStore> store = pages_.store(frame, freed);
-    if (!store && !freed) break;  // the swap file is full
-    if (store) room.stores.push_back(*store);
-    room.freed += freed ? 1 : 0;
+    const kv::Eviction out = pages_.store(frame);
+    if (!out.store && !out.is_free) break;  // the swap file is full
+    if (out.store) room.stores.push_back(*out.store);
+    room.freed += out.is_free ? 1 : 0;
     --wanted;
   }
   return room;

@@ -1,9 +1,11 @@
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <vector>
 
 #include "base/strong_id.h"
+#include "engine/command.h"
 #include "engine/forward_pass.h"
 #include "exec/executor.h"
 #include "kv/pointer_table.h"
@@ -11,12 +13,25 @@
 
 namespace pie::engine {
 
-/// A forward pass on its way through the engine: validated, its pointers resolved to slots.
-struct PendingPass {
-  InstanceId instance;
+/// A forward pass on its way through the engine: checked, its pointers resolved to slots.
+class PassCommand final : public Command {
+ public:
+  void begin(LoopState& loop) override;
+  /// All of it was computed before, and nothing is asked of it.
+  Progress complete(LoopState& loop) override;
+  void cancel(LoopState& loop, Cancelled why) override;
+
+  /// The scheduler is done with it: what it names is its no more.
+  void let_go(LoopState& loop) const;
+  /// After let_go(): what became of it.
+  void answer(LoopState& loop, Result<ForwardOutput> result) const;
+
+  /// Whether the program waits for what the pass gives.
+  bool has_result() const { return !token_slots.empty() || !distribution_slots.empty(); }
+
   uint64_t number = 0;  ///< the how-manieth pass of its instance: part of the samplers' seed
   sched::PassShape shape;
-  bool temporary_pages = false;  ///< shape.pages are this pass's alone and go with it
+  bool has_temporary_pages = false;  ///< shape.pages are this pass's alone and go with it
 
   std::vector<exec::StepToken> tokens;
   std::vector<std::optional<kv::SlotId>> input_slots;  ///< empty, or per token its embedding slot
@@ -36,9 +51,9 @@ struct PendingPass {
 
   ForwardCallback done;
   ForwardOutput output;  ///< filled chunk by chunk
-
-  /// Whether the program waits for what the pass gives.
-  bool has_result() const { return !token_slots.empty() || !distribution_slots.empty(); }
 };
+
+/// Takes out a pass that ends; the caller lets it go and answers it.
+std::unique_ptr<PassCommand> end_pass(LoopState& loop, sched::CommandId id);
 
 }  // namespace pie::engine

@@ -12,15 +12,15 @@ std::string_view kind_of(ResourceType type) {
 
 }  // namespace
 
-/// Whether the instance (for slots of its own: `is_own`), the engine and the user's quota take so
-/// many more; then the quota counts them.
-Result<void> Front::admit_slots(std::string_view call, const Instance& instance, ResourceType type,
-                                uint64_t count, bool is_own) {
+/// Whether the instance (when it holds the slots), the engine and the user's quota take so many
+/// more; then the quota counts them.
+Result<void> LocalEngine::admit_slots(std::string_view call, const Instance& instance,
+                                      ResourceType type, uint64_t count, Holder holder) {
   const bool pages = type == ResourceType::kKvPage;
   const uint64_t used = instance.account(type)->used;
   const uint32_t allowed = pages ? instance.kv_pages_max : kEmbeddingsPerInstance;
   const std::string_view kind = pages ? "KV pages" : "embedding slots";
-  if (is_own && used + count > allowed) {
+  if (holder == Holder::kInstance && used + count > allowed) {
     return Error{ErrorCode::kResourceExhausted,
                  fmt::format("[{}] got {} {} on top of {} used, expected at most {} allowed for "
                              "this instance",
@@ -40,9 +40,9 @@ Result<void> Front::admit_slots(std::string_view call, const Instance& instance,
 }
 
 /// What the pointers stand for. A call may name no more than the instance has.
-Result<std::vector<kv::SlotId>> Front::find_slots(std::string_view call, Instance& instance,
-                                                  ResourceType type,
-                                                  std::span<const uint32_t> pointers) {
+Result<std::vector<kv::SlotId>> LocalEngine::find_slots(std::string_view call, Instance& instance,
+                                                        ResourceType type,
+                                                        std::span<const uint32_t> pointers) {
   const kv::PointerTable& table = instance.table(type);
   if (pointers.size() > table.mapped_count())
     return Error{ErrorCode::kInvalidArgument,
@@ -60,8 +60,8 @@ Result<std::vector<kv::SlotId>> Front::find_slots(std::string_view call, Instanc
 }
 
 /// Admitted ones.
-std::vector<kv::SlotId> Front::take_slots(const SlotAccountRef& account, ResourceType type,
-                                          uint64_t count) {
+std::vector<kv::SlotId> LocalEngine::take_slots(const SlotAccountRef& account, ResourceType type,
+                                                uint64_t count) {
   std::vector<kv::SlotId> slots;
   slots.reserve(count);
   for (uint64_t i = 0; i < count; ++i) slots.push_back(slots_of(type).take(account));
@@ -69,7 +69,7 @@ std::vector<kv::SlotId> Front::take_slots(const SlotAccountRef& account, Resourc
 }
 
 /// Pointers to admitted ones.
-Front::Mapped Front::map_slots(Instance& instance, ResourceType type, uint64_t count) {
+LocalEngine::Mapped LocalEngine::map_slots(Instance& instance, ResourceType type, uint64_t count) {
   Mapped mapped;
   mapped.slots = take_slots(instance.account(type), type, count);
   mapped.pointers.reserve(count);
@@ -78,22 +78,34 @@ Front::Mapped Front::map_slots(Instance& instance, ResourceType type, uint64_t c
   return mapped;
 }
 
-Result<std::vector<uint32_t>> Front::allocate(QueueId queue, uint32_t resource_type,
-                                              uint32_t count) {
+std::vector<kv::SlotId> LocalEngine::take_copies(const Instance& instance, ResourceType type,
+                                                 uint64_t count) {
+  const auto account = std::make_shared<SlotAccount>();
+  account->shared = instance.account(type)->shared;
+  return take_slots(account, type, count);
+}
+
+/// Their holder lets go.
+void LocalEngine::post_release(ResourceType type, std::vector<kv::SlotId> slots) {
+  inbox_.post([type, slots = std::move(slots)](LoopState& loop) { loop.release(type, slots); });
+}
+
+Result<std::vector<uint32_t>> LocalEngine::allocate(QueueId queue, uint32_t resource_type,
+                                                    uint32_t count) {
   constexpr std::string_view kCall = "allocate-resources";
   PIE_TRY_ASSIGN(const ResourceType type, parse_resource_type(kCall, resource_type));
   const std::lock_guard lock(mutex_);
-  PIE_TRY_ASSIGN(const Owner who, owner(kCall, queue));
-  PIE_TRY(admit_slots(kCall, *who.instance, type, count, true));
+  PIE_TRY_ASSIGN(const Caller who, caller(kCall, queue));
+  PIE_TRY(admit_slots(kCall, *who.instance, type, count, Holder::kInstance));
   return map_slots(*who.instance, type, count).pointers;
 }
 
-Result<void> Front::deallocate(QueueId queue, uint32_t resource_type,
-                               std::span<const uint32_t> pointers) {
+Result<void> LocalEngine::deallocate(QueueId queue, uint32_t resource_type,
+                                     std::span<const uint32_t> pointers) {
   constexpr std::string_view kCall = "deallocate-resources";
   PIE_TRY_ASSIGN(const ResourceType type, parse_resource_type(kCall, resource_type));
   const std::lock_guard lock(mutex_);
-  PIE_TRY_ASSIGN(const Owner who, owner(kCall, queue));
+  PIE_TRY_ASSIGN(const Caller who, caller(kCall, queue));
   PIE_TRY(find_slots(kCall, *who.instance, type, pointers));
   kv::PointerTable& table = who.instance->table(type);
   std::vector<bool> seen(table.number_count());
@@ -104,12 +116,12 @@ Result<void> Front::deallocate(QueueId queue, uint32_t resource_type,
     }
     seen[pointer] = true;
   }
-  Release message{type, {}};
+  std::vector<kv::SlotId> slots;
   for (const uint32_t pointer : pointers) {
     const kv::SlotId slot = *table.unmap(pointer);
-    if (slots_of(type).release(slot)) message.slots.push_back(slot);
+    if (slots_of(type).release(slot)) slots.push_back(slot);
   }
-  if (!message.slots.empty()) post(std::move(message));
+  if (!slots.empty()) post_release(type, std::move(slots));
   return {};
 }
 

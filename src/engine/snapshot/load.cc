@@ -1,120 +1,96 @@
-// Snapshots on the engine thread: what is to be written is held until it is; what is loaded comes
-// to the pool page by page, when it is asked for.
-#include <chrono>
-
+// Loading a context from the disk: its file is read and checked there, its pages come to the pool
+// one by one, when a pass asks for them.
+#include "engine/disk_thread.h"
+#include "engine/local_engine.h"
+#include "engine/snapshot/reader.h"
 #include "engine/snapshot/store.h"
-#include "engine/step_loop.h"
 
 namespace pie::engine {
 namespace {
 
-uint64_t now_s() {
-  return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(
-                                   std::chrono::system_clock::now().time_since_epoch())
-                                   .count());
-}
+constexpr std::string_view kCall = "snapshot";
 
-Error lost_page_error() {
-  return {ErrorCode::kCorrupt, "[snapshot] got a KV page that the disk has lost"};
-}
+class LoadCommand final : public Command {
+ public:
+  LoadCommand(std::filesystem::path path, SnapshotLoaded done)
+      : path_(std::move(path)), done_(std::move(done)) {}
+
+  void begin(LoopState& loop) override {
+    auto reading = std::make_shared<SnapshotReading>();
+    reading->path = path_;
+    reading->layout = loop.snapshots.layout;
+    reading->number = ++loop.snapshots.last_file;
+    reading->done = [id = id, reading = reading.get(),
+                     &inbox = loop.engine.inbox()](const Result<void>& opened) {
+      inbox.post([id, opened, number = reading->number,
+                  header = std::move(reading->header)](LoopState& after) {
+        const auto ended = after.end(id);
+        static_cast<LoadCommand&>(*ended).finish(after, opened, header, number);
+      });
+    };
+    read_snapshot(*loop.disk, std::move(reading));
+  }
+  Progress complete(LoopState&) override { return Progress::kUnderWay; }  // it has no turn
+  void cancel(LoopState&, Cancelled why) override { done_(cancelled_error(kCall, why)); }
+
+ private:
+  void finish(LoopState& loop, const Result<void>& opened, const SnapshotHeader& header,
+              uint32_t number) {
+    loop.engine.retire(instance);
+    if (!opened.ok()) return done_(opened.error());
+    done_(attach(loop, header, number));
+  }
+
+  Result<LoadedSnapshot> attach(LoopState& loop, const SnapshotHeader& header, uint32_t number) {
+    Result<LocalEngine::Mapped> mapped = loop.engine.map_snapshot(instance, header.pages.size());
+    if (!mapped.ok()) {
+      loop.disk->close(number);
+      return mapped.error();
+    }
+    uint32_t stored = 0;
+    for (size_t i = 0; i < header.pages.size(); ++i) {
+      if (!header.pages[i]) continue;
+      loop.pages.attach_disk_page(instance, mapped->slots[i], {number, stored++});
+    }
+    if (stored == 0) {
+      loop.disk->close(number);
+    } else {
+      loop.snapshots.open_files[number] = stored;
+    }
+    return LoadedSnapshot{std::move(mapped->pointers), header.last_page_len, header.tokens};
+  }
+
+  const std::filesystem::path path_;
+  const SnapshotLoaded done_;
+};
 
 }  // namespace
 
-void StepLoop::handle(SaveSnapshot& message) {
-  scheduler_.push_marker(message.queue, message.id);
-  saves_.emplace(message.id, std::move(message));
+Result<void> LocalEngine::load_snapshot(QueueId queue, const std::string& name,
+                                        SnapshotLoaded done) {
+  PIE_TRY_ASSIGN(const std::string user, snapshot_user(queue));
+  const Result<SnapshotInfo> found = snapshots_->find(user, name);
+  sweep_snapshots();
+  PIE_TRY(found);
+  auto command = std::make_unique<LoadCommand>(snapshots_->path(user, name), std::move(done));
+  const std::lock_guard lock(mutex_);
+  PIE_TRY_ASSIGN(const Caller who, caller(kCall, queue));
+  PIE_TRY(admit_command(kCall, who));
+  post_command(who, std::move(command));
+  return {};
 }
 
-/// Everything before it in its queue is done.
-void StepLoop::save(SaveSnapshot message) {
-  front_.retire(message.instance, 1);
-  auto work = std::make_shared<SnapshotWork>();
-  SnapshotHeader& header = work->header;
-  header.layout = layout_;
-  header.user = message.user;
-  header.name = message.request.name;
-  header.created_s = now_s();
-  header.expires_s = message.request.ttl_s == 0 ? 0 : header.created_s + message.request.ttl_s;
-  header.is_pinned = message.request.is_pinned;
-  header.last_page_len = message.request.last_page_len;
-  header.tokens = std::move(message.request.tokens);
-  header.page_bytes = executor_->page_bytes();
-  std::vector<kv::FrameId> bound;
-  std::vector<kv::FrameId> used;
-  for (const kv::SlotId slot : message.slots) {
-    PageSource& source = work->pages.emplace_back();
-    const auto frame = pages_.frame(slot);
-    header.pages.push_back(frame ? std::optional(ContentHash{}) : std::nullopt);
-    if (!frame) continue;
-    source.page = pages_.frame_table()[*frame].page;
-    source.disk = pages_.frame_table()[*frame].disk;
-    bound.push_back(*frame);
-    if (source.page) used.push_back(*frame);
-  }
-  pages_.use(used);
-  // What ends it, on this thread.
-  const auto end = [this, work, used, slots = std::move(message.slots),
-                    done = std::move(message.done)](Result<void> result) {
-    if (result.ok() && pages_.any_lost(used)) {
-      static_cast<void>(snapshots_->remove(work->header.user, work->header.name));
-      result = lost_page_error();
-    }
-    pages_.unuse(used);
-    for (const kv::SlotId slot : slots) pages_.release(slot);
-    settle();
-    done(std::move(result));
-  };
-  if (pages_.any_lost(bound)) return end(lost_page_error());
-  work->path = snapshots_->path(header.user, header.name);
-  io_->save(work, *snapshots_, [this, end](const Result<void>& written) {
-    front_.notify([end, written] { end(written); });
-  });
-}
-
-void StepLoop::drop_save(sched::CommandId command) {
-  SaveSnapshot message = std::move(saves_.extract(command).mapped());
-  for (const kv::SlotId slot : message.slots) pages_.release(slot);
-  message.done(Error{ErrorCode::kCancelled, "[snapshot] got an instance that was closed"});
-}
-
-void StepLoop::handle(LoadSnapshot& message) {
-  const uint32_t file = ++last_file_;
-  auto header = std::make_shared<SnapshotHeader>();
-  io_->open(file, message.path, layout_, header,
-            [this, header, file, instance = message.instance,
-             done = std::move(message.done)](const Result<void>& opened) {
-              front_.notify([this, header, file, instance, opened, done] {
-                front_.retire(instance, 1);
-                if (!opened.ok()) return done(opened.error());
-                done(attach(*header, file, instance));
-              });
-            });
-}
-
-Result<LoadedSnapshot> StepLoop::attach(const SnapshotHeader& header, uint32_t file,
-                                        InstanceId instance) {
-  Result<Front::Mapped> mapped = front_.map_snapshot(instance, header.pages.size());
-  if (!mapped.ok()) {
-    io_->close(file);
-    return mapped.error();
-  }
-  uint32_t stored = 0;
-  for (size_t i = 0; i < header.pages.size(); ++i) {
-    if (header.pages[i]) pages_.attach_disk_page(instance, mapped->slots[i], {file, stored++});
-  }
-  files_[file] = stored;
-  if (stored == 0) io_->close(file);
-  return LoadedSnapshot{std::move(mapped->pointers), header.last_page_len, header.tokens};
-}
-
-/// Files of which nobody refers to a page any more are closed.
-void StepLoop::close_files() {
-  for (const kv::DiskPage& page : pages_.take_released()) {
-    const auto file = files_.find(page.file);
-    if (file == files_.end() || --file->second > 0) continue;
-    io_->close(page.file);
-    files_.erase(file);
-  }
+Result<LocalEngine::Mapped> LocalEngine::map_snapshot(InstanceId id, uint64_t count) {
+  const std::lock_guard lock(mutex_);
+  const auto at = instances_.find(id);
+  if (at == instances_.end())
+    return Error{ErrorCode::kCancelled, "[snapshot] got an instance that was closed"};
+  PIE_TRY(admit_slots(kCall, at->second, ResourceType::kKvPage, count, Holder::kInstance));
+  Mapped mapped = map_slots(at->second, ResourceType::kKvPage, count);
+  // The step loop knows them from now on.
+  page_slots_.pin(mapped.slots);
+  page_slots_.unpin(mapped.slots);
+  return mapped;
 }
 
 }  // namespace pie::engine

@@ -9,12 +9,14 @@
 #include <set>
 
 #include "base/file.h"
-#include "engine/engine_harness.h"
-#include "engine/engine_impl.h"
 #include "engine/disk_thread.h"
+#include "engine/engine_harness.h"
+#include "engine/local_engine.h"
 #include "engine/recall_executor.h"
 #include "engine/snapshot/file.h"
+#include "engine/snapshot/reader.h"
 #include "engine/snapshot/store.h"
+#include "engine/snapshot/writer.h"
 
 namespace pie::engine {
 namespace {
@@ -62,15 +64,15 @@ struct SnapshotTest : testing::Test {
     auto executor = std::make_unique<RecallExecutor>(
         exec::ExecutorConfig{.page_count = 32, .page_size = page_size, .step_tokens_max = 64},
         std::make_shared<RecallProbe>());
-    engine = make_engine(nullptr, RecallExecutor::kVocab, RecallExecutor::kEmbedding,
-                         std::move(executor),
-                         {.seed = 7,
-                          .prefix_cache = false,
-                          .swap_folder = folder / "swap",
-                          .swap_bytes_max = 1 << 16,
-                          .snapshot_folder = folder / "snapshots",
-                          .snapshot_user_bytes_max = user_bytes_max},
-                         system_clock())
+    engine = LocalEngine::open(nullptr, RecallExecutor::kVocab, RecallExecutor::kEmbedding,
+                               std::move(executor),
+                               {.seed = 7,
+                                .prefix_cache = false,
+                                .swap_folder = folder / "swap",
+                                .swap_bytes_max = 1 << 16,
+                                .snapshot_folder = folder / "snapshots",
+                                .snapshot_user_bytes_max = user_bytes_max},
+                               system_clock())
                  .value();
   }
   QueueId open(uint64_t instance, const std::string& user = "ann") {
@@ -287,7 +289,7 @@ TEST(SnapshotStoreTest, files_that_are_not_finished_count) {
   fs::remove_all(folder);
 }
 
-TEST(PageIoTest, pages_are_moved_between_the_pieces_of_a_big_snapshot) {
+TEST(SnapshotWriterTest, pages_are_moved_between_the_pieces_of_a_big_snapshot) {
   const fs::path folder = fs::temp_directory_path() / "pie-page-io-test";
   fs::remove_all(folder);
   RecallExecutor executor({.page_count = 2, .page_size = 1 << 20, .step_tokens_max = 16},
@@ -305,19 +307,23 @@ TEST(PageIoTest, pages_are_moved_between_the_pieces_of_a_big_snapshot) {
     order += what;
     if (order.size() == 4) all_done.set_value();
   };
-  PageIo io(executor, SwapFile::open(folder, executor.page_bytes()).value(),
-            [&](PageMoved) { add('p'); });
-  auto header = std::make_shared<SnapshotHeader>();
-  io.save(work, store, [&](const Result<void>& saved) {
+  auto reading = std::make_shared<SnapshotReading>();
+  reading->path = work->path;
+  reading->layout = executor.layout_id().value();
+  reading->number = 1;
+  reading->done = [&](const Result<void>& opened) { add(opened.ok() ? 'o' : 'x'); };
+  DiskThread disk(executor, SwapFile::open(folder, executor.page_bytes()).value(),
+                  [&](const PageMoved&) { add('p'); });
+  SnapshotWriter writer(disk, store);
+  writer.save(work, [&](const Result<void>& saved) {
     add(saved.ok() ? 's' : 'x');
-    io.open(1, work->path, executor.layout_id().value(), header,
-            [&](const Result<void>& opened) { add(opened.ok() ? 'o' : 'x'); });
-    io.store({kv::FrameId{0}, KvPageId{1}, {0, 1}});
+    read_snapshot(disk, reading);
+    disk.store({kv::FrameId{0}, KvPageId{1}, {0, 1}});
   });
-  io.store({kv::FrameId{0}, KvPageId{1}, {0, 0}});
+  disk.store({kv::FrameId{0}, KvPageId{1}, {0, 0}});
   all_done.get_future().get();
   EXPECT_EQ(order, "pspo");
-  EXPECT_EQ(header->pages.size(), 20u);
+  EXPECT_EQ(reading->header.pages.size(), 20u);
   EXPECT_EQ(store.list("ann").size(), 1u);
   fs::remove_all(folder);
 }

@@ -55,9 +55,14 @@ SnapshotStore::SnapshotStore(fs::path folder, uint64_t user_bytes_max)
       log::error("engine: {}", opened.error().message);
     }
   }
-  const std::lock_guard lock(mutex_);
-  drop_expired();
+  {
+    const std::lock_guard lock(mutex_);
+    drop_expired();
+  }
+  sweep();
 }
+
+SnapshotStore::~SnapshotStore() { sweep(); }
 
 fs::path SnapshotStore::path(const std::string& user, const std::string& name) const {
   ContentHasher hasher;
@@ -72,9 +77,24 @@ Error SnapshotStore::no_such(const std::string& name) const {
 }
 
 void SnapshotStore::drop(const Key& key) {
-  std::error_code ignored;
-  fs::remove(path(key.first, key.second), ignored);
+  leftovers_.insert(key);
   all_.erase(key);
+}
+
+bool SnapshotStore::has_leftovers() const {
+  const std::lock_guard lock(mutex_);
+  return !leftovers_.empty();
+}
+
+/// Only the caller's thread makes files: none comes back meanwhile.
+void SnapshotStore::sweep() {
+  std::set<Key> gone;
+  {
+    const std::lock_guard lock(mutex_);
+    gone.swap(leftovers_);
+  }
+  std::error_code ignored;
+  for (const auto& [user, name] : gone) fs::remove(path(user, name), ignored);
 }
 
 void SnapshotStore::drop_expired() {
@@ -87,7 +107,7 @@ void SnapshotStore::drop_expired() {
 
 Result<void> SnapshotStore::admit(const std::string& user, const std::string& name,
                                   uint64_t bytes) {
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   drop_expired();
   const auto unfinished = unfinished_.find(user);
   uint64_t used = unfinished == unfinished_.end() ? 0 : unfinished->second;
@@ -112,21 +132,29 @@ Result<void> SnapshotStore::admit(const std::string& user, const std::string& na
     drop(key);
   }
   unfinished_[user] += bytes;
+  lock.unlock();
+  sweep();
   return {};
 }
 
 void SnapshotStore::list_file(const SnapshotHeader& header) {
-  all_.insert_or_assign({header.user, header.name}, info_of(header));
+  const Key key{header.user, header.name};
+  leftovers_.erase(key);
+  all_.insert_or_assign(key, info_of(header));
 }
 
 void SnapshotStore::add(const SnapshotHeader& header) {
-  give_up(header.user, header.bytes());
   const std::lock_guard lock(mutex_);
+  uncount(header.user, header.bytes());
   list_file(header);
 }
 
 void SnapshotStore::give_up(const std::string& user, uint64_t bytes) {
   const std::lock_guard lock(mutex_);
+  uncount(user, bytes);
+}
+
+void SnapshotStore::uncount(const std::string& user, uint64_t bytes) {
   const auto at = unfinished_.find(user);
   if (at == unfinished_.end()) return;
   at->second -= std::min(at->second, bytes);

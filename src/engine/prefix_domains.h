@@ -6,14 +6,17 @@
 
 namespace pie::engine {
 
-/// Domains of the prefix cache: the instances of one user share what they compute. Users without an
-/// open instance keep theirs while they are among the last kIdleMax of these; then what they have
-/// computed is found no more. Guarded by the front's lock.
-class Domains {
+/// Between whom what was computed is shared.
+enum class PrefixSharing { kNobody, kUser, kEverybody };
+
+/// Domains of the prefix cache: the instances of one user share what they compute. Users
+/// without an open instance keep theirs while they are among the last kIdleMax of these; then what
+/// they have computed is found no more. Guarded by the engine's lock.
+class PrefixDomains {
  public:
   static constexpr size_t kIdleMax = 1024;
 
-  Domains(bool is_on, bool is_shared) : is_on_(is_on), is_shared_(is_shared) {}
+  explicit PrefixDomains(PrefixSharing sharing) : sharing_(sharing) {}
 
   /// The user's domain, one instance more of it. 0: nothing is shared.
   uint32_t open(const std::string& user);
@@ -28,7 +31,7 @@ class Domains {
     std::list<std::string>::iterator idle;  // valid while there are no instances
   };
 
-  const bool is_on_, is_shared_;
+  const PrefixSharing sharing_;
   std::unordered_map<std::string, User> users_;
   std::list<std::string> idle_;  // the longest without an instance first
   uint32_t last_ = 0;

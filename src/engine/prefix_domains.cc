@@ -1,10 +1,10 @@
-#include "engine/domains.h"
+#include "engine/prefix_domains.h"
 
 namespace pie::engine {
 
-uint32_t Domains::open(const std::string& user) {
-  if (!is_on_) return 0;
-  if (is_shared_) return 1;
+uint32_t PrefixDomains::open(const std::string& user) {
+  if (sharing_ == PrefixSharing::kNobody) return 0;
+  if (sharing_ == PrefixSharing::kEverybody) return 1;
   const auto [at, is_new] = users_.try_emplace(user);
   User& known = at->second;
   if (is_new) {
@@ -17,7 +17,7 @@ uint32_t Domains::open(const std::string& user) {
   return known.domain;
 }
 
-void Domains::close(const std::string& user) {
+void PrefixDomains::close(const std::string& user) {
   const auto at = users_.find(user);
   if (at == users_.end() || --at->second.instances > 0) return;
   at->second.idle = idle_.insert(idle_.end(), user);
