@@ -56,7 +56,7 @@ double cpu_seconds() {
 /// Sequences over an executor; pages are given out in order.
 class Load {
  public:
-  Load(exec::Executor& executor, uint32_t vocab) : executor_(executor), vocab_(vocab) {}
+  Load(exec::LogitsExecutor& executor, uint32_t vocab) : executor_(executor), vocab_(vocab) {}
 
   struct Sequence {
     std::vector<KvPageId> table;
@@ -101,7 +101,7 @@ class Load {
   }
 
  private:
-  exec::Executor& executor_;
+  exec::LogitsExecutor& executor_;
   uint32_t vocab_;
   uint32_t next_page_ = 0;
   uint32_t draw_ = 0;

@@ -8,6 +8,7 @@
 #include "base/priority.h"
 #include "base/result.h"
 #include "base/strong_id.h"
+#include "sample/distribution.h"
 #include "sample/sampler_params.h"
 
 namespace pie::engine {
@@ -48,11 +49,8 @@ struct ForwardPass {
   std::vector<EmbeddingOutput> embeddings;
 };
 
-/// The k best of softmax(logits / T), descending.
-struct Distribution {
-  std::vector<TokenId> ids;
-  std::vector<float> probabilities;
-};
+/// The k best of softmax(logits / T).
+using sample::Distribution;
 
 struct ForwardOutput {
   std::vector<TokenId> tokens;              ///< all token slots, in slot order

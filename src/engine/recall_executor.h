@@ -8,7 +8,7 @@
 #include <set>
 #include <vector>
 
-#include "exec/executor.h"
+#include "exec/logits_executor.h"
 
 namespace pie::engine {
 
@@ -43,7 +43,7 @@ struct RecallProbe {
 /// An executor for tests of the loop: its pages hold token ids, and the next token of a sequence is
 /// a hash of all tokens that the row attends to. So every fault of paging, order, masks or batching
 /// changes the tokens. It refuses (by a failed check) two writes to one slot in a step.
-class RecallExecutor final : public exec::Executor {
+class RecallExecutor final : public exec::LogitsExecutor {
  public:
   static constexpr uint32_t kVocab = 1000;
   static constexpr uint32_t kEmbedding = 4;

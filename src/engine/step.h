@@ -6,7 +6,6 @@
 #include "engine/commands/pass.h"
 #include "engine/embedding_store.h"
 #include "exec/executor.h"
-#include "sample/sampler.h"
 #include "sched/command.h"
 
 namespace pie::engine {
@@ -17,60 +16,37 @@ struct StepPart {
   PassCommand* pass;
 };
 
-/// Builds the executor's batch for a step. Reads embedding slots; the batch refers to the passes,
-/// the plan and the store, none of which may change while it is in use.
-exec::StepBatch build_batch(std::span<const StepPart> parts, const EmbeddingStore& embeddings);
-
-/// Takes what the step gave into the passes: draws tokens, ranks distributions, fills embedding
-/// slots. Returns how many rows of logits were used.
-class OutputCollector {
- public:
-  OutputCollector(uint64_t seed, uint32_t vocab_size, uint32_t embedding_size)
-      : seed_(seed), vocab_size_(vocab_size), embedding_size_(embedding_size) {}
-
-  /// Passes are looked after side by side, on the executor's threads. kResourceExhausted when the
-  /// machine has no memory for that; it may be called again then.
-  Result<uint32_t> collect(std::span<const StepPart> parts, const exec::StepOutput& output,
-                           EmbeddingStore& embeddings, exec::Executor& executor);
-
- private:
-  /// A part and where its rows begin in the output.
-  struct Rows {
-    const StepPart* part;
-    std::span<const uint32_t> logit_rows;
-    const float* logits;
-  };
-  void sample(const Rows& rows, sample::Sampler& sampler) const;
-
-  const uint64_t seed_;
-  const uint32_t vocab_size_;
-  const uint32_t embedding_size_;
-  std::vector<sample::Sampler> samplers_;  ///< per thread of the executor
-  std::vector<Rows> rows_;                 ///< of the step in hand
-};
-
 /// What became of a step.
 struct StepOutcome {
   std::vector<Result<void>> parts;
   uint32_t generated = 0;  ///< rows of logits that were used
 };
 
-/// Computes steps. Thread: engine.
+/// Has the executor compute steps: a batch out of the plan; tokens, distributions and embeddings
+/// into the passes. Thread: engine.
 class StepComputer {
  public:
-  StepComputer(exec::Executor& executor, uint64_t seed, uint32_t vocab_size,
+  /// `seed`: of all draws.
+  StepComputer(exec::Executor& executor, EmbeddingStore& embeddings, uint64_t seed,
                uint32_t embedding_size)
-      : executor_(executor), collector_(seed, vocab_size, embedding_size) {}
+      : executor_(executor), embeddings_(embeddings), seed_(seed), width_(embedding_size) {}
 
   /// What became of each part: when a step fails, its members go one at a time, so that only those
   /// fail for whom there is no other way.
-  StepOutcome compute(std::span<const StepPart> parts, EmbeddingStore& embeddings);
+  StepOutcome compute(std::span<const StepPart> parts);
 
  private:
-  Result<uint32_t> compute_together(std::span<const StepPart> parts, EmbeddingStore& embeddings);
+  Result<uint32_t> compute_together(std::span<const StepPart> parts);
+  /// The batch refers to the passes, the plan and the embeddings, none of which may change while it
+  /// is in use.
+  exec::StepBatch build_batch(std::span<const StepPart> parts) const;
+  exec::StepSlice build_slice(const StepPart& part) const;
+  void take(const StepPart& part, exec::SliceResult& result);
 
   exec::Executor& executor_;
-  OutputCollector collector_;
+  EmbeddingStore& embeddings_;
+  const uint64_t seed_;
+  const uint32_t width_;  // of an embedding
 };
 
 }  // namespace pie::engine

@@ -80,7 +80,7 @@ StepLoop::StepLoop(LocalEngine& engine, SnapshotStore* snapshots, std::string la
               .page_size = limits.page_size,
               .scratch_pages_max = executor_->config().scratch_pages()},
              limits.embedding_size),
-      computer_(*executor_, seed, limits.vocab_size, limits.embedding_size) {
+      computer_(*executor_, state_.embeddings, seed, limits.embedding_size) {
   state_.snapshots.store = snapshots;
   state_.snapshots.writer = writer_.get();
   state_.snapshots.layout = std::move(layout);
@@ -209,7 +209,7 @@ void StepLoop::step(const sched::Plan& plan, uint64_t started_ns) {
     parts.push_back({&chunk, static_cast<PassCommand*>(state_.pending.at(chunk.pass).get())});
     tokens += chunk.token_count;
   }
-  const StepOutcome outcome = computer_.compute(parts, state_.embeddings);
+  const StepOutcome outcome = computer_.compute(parts);
   std::set<size_t> failed;
   for (size_t i = 0; i < parts.size(); ++i) {
     if (!outcome.parts[i].ok()) failed.insert(i);

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -12,6 +11,9 @@
 
 #include "base/result.h"
 #include "base/strong_id.h"
+#include "sample/distribution.h"
+#include "sample/random.h"
+#include "sample/sampler_params.h"
 
 namespace pie::exec {
 
@@ -27,6 +29,20 @@ struct StepToken {
   uint32_t position = 0;             ///< feeds the rotary embedding alone
 };
 
+/// A token that is to be drawn from the logits of a row.
+struct TokenRequest {
+  uint32_t row = 0;  ///< token index within the slice
+  sample::SamplerParams sampler;
+  sample::DrawKey key;  ///< what the draw depends on besides the logits
+};
+
+/// The most probable tokens of a row: the k best of softmax(logits / T).
+struct DistributionRequest {
+  uint32_t row = 0;  ///< token index within the slice
+  float temperature = 1.0F;
+  uint32_t top_k = 32;
+};
+
 /// The tokens that one forward pass (or one chunk of it) adds to one sequence.
 /// Token i of the slice is written to slot context_len + i and sees slots <= context_len + i.
 struct StepSlice {
@@ -36,8 +52,11 @@ struct StepSlice {
                                       ///< (of a step no more than ExecutorConfig::scratch_pages())
   uint32_t context_len = 0;           ///< slots before this slice
   std::span<const MaskRuns> mask;     ///< empty = causal, else one row per token of the slice
-  std::vector<uint32_t> logit_rows;   ///< token indices within the slice, ascending
-  std::vector<uint32_t> hidden_rows;  ///< likewise, for final hidden states
+  std::vector<uint32_t> logit_rows;   ///< token indices within the slice, ascending: the rows that
+                                      ///< the requests name
+  std::vector<uint32_t> hidden_rows;  ///< likewise, of which the final hidden states are wanted
+  std::vector<TokenRequest> token_requests;
+  std::vector<DistributionRequest> distribution_requests;
 };
 
 /// A batch of slices of unrelated sequences, executed as one forward pass of the model.
@@ -45,11 +64,18 @@ struct StepBatch {
   std::vector<StepSlice> slices;
 };
 
-/// Rows in the order of slices, then of rows within a slice. Valid until the next execute().
-struct StepOutput {
-  std::span<const float> logits;  ///< f32 [sum of logit_rows, n_vocab]
-  std::span<const float> hidden;  ///< f32 [sum of hidden_rows, n_embd], after the final norm
+/// A step that was submitted.
+using StepTicket = StrongId<struct StepTicketTag, uint64_t>;
+
+/// What a slice gave.
+struct SliceResult {
+  std::vector<TokenId> tokens;                      ///< of its token requests, in their order
+  std::vector<sample::Distribution> distributions;  ///< of its distribution requests, likewise
+  std::span<const float> hidden;  ///< f32 [hidden_rows, n_embd], after the final norm; valid until
+                                  ///< the next submit()
 };
+/// By slice of the batch.
+using StepResults = std::vector<SliceResult>;
 
 /// What K and V are kept as. kQ8: int8, with one f32 scale for each head's K and V of a token. The
 /// native executor serves all three, the ggml one kF16.
@@ -85,10 +111,14 @@ class Executor {
  public:
   virtual ~Executor() = default;
 
-  /// Executes a batch. Errors are ours or the machine's (never a program's: the engine has
-  /// validated ids and bounds), std::bad_alloc among them; after one the pool's contents of these
-  /// slices are undefined until they are executed again.
-  virtual Result<StepOutput> execute(const StepBatch& batch) = 0;
+  /// Begins a step. The batch, and what it refers to, stays as it is until the step is collected;
+  /// so do its pages. Errors of submit() and collect() are ours or the machine's (never a
+  /// program's: the engine has validated ids and bounds), std::bad_alloc among them; after one the
+  /// pool's contents of these slices are undefined until they are computed again.
+  virtual Result<StepTicket> submit(const StepBatch& batch) = 0;
+  /// Waits for the step's end and takes what it gave; once for each ticket, before the next
+  /// submit().
+  virtual Result<StepResults> collect(StepTicket ticket) = 0;
   /// Makes pages read as empty (zero), before they are given to a program.
   virtual void clear_pages(std::span<const KvPageId> pages) = 0;
   /// Copies whole pages, from[i] to to[i].
@@ -96,7 +126,7 @@ class Executor {
 
   /// The bytes of a page, page_bytes() of them, in a layout of the executor's own; and back. A page
   /// that is written with the bytes of another reads exactly like that one. From any thread, also
-  /// during execute(), as long as nobody else touches the page meanwhile.
+  /// during a step, as long as nobody else touches the page meanwhile.
   virtual void read_page(KvPageId page, std::span<std::byte> bytes) const = 0;
   virtual void write_page(KvPageId page, std::span<const std::byte> bytes) = 0;
   /// Names that layout and everything that the bytes depend on besides the tokens: executor, page
@@ -104,13 +134,6 @@ class Executor {
   /// write_page().
   /// kCorrupt when the file was changed since it was loaded. Reads it all.
   virtual Result<std::string> layout_id() const = 0;
-  /// Calls task(thread, i) for each i < count, thread < config().thread_count; for what follows a
-  /// step, like drawing its tokens. Tasks of one thread follow each other. By default on the
-  /// caller's thread alone.
-  virtual void for_each(uint32_t count,
-                        const std::function<void(uint32_t thread, uint32_t index)>& task) {
-    for (uint32_t i = 0; i < count; ++i) task(0, i);
-  }
 
   virtual const ExecutorConfig& config() const = 0;
   /// Bytes of K and V that one page holds over all layers.

@@ -8,7 +8,7 @@
 #include <numeric>
 #include <vector>
 
-#include "exec/executor.h"
+#include "exec/logits_executor.h"
 #include "model/model.h"
 #include "model/tokenizer.h"
 #include "support/test_model.h"
@@ -53,7 +53,7 @@ inline std::vector<uint32_t> all_rows(size_t count) {
 }
 
 /// Executes one slice; its logits.
-inline std::vector<float> run(Executor& executor, const std::vector<StepToken>& tokens,
+inline std::vector<float> run(LogitsExecutor& executor, const std::vector<StepToken>& tokens,
                               const std::vector<KvPageId>& table, uint32_t context_len,
                               std::vector<uint32_t> logit_rows,
                               const std::vector<MaskRuns>& mask = {}) {

@@ -26,8 +26,8 @@ using ::testing::HasSubstr;
 
 struct Kind {
   const char* name;
-  Result<std::unique_ptr<Executor>> (*make)(std::shared_ptr<const model::Model>,
-                                            const ExecutorConfig&);
+  Result<std::unique_ptr<LogitsExecutor>> (*make)(std::shared_ptr<const model::Model>,
+                                                  const ExecutorConfig&);
   /// What the same keys in other slots may change. ggml sums them one after the other; our chunks
   /// and lanes lie at absolute slots, so that sums are rounded elsewhere, which 8-bit activations
   /// amplify (docs/NUMERICS.md).
@@ -42,9 +42,9 @@ constexpr float kTolerance = 0.02F;
 /// What holds for every executor.
 class ExecutorTest : public testing::TestWithParam<Kind> {
  protected:
-  static std::unique_ptr<Executor> make(std::shared_ptr<const model::Model> model,
-                                        ExecutorConfig config = {.page_count = 64,
-                                                                 .thread_count = 1}) {
+  static std::unique_ptr<LogitsExecutor> make(std::shared_ptr<const model::Model> model,
+                                              ExecutorConfig config = {.page_count = 64,
+                                                                       .thread_count = 1}) {
     return GetParam().make(std::move(model), config).value();
   }
 };

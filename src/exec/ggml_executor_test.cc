@@ -7,8 +7,9 @@
 namespace pie::exec {
 namespace {
 
-std::unique_ptr<Executor> make(std::shared_ptr<const model::Model> model,
-                               ExecutorConfig config = {.page_count = 64, .thread_count = 1}) {
+std::unique_ptr<LogitsExecutor> make(std::shared_ptr<const model::Model> model,
+                                     ExecutorConfig config = {.page_count = 64,
+                                                              .thread_count = 1}) {
   return make_ggml_executor(std::move(model), config).value();
 }
 

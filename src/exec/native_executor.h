@@ -1,7 +1,7 @@
 #pragma once
 #include <memory>
 
-#include "exec/executor.h"
+#include "exec/logits_executor.h"
 #include "model/model.h"
 
 namespace pie::exec {
@@ -16,7 +16,7 @@ bool native_executor_serves(const model::Model& model);
 ///
 /// kUnsupported (named in the message) for a tensor format that the kernels lack and for pages of
 /// other than 16 tokens; kResourceExhausted when the pool does not fit into memory.
-Result<std::unique_ptr<Executor>> make_native_executor(std::shared_ptr<const model::Model> model,
-                                                       const ExecutorConfig& config);
+Result<std::unique_ptr<LogitsExecutor>> make_native_executor(
+    std::shared_ptr<const model::Model> model, const ExecutorConfig& config);
 
 }  // namespace pie::exec

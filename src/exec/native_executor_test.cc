@@ -50,13 +50,13 @@ class Fleet {
   uint32_t page_count() const { return next_page_; }
 
   /// Fills all contexts, `chunk` tokens of a sequence at a time.
-  void fill(Executor& executor, uint32_t chunk) const {
+  void fill(LogitsExecutor& executor, uint32_t chunk) const {
     for (const Prefix& prefix : prefixes_) append(executor, prefix.tokens, prefix.table, 0, chunk);
     for (const Program& p : programs_) append(executor, p.tail, p.table, p.shared_len, chunk);
   }
 
  private:
-  static void append(Executor& executor, std::span<const StepToken> tokens,
+  static void append(LogitsExecutor& executor, std::span<const StepToken> tokens,
                      std::span<const KvPageId> table, uint32_t at, uint32_t chunk) {
     for (size_t i = 0; i < tokens.size(); i += chunk) {
       const auto part = tokens.subspan(i, std::min<size_t>(chunk, tokens.size() - i));
@@ -121,7 +121,7 @@ StepSlice slice_of(const Program& p, uint32_t first, uint32_t count) {
 
 /// Computes the steps of all programs in batches of at most `budget` tokens, of which one program
 /// gets `chunk` at most (one without a cache all it needs); logits by program.
-std::vector<Logits> compute(Executor& executor, const std::vector<Program>& programs,
+std::vector<Logits> compute(LogitsExecutor& executor, const std::vector<Program>& programs,
                             const std::vector<size_t>& order, uint32_t budget, uint32_t chunk) {
   std::vector<Logits> result(programs.size());
   std::vector<uint32_t> done(programs.size());

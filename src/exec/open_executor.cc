@@ -9,9 +9,18 @@
 namespace pie::exec {
 namespace {
 
+using ModelRef = std::shared_ptr<const model::Model>;
+
+template <auto kMake>
+Result<std::unique_ptr<Executor>> make(ModelRef model, const ExecutorConfig& config) {
+  PIE_TRY_ASSIGN(auto executor, kMake(std::move(model), config));
+  return std::unique_ptr<Executor>(std::move(executor));
+}
+
 constexpr std::array kKinds = {
-    ExecutorKind{"native", native_executor_serves, make_native_executor},
-    ExecutorKind{"ggml", [](const model::Model&) { return true; }, make_ggml_executor},
+    ExecutorKind{"native", native_executor_serves, needs_of_memory, make<make_native_executor>},
+    ExecutorKind{"ggml", [](const model::Model&) { return true; }, needs_of_memory,
+                 make<make_ggml_executor>},
 };
 
 }  // namespace

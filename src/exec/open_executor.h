@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "exec/executor.h"
+#include "exec/executor_needs.h"
 #include "model/model.h"
 
 namespace pie::exec {
@@ -13,6 +14,8 @@ struct ExecutorKind {
   const char* name;
   /// Whether make() serves the model's family and tensor types.
   bool (*serves)(const model::Model& model);
+  /// What it takes for the model, and with it how large its page pool can be.
+  ExecutorNeeds (*needs)(const model::Model& model, KvFormat format);
   Result<std::unique_ptr<Executor>> (*make)(std::shared_ptr<const model::Model> model,
                                             const ExecutorConfig& config);
 };

@@ -181,13 +181,13 @@ TokenId Sampler::draw(std::span<const float> logits, const SamplerParams& params
   return draw_candidate(softmax, count, least, uniform);
 }
 
-Ranking Sampler::rank(std::span<const float> logits, float temperature, uint32_t k) {
+Distribution Sampler::rank(std::span<const float> logits, float temperature, uint32_t k) {
   const bool tempered = temperature >= kGreedyTemperature;
   const Softmax softmax = softmax_of(logits, tempered ? temperature : 1.0F);
   const bool nothing = softmax.max < kLeast;
   const double total = nothing ? 1.0 : sum_weights(logits, softmax, kLeast);
   select(logits, std::min<uint32_t>(k, static_cast<uint32_t>(logits.size())));
-  Ranking ranking;
+  Distribution ranking;
   ranking.ids.reserve(candidates_.size());
   ranking.probabilities.reserve(candidates_.size());
   for (const Candidate& c : candidates_) {

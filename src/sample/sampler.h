@@ -4,19 +4,14 @@
 #include <vector>
 
 #include "base/strong_id.h"
-#include "sample/kernels.h"
+#include "sample/distribution.h"
 #include "sample/sampler_params.h"
+#include "sample/softmax.h"
 
 namespace pie::sample {
 
 /// Below this temperature a draw is the argmax (inferlet-host.md, section 2).
 constexpr float kGreedyTemperature = 1e-5F;
-
-/// Tokens and their probabilities, best first; equal ones by lower id.
-struct Ranking {
-  std::vector<TokenId> ids;
-  std::vector<float> probabilities;
-};
 
 /// The best token; of equal ones the lowest id. NaN counts as -inf; 0 when nothing is above -inf.
 TokenId argmax(std::span<const float> logits);
@@ -31,7 +26,7 @@ class Sampler {
 
   /// The k best (at most n_vocab) of softmax(logits / T); below kGreedyTemperature of
   /// softmax(logits).
-  Ranking rank(std::span<const float> logits, float temperature, uint32_t k);
+  Distribution rank(std::span<const float> logits, float temperature, uint32_t k);
 
  private:
   struct Candidate {

@@ -233,7 +233,7 @@ TEST(Sampler, nothing_but_masked_logits_gives_token_0) {
     const std::vector<float> logits(300, value);
     EXPECT_EQ(argmax(logits), 0u);
     EXPECT_EQ(sampler.draw(logits, {.temperature = 1.0F, .top_p = 0.5F}, 0.9), 0u);
-    const Ranking ranking = sampler.rank(logits, 1.0F, 2);
+    const Distribution ranking = sampler.rank(logits, 1.0F, 2);
     EXPECT_EQ(ranking.ids, (std::vector<TokenId>{0, 1}));
     EXPECT_EQ(ranking.probabilities, (std::vector<float>{0.0F, 0.0F}));
   }
@@ -248,12 +248,12 @@ TEST(Sampler, an_infinite_logit_wins) {
   EXPECT_FLOAT_EQ(sampler.rank(logits, 1.0F, 1).probabilities[0], 1.0F);
 }
 
-TEST(Ranking, is_the_k_best_of_the_tempered_softmax_descending) {
+TEST(Distribution, is_the_k_best_of_the_tempered_softmax_descending) {
   const std::vector<float> logits = random_logits(49152, 4);
   Sampler sampler;
   for (const float t : {0.5F, 1.0F, 3.0F}) {
     const std::vector<double> p = exact(logits, {.temperature = t});
-    const Ranking ranking = sampler.rank(logits, t, 40);
+    const Distribution ranking = sampler.rank(logits, t, 40);
     ASSERT_EQ(ranking.ids.size(), 40u);
     EXPECT_TRUE(std::is_sorted(ranking.probabilities.rbegin(), ranking.probabilities.rend()));
     for (size_t i = 0; i < 40; ++i) {
@@ -265,10 +265,10 @@ TEST(Ranking, is_the_k_best_of_the_tempered_softmax_descending) {
   }
 }
 
-TEST(Ranking, untempered_at_zero_and_ties_by_lower_id) {
+TEST(Distribution, untempered_at_zero_and_ties_by_lower_id) {
   const std::vector<float> logits{1.0F, 2.0F, 2.0F, 1.0F, 2.0F};
   Sampler sampler;
-  const Ranking cold = sampler.rank(logits, 0.0F, 10);
+  const Distribution cold = sampler.rank(logits, 0.0F, 10);
   EXPECT_EQ(cold.ids, (std::vector<TokenId>{1, 2, 4, 0, 3}));
   EXPECT_EQ(cold.probabilities, sampler.rank(logits, 1.0F, 10).probabilities);
   EXPECT_NEAR(std::accumulate(cold.probabilities.begin(), cold.probabilities.end(), 0.0), 1, 1e-6);

@@ -44,8 +44,9 @@ class BenchSequence {
     exec::StepBatch batch;
     batch.slices.push_back({tokens, pages_, length_, {}, {count - 1}, {}});
     length_ += count;
-    const auto done = executor_.execute(batch);
-    return done.ok() ? Result<void>() : Result<void>(done.error());
+    PIE_TRY_ASSIGN(const exec::StepTicket step, executor_.submit(batch));
+    PIE_TRY(executor_.collect(step));
+    return {};
   }
 
  private:

@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "exec/executor.h"
 #include "exec/ggml_executor.h"
+#include "exec/logits_executor.h"
 #include "exec/native_executor.h"
 #include "model/model.h"
 #include "numerics/margin_rule.h"
@@ -20,8 +20,8 @@ namespace pie::test {
 /// An executor that the whole suite runs on.
 struct ExecutorKind {
   const char* name;
-  Result<std::unique_ptr<exec::Executor>> (*make)(std::shared_ptr<const model::Model> model,
-                                                  const exec::ExecutorConfig& config);
+  Result<std::unique_ptr<exec::LogitsExecutor>> (*make)(std::shared_ptr<const model::Model> model,
+                                                        const exec::ExecutorConfig& config);
   /// Whether it says that it serves the model; what it does not serve must be refused by make().
   bool (*serves)(const model::Model& model);
   /// By how much of the largest logit those of a tiny random model of F32, F16 or BF16 matrices may
@@ -69,7 +69,7 @@ class Subject {
   };
 
   const model::Model& model() const { return *model_; }
-  exec::Executor& executor() { return *executor_; }
+  exec::LogitsExecutor& executor() { return *executor_; }
 
   /// Appends tokens to a sequence in chunks of the step budget.
   /// Returns logits of the last `row_count` tokens (of the last chunk): f32 [row_count, n_vocab].
@@ -115,7 +115,7 @@ class Subject {
 
  private:
   std::shared_ptr<const model::Model> model_;
-  std::unique_ptr<exec::Executor> executor_;
+  std::unique_ptr<exec::LogitsExecutor> executor_;
   uint32_t next_page_ = 0;
 };
 

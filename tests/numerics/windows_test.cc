@@ -60,7 +60,7 @@ struct Piece {
   std::vector<exec::MaskRuns> mask;
 };
 
-std::vector<float> run(exec::Executor& executor, const std::vector<Piece>& pieces) {
+std::vector<float> run(exec::LogitsExecutor& executor, const std::vector<Piece>& pieces) {
   exec::StepBatch batch;
   for (const Piece& piece : pieces) {
     exec::StepSlice slice{piece.tokens, piece.pages, piece.context_len, piece.mask, {}, {}};

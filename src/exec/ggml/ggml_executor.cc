@@ -34,7 +34,7 @@ void fill(ggml_tensor* tensor, const std::vector<T>& values) {
   std::memcpy(tensor->data, values.data(), values.size() * sizeof(T));
 }
 
-class GgmlExecutor final : public Executor {
+class GgmlExecutor final : public LogitsExecutor {
  public:
   GgmlExecutor(std::shared_ptr<const model::Model> model, const ExecutorConfig& config, KvPool pool,
                GgmlWeights weights)
@@ -172,8 +172,8 @@ Result<void> check_architecture(const model::Architecture& a) {
 
 }  // namespace
 
-Result<std::unique_ptr<Executor>> make_ggml_executor(std::shared_ptr<const model::Model> model,
-                                                     const ExecutorConfig& config) {
+Result<std::unique_ptr<LogitsExecutor>> make_ggml_executor(
+    std::shared_ptr<const model::Model> model, const ExecutorConfig& config) {
   PIE_TRY(check_architecture(model->architecture()));
   if (config.page_count == 0 || config.page_size == 0 || config.step_tokens_max == 0) {
     return Error{ErrorCode::kInvalidArgument,
@@ -198,7 +198,7 @@ Result<std::unique_ptr<Executor>> make_ggml_executor(std::shared_ptr<const model
     auto executor =
         std::make_unique<GgmlExecutor>(model, used, std::move(pool), std::move(weights));
     PIE_TRY(executor->start());
-    return std::unique_ptr<Executor>(std::move(executor));
+    return std::unique_ptr<LogitsExecutor>(std::move(executor));
   } catch (const std::bad_alloc&) {
     return load_refused(model->weights().size_bytes());
   }

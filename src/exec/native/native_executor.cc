@@ -22,7 +22,7 @@
 namespace pie::exec {
 namespace {
 
-class NativeExecutor final : public Executor {
+class NativeExecutor final : public LogitsExecutor {
  public:
   NativeExecutor(std::shared_ptr<const model::Model> model, const ExecutorConfig& config,
                  KvPages pages, NativeWeights weights)
@@ -52,12 +52,14 @@ class NativeExecutor final : public Executor {
     return fmt::format("native {} {} {}", kv_format_name(config_.kv_format), config_.page_size,
                        hash.hex());
   }
+  const ExecutorConfig& config() const override { return config_; }
+  uint64_t page_bytes() const override { return pages_.page_bytes(); }
+
+ protected:
   void for_each(uint32_t count,
                 const std::function<void(uint32_t thread, uint32_t index)>& task) override {
     threads_.for_each(last_threads_, count, task);
   }
-  const ExecutorConfig& config() const override { return config_; }
-  uint64_t page_bytes() const override { return pages_.page_bytes(); }
 
  private:
   std::shared_ptr<const model::Model> model_;
@@ -94,8 +96,8 @@ bool native_executor_serves(const model::Model& model) {
   return kernels::best_isa() != kernels::Isa::kScalar && NativeWeights::check(model).ok();
 }
 
-Result<std::unique_ptr<Executor>> make_native_executor(std::shared_ptr<const model::Model> model,
-                                                       const ExecutorConfig& config) {
+Result<std::unique_ptr<LogitsExecutor>> make_native_executor(
+    std::shared_ptr<const model::Model> model, const ExecutorConfig& config) {
   if (config.page_count == 0 || config.page_size == 0 || config.step_tokens_max == 0) {
     return Error{ErrorCode::kInvalidArgument,
                  fmt::format("[executor] got {} pages of {} tokens and steps of {}, expected at "
@@ -113,7 +115,7 @@ Result<std::unique_ptr<Executor>> make_native_executor(std::shared_ptr<const mod
   try {
     PIE_TRY_ASSIGN(KvPages pages, KvPages::create(model->architecture(), used));
     PIE_TRY_ASSIGN(NativeWeights weights, NativeWeights::pack(*model));
-    return std::unique_ptr<Executor>(
+    return std::unique_ptr<LogitsExecutor>(
         std::make_unique<NativeExecutor>(model, used, std::move(pages), std::move(weights)));
   } catch (const std::bad_alloc&) {
     return load_refused(model->weights().size_bytes());

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "base/thread_pool.h"
-#include "exec/executor.h"
+#include "exec/logits_executor.h"
 #include "exec/native/activation_store.h"
 #include "exec/native/attention_step.h"
 #include "exec/native/kv_pages.h"

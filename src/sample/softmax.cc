@@ -1,4 +1,4 @@
-#include "sample/kernels.h"
+#include "sample/softmax.h"
 
 #include <bit>
 #include <cstdint>
