@@ -20,7 +20,8 @@ constexpr uint32_t kPageTokens = 16;
 /// A model on its way to an engine.
 struct Opened {
   std::shared_ptr<const model::Model> model;
-  ModelNeeds needs;
+  const exec::ExecutorKind* kind = nullptr;
+  exec::ExecutorNeeds needs;
   ModelSizes sizes;
 };
 
@@ -29,7 +30,8 @@ Result<Opened> open_model(const Config& config, const std::string& source) {
   PIE_TRY_ASSIGN(const fs::path file, find_model(config, source));
   Opened opened;
   PIE_TRY_ASSIGN(opened.model, model::Model::load(file));
-  opened.needs = needs_of(*opened.model, format);
+  PIE_TRY_ASSIGN(opened.kind, exec::find_executor_kind(*opened.model, config.executor));
+  opened.needs = opened.kind->needs(*opened.model, format);
   return opened;
 }
 
@@ -53,9 +55,7 @@ Result<std::unique_ptr<engine::Engine>> start_engine(const Config& config, const
       .step_tokens_max = opened.sizes.step_tokens,
       .thread_count = choose_model_threads(machine, config.model_threads),
       .kv_format = format};
-  PIE_TRY_ASSIGN(const exec::ExecutorKind* const kind,
-                 exec::find_executor_kind(*opened.model, config.executor));
-  PIE_TRY_ASSIGN(auto executor, kind->make(opened.model, pool));
+  PIE_TRY_ASSIGN(auto executor, opened.kind->make(opened.model, pool));
   PIE_TRY_ASSIGN(auto engine,
                  engine::Engine::create(
                      opened.model, std::move(executor),
@@ -67,7 +67,7 @@ Result<std::unique_ptr<engine::Engine>> start_engine(const Config& config, const
                       .swap_bytes_max = config.swap_bytes_max,
                       .snapshot_folder = config.home / "snapshots" / opened.model->info().id,
                       .snapshot_user_bytes_max = config.snapshot_user_bytes_max}));
-  log_sizes(opened, pool, kind->name, engine->stats());
+  log_sizes(opened, pool, opened.kind->name, engine->stats());
   return engine;
 }
 
@@ -91,7 +91,7 @@ Result<ServedModels> open_models(const Config& config) {
   ServedModels served;
   std::set<std::string> names;
   std::vector<Opened> opened;
-  std::vector<ModelNeeds> needs;
+  std::vector<exec::ExecutorNeeds> needs;
   for (const std::string& text : wanted) {
     PIE_TRY_ASSIGN(const ModelSpec spec, parse_model_spec(text));
     PIE_TRY_ASSIGN(Opened one, open_model(config, spec.source));

@@ -6,18 +6,9 @@
 
 #include "base/machine.h"
 #include "base/result.h"
-#include "exec/executor.h"
-#include "model/model.h"
+#include "exec/executor_needs.h"
 
 namespace pie::server {
-
-/// What a model takes of the memory, bytes.
-struct ModelNeeds {
-  uint64_t weights = 0;     ///< as an executor keeps them
-  uint64_t page = 0;        ///< one KV page
-  uint64_t step_token = 0;  ///< what a step computes with, for each of its tokens
-};
-ModelNeeds needs_of(const model::Model& model, exec::KvFormat format);
 
 /// What a model gets.
 struct ModelSizes {
@@ -35,7 +26,7 @@ struct WantedSizes {
 /// take, the rest being for programs. What is set is taken, or refused with what bounds it:
 /// kResourceExhausted, also when the machine has too little for the models at all.
 Result<std::vector<ModelSizes>> choose_sizes(const Machine& machine,
-                                             std::span<const ModelNeeds> models,
+                                             std::span<const exec::ExecutorNeeds> models,
                                              const WantedSizes& wanted);
 
 /// kResourceExhausted when RLIMIT_AS leaves no room for what programs reserve of addresses.

@@ -10,8 +10,8 @@ using testing::HasSubstr;
 
 constexpr uint64_t kMiB = 1 << 20;
 /// Like the default model, and like Llama 3.1 8B at 4 bits.
-constexpr ModelNeeds kSmall{100 * kMiB, 23'040 * 16, 275'000};
-constexpr ModelNeeds kLarge{4'900 * kMiB, 131'072 * 16, 900'000};
+constexpr exec::ExecutorNeeds kSmall{100 * kMiB, 23'040 * 16, 275'000};
+constexpr exec::ExecutorNeeds kLarge{4'900 * kMiB, 131'072 * 16, 900'000};
 
 Machine machine_of(uint64_t free_mib, uint64_t total_mib) {
   Machine machine;
@@ -29,7 +29,7 @@ TEST(SizesTest, a_large_machine_gives_half_of_what_the_weights_leave) {
 }
 
 TEST(SizesTest, models_share) {
-  const std::vector<ModelNeeds> both{kSmall, kLarge};
+  const std::vector<exec::ExecutorNeeds> both{kSmall, kLarge};
   const auto sizes = choose_sizes(machine_of(60'000, 64'000), both, {}).value();
   const double small = static_cast<double>(sizes[0].kv_pages) * kSmall.page;
   const double large = static_cast<double>(sizes[1].kv_pages) * kLarge.page;
