@@ -106,8 +106,8 @@ class MatmulTest : public testing::TestWithParam<Format> {
 
 TEST_P(MatmulTest, is_within_its_bound_of_the_exact_product) {
   for (const uint32_t k : lengths()) {
-    for (const bool extreme : {false, true}) {
-      const RandomMatrix file = random_matrix(GetParam(), 35, k, k, extreme);
+    for (const NumberRange range : {NumberRange::kAny, NumberRange::kExtreme}) {
+      const RandomMatrix file = random_matrix(GetParam(), 35, k, k, range);
       const PackedMatrix weights = PackedMatrix::pack(file.file_rows());
       const auto x = pack(kScalarKernels, kind(), random_floats(size_t{9} * k, 7), 9, k);
       expect_close_to_exact(file, weights, x.view, product(kScalarKernels, weights, x.view));
@@ -117,19 +117,20 @@ TEST_P(MatmulTest, is_within_its_bound_of_the_exact_product) {
 
 TEST_P(MatmulTest, has_the_same_bits_on_every_instruction_set) {
   for (const uint32_t k : lengths()) {
-    for (const bool extreme : {false, true}) {
-      const RandomMatrix file = random_matrix(GetParam(), 67, k, 11 + k, extreme);
+    for (const NumberRange range : {NumberRange::kAny, NumberRange::kExtreme}) {
+      const RandomMatrix file = random_matrix(GetParam(), 67, k, 11 + k, range);
       const PackedMatrix weights = PackedMatrix::pack(file.file_rows());
       for (const uint32_t tokens : {1U, 2U, 3U, 4U, 5U, 6U, 13U}) {
         std::vector<float> floats = random_floats(size_t{tokens} * k, tokens);
-        if (extreme) {
+        if (range == NumberRange::kExtreme) {
           for (size_t i = 0; i < floats.size(); ++i) floats[i] = i * 7 % 3 == 0 ? -1.0F : 1.0F;
         }
         const auto x = pack(kScalarKernels, kind(), floats, tokens, k);
         const std::vector<float> expected = product(kScalarKernels, weights, x.view);
         for (const NamedKernels& set : all_kernels()) {
           EXPECT_TRUE(same_bits(product(*set.kernels, weights, x.view), expected))
-              << set.name << " k " << k << " tokens " << tokens << " extreme " << extreme;
+              << set.name << " k " << k << " tokens " << tokens << " range "
+              << static_cast<int>(range);
         }
       }
     }
@@ -173,7 +174,7 @@ TEST_P(MatmulTest, writes_nothing_beyond_its_rows_and_panels) {
 
 TEST_P(MatmulTest, zero_activations_give_zero) {
   const uint32_t k = lengths().back();
-  const RandomMatrix file = random_matrix(GetParam(), 33, k, 10, true);
+  const RandomMatrix file = random_matrix(GetParam(), 33, k, 10, NumberRange::kExtreme);
   const PackedMatrix weights = PackedMatrix::pack(file.file_rows());
   for (const NamedKernels& set : all_kernels()) {
     const auto x = pack(*set.kernels, kind(), std::vector<float>(size_t{3} * k), 3, k);

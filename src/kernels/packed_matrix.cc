@@ -27,9 +27,10 @@ std::shared_ptr<std::byte> PanelArena::take(size_t bytes) {
   return {block_, begin};
 }
 
-PackedMatrix::PackedMatrix(Format format, uint32_t rows, uint32_t k, bool gated, PanelArena& arena)
+PackedMatrix::PackedMatrix(Format format, uint32_t rows, uint32_t k, Panels panels,
+                           PanelArena& arena)
     : format_(format),
-      gated_(gated),
+      gated_(panels == Panels::kGated),
       rows_(rows),
       k_(k),
       panel_count_((rows + rows_per_panel() - 1) / rows_per_panel()),
@@ -46,7 +47,7 @@ PackedMatrix PackedMatrix::concatenate(std::span<const FileRows> parts, PanelAre
     PIE_CHECK(part.k == parts[0].k);
     rows += part.rows;
   }
-  PackedMatrix matrix(parts[0].format, rows, parts[0].k, false, arena);
+  PackedMatrix matrix(parts[0].format, rows, parts[0].k, Panels::kPlain, arena);
   uint32_t to = 0;
   for (const FileRows& part : parts) {
     for (uint32_t row = 0; row < part.rows; ++row, ++to) {
@@ -67,7 +68,7 @@ PackedMatrix PackedMatrix::interleave(const FileRows& gate, const FileRows& up, 
   PIE_CHECK(gate.k == up.k);
   PIE_CHECK(gate.rows == up.rows);
   constexpr uint32_t kHalf = kPanelRows / 2;
-  PackedMatrix matrix(gate.format, gate.rows, gate.k, true, arena);
+  PackedMatrix matrix(gate.format, gate.rows, gate.k, Panels::kGated, arena);
   for (uint32_t row = 0; row < gate.rows; ++row) {
     std::byte* panel = matrix.writable_panel(row / kHalf);
     put_row(gate.format, panel, row % kHalf, file_row(gate, row), gate.k);

@@ -70,7 +70,8 @@ class PackedMatrix {
   void dequantize_row(uint32_t row, float* out) const;
 
  private:
-  PackedMatrix(Format format, uint32_t rows, uint32_t k, bool gated, PanelArena& arena);
+  enum class Panels { kPlain, kGated };
+  PackedMatrix(Format format, uint32_t rows, uint32_t k, Panels panels, PanelArena& arena);
   std::byte* writable_panel(uint32_t index) { return memory_.get() + index * panel_bytes_; }
 
   Format format_ = Format::kF32;

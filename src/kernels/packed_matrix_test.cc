@@ -30,8 +30,8 @@ void expect_row(const PackedMatrix& matrix, uint32_t row, const std::vector<doub
 }
 
 TEST_P(PackedMatrixTest, every_row_decodes_to_what_the_file_says) {
-  for (const bool extreme : {false, true}) {
-    const RandomMatrix file = random_matrix(GetParam(), 71, k(), 1, extreme);
+  for (const NumberRange range : {NumberRange::kAny, NumberRange::kExtreme}) {
+    const RandomMatrix file = random_matrix(GetParam(), 71, k(), 1, range);
     const PackedMatrix matrix = PackedMatrix::pack(file.file_rows());
     EXPECT_EQ(matrix.panel_count(), 3U);
     for (uint32_t row = 0; row < file.rows; ++row) expect_row(matrix, row, decode_row(file, row));

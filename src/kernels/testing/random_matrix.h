@@ -18,9 +18,13 @@ struct RandomMatrix {
   FileRows file_rows() const { return {format, rows, k, bytes.data()}; }
 };
 
-/// `extreme`: quantised numbers are only the smallest and the largest of the format.
+enum class NumberRange {
+  kAny,
+  kExtreme,  ///< quantised ones are only the smallest and the largest of the format
+};
+/// Random rows, the same for the same arguments.
 RandomMatrix random_matrix(Format format, uint32_t rows, uint32_t k, uint32_t seed,
-                           bool extreme = false);
+                           NumberRange range = NumberRange::kAny);
 
 /// Normal values; one in 50 is 30 times larger, one in 50 zero.
 std::vector<float> random_floats(size_t count, uint32_t seed);

@@ -102,7 +102,7 @@ double value(Format format, const uint8_t* block, int i) {
   }
 }
 
-void fill_block(Format format, uint8_t* block, std::mt19937& random, bool extreme) {
+void fill_block(Format format, uint8_t* block, std::mt19937& random, NumberRange range) {
   const uint32_t bytes = format_traits(format).block_bytes;
   if (format == Format::kF32) {
     const float x = std::normal_distribution<float>()(random);
@@ -119,7 +119,7 @@ void fill_block(Format format, uint8_t* block, std::mt19937& random, bool extrem
   constexpr uint8_t kPacked[] = {0x00, 0xFF, 0x0F, 0xF0};
   for (uint32_t i = 0; i < bytes; ++i) {
     block[i] = static_cast<uint8_t>(random());
-    if (!extreme) continue;
+    if (range != NumberRange::kExtreme) continue;
     block[i] = format == Format::kQ8_0 ? (random() % 2 == 0 ? 0x80 : 0x7F) : kPacked[random() % 4];
   }
   for (const int offset : scale_offsets(format)) put_scale(block + offset, random);
@@ -127,12 +127,13 @@ void fill_block(Format format, uint8_t* block, std::mt19937& random, bool extrem
 
 }  // namespace
 
-RandomMatrix random_matrix(Format format, uint32_t rows, uint32_t k, uint32_t seed, bool extreme) {
+RandomMatrix random_matrix(Format format, uint32_t rows, uint32_t k, uint32_t seed,
+                           NumberRange range) {
   std::mt19937 random(seed);
   RandomMatrix matrix = {format, rows, k, std::vector<uint8_t>(file_bytes(format, rows, k))};
   const uint32_t bytes = format_traits(format).block_bytes;
   for (size_t i = 0; i < matrix.bytes.size(); i += bytes) {
-    fill_block(format, matrix.bytes.data() + i, random, extreme);
+    fill_block(format, matrix.bytes.data() + i, random, range);
   }
   return matrix;
 }
