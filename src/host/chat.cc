@@ -23,7 +23,9 @@ struct Rendering final : wasm::Event {
               const std::stop_token& stop, Quota* cpu) {
     uint64_t cpu_ns = 0;
     auto rendered = guarded("chat template", [&] {
-      return chat_template.render(messages, add_generation_prompt, stop, &cpu_ns);
+      const auto end =
+          add_generation_prompt ? model::PromptEnd::kAnswer : model::PromptEnd::kNothing;
+      return chat_template.render(messages, end, stop, &cpu_ns);
     });
     if (cpu != nullptr) cpu->add(cpu_ns);
     is_error = !rendered.ok();

@@ -38,7 +38,7 @@ class BytePairPieces final : public PieceTokenizer {
   explicit BytePairPieces(const BytePair& rules)
       : rules_(rules), splitter_(rules.pre_tokenizer().steps), merger_(rules) {}
 
-  void begin(std::string_view piece, bool) override {
+  void begin(std::string_view piece, After) override {
     piece_ = piece;
     splitter_.begin(piece);
   }

@@ -13,6 +13,10 @@ struct ChatMessage {
   std::string content;
 };
 
+/// What follows the conversation: nothing, or the beginning of the model's answer
+/// (add_generation_prompt of templates).
+enum class PromptEnd { kNothing, kAnswer };
+
 /// The model file's chat template (Jinja, llama.cpp's engine). Thread-safe.
 class ChatTemplate {
  public:
@@ -25,8 +29,8 @@ class ChatTemplate {
   /// kInvalidArgument with the template's own words when it refuses the messages, kUnsupported when
   /// it uses what this engine does not know, kResourceExhausted when it takes too much. `cpu_ns`,
   /// if given, gets the processor time that it took.
-  virtual Result<std::string> render(std::span<const ChatMessage> messages,
-                                     bool add_generation_prompt, std::stop_token stop = {},
+  virtual Result<std::string> render(std::span<const ChatMessage> messages, PromptEnd end,
+                                     std::stop_token stop = {},
                                      uint64_t* cpu_ns = nullptr) const = 0;
 };
 

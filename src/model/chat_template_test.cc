@@ -26,7 +26,7 @@ std::string times(const std::string& text, size_t count) {
 }
 
 Result<std::string> render(const std::string& source, std::span<const ChatMessage> messages) {
-  return make_jinja_template(source, "<s>", "</s>")->render(messages, true);
+  return make_jinja_template(source, "<s>", "</s>")->render(messages, PromptEnd::kAnswer);
 }
 
 long peak_kib() {
@@ -97,11 +97,11 @@ TEST(ChatTemplateTest, work_that_does_not_allocate_is_left_behind) {
       "{% for i in range(60) %}{% set ns.x = (ns.x, ns.x) %}{% endfor %}{{ {ns.x: 1} }}"
       "{% endif %}{{ messages[0].content }}",
       "", "");
-  EXPECT_EQ(chat->render(kUser, true).value(), "hello");
-  const auto spun = chat->render(std::vector<ChatMessage>{{"user", "spin"}}, true);
+  EXPECT_EQ(chat->render(kUser, PromptEnd::kAnswer).value(), "hello");
+  const auto spun = chat->render(std::vector<ChatMessage>{{"user", "spin"}}, PromptEnd::kAnswer);
   ASSERT_FALSE(spun.ok());
   EXPECT_THAT(spun.error().message, HasSubstr("processor time"));
-  EXPECT_EQ(chat->render(kUser, true).value(), "hello");
+  EXPECT_EQ(chat->render(kUser, PromptEnd::kAnswer).value(), "hello");
 }
 
 TEST(ChatTemplateTest, rendering_stops_when_it_is_told) {
@@ -111,7 +111,7 @@ TEST(ChatTemplateTest, rendering_stops_when_it_is_told) {
   const std::vector<ChatMessage> many(5000, {"user", "x"});
   std::stop_source source;
   source.request_stop();
-  const auto stopped = chat->render(many, true, source.get_token());
+  const auto stopped = chat->render(many, PromptEnd::kAnswer, source.get_token());
   ASSERT_FALSE(stopped.ok());
   EXPECT_EQ(stopped.error().code, ErrorCode::kCancelled);
 }

@@ -179,7 +179,7 @@ TEST(FamiliesTest, sentencepiece_and_its_special_tokens) {
   EXPECT_THAT(special, Not(::testing::Contains("he")));
   EXPECT_THAT(model->info().stop_tokens, ::testing::IsSupersetOf({"<eos>", "<end_of_turn>"}));
   const std::vector<ChatMessage> messages = {{"user", "hello"}};
-  EXPECT_EQ(model->chat_template().render(messages, true).value(),
+  EXPECT_EQ(model->chat_template().render(messages, PromptEnd::kAnswer).value(),
             "<bos><start_of_turn>user\nhello<end_of_turn>\n<start_of_turn>model\n");
 }
 

@@ -275,12 +275,12 @@ Result<std::string> GgufFile::text_or(const std::string& key, std::string otherw
   return text(key);
 }
 
-Result<bool> GgufFile::flag_or(const std::string& key, bool otherwise) const {
+Result<std::optional<bool>> GgufFile::flag(const std::string& key) const {
   const int64_t id = gguf_find_key(context_.get(), key.c_str());
-  if (id < 0) return otherwise;
+  if (id < 0) return std::optional<bool>();
   const gguf_type type = gguf_get_kv_type(context_.get(), id);
   if (type != GGUF_TYPE_BOOL) return wrong_type(key, gguf_type_name(type), "a truth value");
-  return gguf_get_val_bool(context_.get(), id);
+  return std::optional(gguf_get_val_bool(context_.get(), id));
 }
 
 Result<std::vector<std::string_view>> GgufFile::texts(const std::string& key) const {

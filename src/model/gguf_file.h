@@ -63,8 +63,8 @@ class GgufFile {
                               uint32_t otherwise) const;
   Result<float> number_or(const std::string& key, float otherwise) const;
   Result<std::string> text_or(const std::string& key, std::string otherwise) const;
-  /// A truth value.
-  Result<bool> flag_or(const std::string& key, bool otherwise) const;
+  /// A truth value; none when the key is missing.
+  Result<std::optional<bool>> flag(const std::string& key) const;
 
   /// Elements of a list of texts; none when the key is missing, kCorrupt when it is another type.
   Result<std::vector<std::string_view>> texts(const std::string& key) const;

@@ -55,11 +55,12 @@ struct Parsed {
     lexed_source = tokens.source;
     program = jinja::parse_from_tokens(tokens);
     takes_plain_content = jinja::caps_get(program).supports_string_content;
-    takes_system_turns = shows_system_turn(true) || !shows_system_turn(false);
+    takes_system_turns =
+        shows_system_turn(SystemTurn::kOwn) || !shows_system_turn(SystemTurn::kInUser);
   }
 
   /// `refusal` gets the words by which the template itself refuses the messages.
-  std::string run(std::span<const ChatMessage> messages, bool add_generation_prompt,
+  std::string run(std::span<const ChatMessage> messages, PromptEnd end,
                   std::string& refusal) const {
     jinja::context context(lexed_source);
     auto list = jinja::mk_val<jinja::value_array>();
@@ -68,7 +69,7 @@ struct Parsed {
     context.set_val("bos_token", text_value(bos));
     context.set_val("eos_token", text_value(eos));
     context.set_val("add_generation_prompt",
-                    jinja::mk_val<jinja::value_bool>(add_generation_prompt));
+                    jinja::mk_val<jinja::value_bool>(end == PromptEnd::kAnswer));
     const auto raise = [&refusal](const jinja::func_args& arguments) -> jinja::value {
       refusal =
           arguments.count() == 0 ? "no reason given" : arguments.get_pos(0)->as_string().str();
@@ -98,15 +99,17 @@ struct Parsed {
     return object;
   }
 
-  /// Whether the template writes what a system turn says: in a turn of its own, or else where it is
-  /// part of the user's.
-  bool shows_system_turn(bool is_own_turn) const {
+  /// Whether the template writes what a system turn says: in a turn of its own, or where it is part
+  /// of the user's.
+  enum class SystemTurn { kOwn, kInUser };
+  bool shows_system_turn(SystemTurn where) const {
+    const bool is_own_turn = where == SystemTurn::kOwn;
     constexpr const char* kWords = "PIE-PROBE";
     std::vector<ChatMessage> messages = {{"user", is_own_turn ? "Hello." : kWords}};
     if (is_own_turn) messages.insert(messages.begin(), {"system", kWords});
     std::string refusal;
     try {
-      return run(messages, true, refusal).find(kWords) != std::string::npos;
+      return run(messages, PromptEnd::kAnswer, refusal).find(kWords) != std::string::npos;
     } catch (const std::bad_alloc&) {
       throw;
     } catch (const std::exception&) {
@@ -154,7 +157,7 @@ class JinjaTemplate final : public ChatTemplate {
 
   const std::string& source() const override { return source_; }
 
-  Result<std::string> render(std::span<const ChatMessage> messages, bool add_generation_prompt,
+  Result<std::string> render(std::span<const ChatMessage> messages, PromptEnd end,
                              std::stop_token stop, uint64_t* cpu_ns) const override {
     if (source_.empty()) {
       return Error{
@@ -173,9 +176,8 @@ class JinjaTemplate final : public ChatTemplate {
                               : without_system_turns(messages);
     const Result<void> done = run_bounded(
         {}, std::move(stop),
-        [parsed = parsed_, rendering, add_generation_prompt] {
-          rendering->text =
-              parsed->run(rendering->messages, add_generation_prompt, rendering->refusal);
+        [parsed = parsed_, rendering, end] {
+          rendering->text = parsed->run(rendering->messages, end, rendering->refusal);
         },
         cpu_ns);
     if (done.ok()) return std::move(rendering->text);

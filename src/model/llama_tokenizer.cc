@@ -197,7 +197,9 @@ Result<Parts> make_rules(const GgufFile& file, const llama_vocab* vocab,
                  std::move(published)};
   }
   SentencePiece::Options options;
-  PIE_TRY_ASSIGN(options.add_space_prefix, file.flag_or("tokenizer.ggml.add_space_prefix", true));
+  PIE_TRY_ASSIGN(const std::optional<bool> add_space_prefix,
+                 file.flag("tokenizer.ggml.add_space_prefix"));
+  options.add_space_prefix = add_space_prefix.value_or(true);
   PIE_TRY_ASSIGN(const uint32_t unknown,
                  file.integer_or("tokenizer.ggml.unknown_token_id", 0, UINT32_MAX, UINT32_MAX));
   if (unknown < texts.size()) options.unknown = unknown;

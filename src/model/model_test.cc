@@ -146,12 +146,12 @@ TEST(ModelTest, chat_template_of_the_default_model) {
   const ChatTemplate& chat = default_model().chat_template();
   EXPECT_THAT(chat.source(), HasSubstr("<|im_start|>"));
   const std::vector<ChatMessage> messages = {{"system", "Be brief."}, {"user", "Hi {{ 1 }}"}};
-  EXPECT_EQ(chat.render(messages, true).value(),
+  EXPECT_EQ(chat.render(messages, PromptEnd::kAnswer).value(),
             "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi {{ 1 }}<|im_end|>\n"
             "<|im_start|>assistant\n");
-  EXPECT_EQ(chat.render(std::vector<ChatMessage>{{"system", "S"}}, false).value(),
+  EXPECT_EQ(chat.render(std::vector<ChatMessage>{{"system", "S"}}, PromptEnd::kNothing).value(),
             "<|im_start|>system\nS<|im_end|>\n");
-  EXPECT_EQ(chat.render({}, false).value(), "");
+  EXPECT_EQ(chat.render({}, PromptEnd::kNothing).value(), "");
 }
 
 TEST(ModelTest, chat_template_that_refuses_or_fails_says_so) {
@@ -168,18 +168,19 @@ TEST(ModelTest, chat_template_that_refuses_or_fails_says_so) {
   const std::vector<ChatMessage> user = {{"user", "hello"}};
   const auto refused = with_template("{{ raise_exception('roles must alternate') }}")
                            ->chat_template()
-                           .render(user, true);
+                           .render(user, PromptEnd::kAnswer);
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
   EXPECT_THAT(refused.error().message, HasSubstr("roles must alternate"));
-  const auto broken = with_template("{% for %}")->chat_template().render(user, true);
+  const auto broken = with_template("{% for %}")->chat_template().render(user, PromptEnd::kAnswer);
   ASSERT_FALSE(broken.ok());
   EXPECT_EQ(broken.error().code, ErrorCode::kUnsupported);
   const auto none = with_template(nullptr);
   EXPECT_EQ(none->chat_template().source(), "");
-  EXPECT_EQ(none->chat_template().render(user, true).error().code, ErrorCode::kFailedPrecondition);
+  EXPECT_EQ(none->chat_template().render(user, PromptEnd::kAnswer).error().code,
+            ErrorCode::kFailedPrecondition);
   const auto typed = with_template("{% for m in messages %}{{ m.content[0].text }}{% endfor %}");
-  EXPECT_EQ(typed->chat_template().render(user, true).value(), "hello");
+  EXPECT_EQ(typed->chat_template().render(user, PromptEnd::kAnswer).value(), "hello");
 }
 
 TEST(ModelTest, tiny_model_loads) {

@@ -11,9 +11,9 @@ namespace pie::model {
 class PieceTokenizer {
  public:
   virtual ~PieceTokenizer() = default;
-  /// Begins with a piece (well-formed, not empty, alive until it is done). `after_special`: nothing
-  /// or a special token is before it.
-  virtual void begin(std::string_view piece, bool after_special) = 0;
+  enum class After { kText, kSpecial };  ///< kSpecial: nothing or a special token
+  /// Begins with a piece (well-formed, not empty, alive until it is done), and what is before it.
+  virtual void begin(std::string_view piece, After after) = 0;
   /// Takes what it does from `work` (a unit is about a character), appends tokens. Whether the
   /// piece is done.
   virtual bool advance(size_t& work, std::vector<TokenId>& tokens) = 0;

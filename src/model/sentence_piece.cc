@@ -24,9 +24,9 @@ class SentencePieces final : public PieceTokenizer {
   explicit SentencePieces(const SentencePiece& rules)
       : rules_(rules), merges_{rules, text_}, merger_(merges_) {}
 
-  void begin(std::string_view piece, bool after_special) override {
+  void begin(std::string_view piece, After after) override {
     text_.clear();
-    if (after_special && rules_.add_space_prefix()) text_ += kSpace;
+    if (after == After::kSpecial && rules_.add_space_prefix()) text_ += kSpace;
     for (const char c : piece) {
       if (c == ' ')
         text_ += kSpace;

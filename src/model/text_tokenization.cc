@@ -39,13 +39,13 @@ bool TextTokenization::begin_piece() {
   while (next_found_ < found_.size() && found_[next_found_].begin == at_) {
     at_ = found_[next_found_].end;
     tokens_.push_back(found_[next_found_++].id);
-    after_special_ = true;
+    after_ = PieceTokenizer::After::kSpecial;
   }
   const size_t end = next_found_ < found_.size() ? found_[next_found_].begin : text_.size();
   if (at_ == end) return false;
-  pieces_->begin(std::string_view(text_).substr(at_, end - at_), after_special_);
+  pieces_->begin(std::string_view(text_).substr(at_, end - at_), after_);
   at_ = end;
-  after_special_ = false;
+  after_ = PieceTokenizer::After::kText;
   in_piece_ = true;
   return true;
 }

@@ -29,7 +29,7 @@ class TextTokenization final : public Tokenization {
   size_t at_ = 0;  ///< bytes that are done or begun
   bool is_searched_ = false;
   bool in_piece_ = false;
-  bool after_special_ = true;
+  PieceTokenizer::After after_ = PieceTokenizer::After::kSpecial;
   std::vector<TokenId> tokens_;
 };
 
