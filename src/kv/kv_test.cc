@@ -251,7 +251,8 @@ TEST(PrefixCache, whoever_computes_a_page_is_waited_for_until_it_gives_up) {
   Pages p(4);
   const std::vector<std::optional<FrameId>> none(2);
   PrefixCache& cache = p.map.cache();
-  const auto claims = cache.claim({.who = 5, .level = 1}, none, text(1, kTen), {0, 0, 10});
+  const auto claims =
+      cache.claim({.who = 5, .priority = Priority::kNormal}, none, text(1, kTen), {0, 0, 10});
   EXPECT_EQ(claims.size(), 2u);
   Match match = cache.match(none, 0, text(1, kTen), 10);
   ASSERT_NE(match.awaited, kNoPrefix);

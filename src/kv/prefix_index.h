@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/priority.h"
 #include "base/strong_id.h"
 
 namespace pie::kv {
@@ -18,8 +19,8 @@ inline constexpr PrefixId kNoPrefix{0};
 
 /// Somebody who is computing a page that others want as well.
 struct Claim {
-  uint64_t who = 0;   ///< 0: nobody
-  uint8_t level = 0;  ///< of the one who computes
+  uint64_t who = 0;                    ///< 0: nobody
+  Priority priority = Priority::kLow;  ///< of the one who computes
 };
 
 /// A tree of page contents. A child is its parent's content and one more page, spelled out in words

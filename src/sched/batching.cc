@@ -31,12 +31,13 @@ bool Scheduler::still_awaits(const Queue& q, Pass& pass, const kv::Match& match)
   pass.awaited = {};
   if (match.awaited == kv::kNoPrefix) return false;
   const kv::Claim& claim = pages_.cache().claim_of(match.awaited);
-  if (claim.level < static_cast<uint8_t>(q.priority)) return false;
+  if (claim.priority < q.priority) return false;
   pass.awaited = {match.awaited, claim.who};
   return true;
 }
 
-Scheduler::BindResult Scheduler::bind(const Queue& q, Command& command, Plan& plan, Place place) {
+Scheduler::BindResult Scheduler::bind(const Queue& q, QueuedCommand& command, Plan& plan,
+                                      Place place) {
   const bool in_line = place == Place::kInLine;
   auto& pass = std::get<Pass>(command.what);
   const auto& [page, computer] = pass.awaited;
@@ -60,8 +61,7 @@ Scheduler::BindResult Scheduler::bind(const Queue& q, Command& command, Plan& pl
   if (pass.shape.content.is_known() && !pass.frames.empty() &&
       fills_page(context, pass.shape.token_count - match.token_count)) {
     pass.claims = pages_.cache().claim(
-        {command.id.value, static_cast<uint8_t>(q.priority)}, pages_.frames(pass.shape.pages),
-        pass.shape.content,
+        {command.id.value, q.priority}, pages_.frames(pass.shape.pages), pass.shape.content,
         {context, match.token_count, pass.shape.token_count - match.token_count});
   }
   admit_when_ready(pass);
@@ -84,7 +84,7 @@ bool Scheduler::admit_in_line(Plan& plan) {
   bool any_done = false;
   std::vector<Queue*> lost;
   for (const auto& [age, q] : active_) {
-    Command& head = q->commands.front();
+    QueuedCommand& head = q->commands.front();
     auto* pass = std::get_if<Pass>(&head.what);
     if (pass == nullptr || pass->admitted) continue;
     pass->waits = false;
@@ -108,7 +108,7 @@ bool Scheduler::admit_in_line(Plan& plan) {
 /// When nobody in line can go on: the oldest one whose pages are there all the same.
 bool Scheduler::admit_out_of_line(Plan& plan) {
   for (const auto& [age, q] : active_) {
-    Command& head = q->commands.front();
+    QueuedCommand& head = q->commands.front();
     auto* pass = std::get_if<Pass>(&head.what);
     if (pass == nullptr || !pass->waits ||
         bind(*q, head, plan, Place::kOutOfLine) != BindResult::kBound)
@@ -161,7 +161,7 @@ void Scheduler::choose(Plan& plan) {
 bool Scheduler::add_chunk(Candidate& candidate, uint32_t& budget, Plan& plan) {
   Queue& q = *candidate.queue;
   if (budget == 0 || candidate.next >= q.commands.size()) return false;
-  Command& command = q.commands[candidate.next];
+  QueuedCommand& command = q.commands[candidate.next];
   auto* pass = std::get_if<Pass>(&command.what);
   if (pass == nullptr) return false;
   const bool follows = candidate.next > 0;

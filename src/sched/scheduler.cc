@@ -48,7 +48,7 @@ void Scheduler::set_priority(QueueId id, Priority priority) {
   if (at != queues_.end()) at->second.priority = priority;
 }
 
-void Scheduler::push(QueueId id, Command command) {
+void Scheduler::push(QueueId id, QueuedCommand command) {
   Queue& q = queue(id);
   if (q.commands.empty()) active_[{q.instance, q.id}] = &q;
   q.commands.push_back(std::move(command));
@@ -61,16 +61,18 @@ void Scheduler::push_pass(QueueId id, CommandId command, PassShape shape) {
   pages_.pin(shape.pages);
   Pass pass;
   pass.shape = std::move(shape);
-  push(id, Command{command, std::move(pass)});
+  push(id, QueuedCommand{command, std::move(pass)});
 }
 
-void Scheduler::push_marker(QueueId id, CommandId command) { push(id, Command{command, Marker{}}); }
+void Scheduler::push_marker(QueueId id, CommandId command) {
+  push(id, QueuedCommand{command, Marker{}});
+}
 
 void Scheduler::push_share(QueueId id, CommandId command, ShareShape shape) {
   pages_.pin(shape.from);
   pages_.pin(shape.to);
   if (shape.makes != 0) exports_pending_.insert(shape.makes);
-  push(id, Command{command, Share{std::move(shape)}});
+  push(id, QueuedCommand{command, Share{std::move(shape)}});
 }
 
 bool Scheduler::can_share(const ShareShape& shape) const {
@@ -103,7 +105,7 @@ void Scheduler::mark_use(const Pass& pass, int by) {
 
 void Scheduler::drain(Queue& q, std::vector<CommandId>& completed) {
   while (!q.commands.empty()) {
-    Command& head = q.commands.front();
+    QueuedCommand& head = q.commands.front();
     if (std::holds_alternative<Pass>(head.what)) {
       if (!head_is_done(q)) return;
       completed.push_back(head.id);
@@ -166,7 +168,7 @@ void Scheduler::finish_chunk(const Chunk& chunk, ChunkOutcome outcome) {
   Queue& q = queue(chunk.queue);
   // Few commands precede it there.
   const auto at = std::find_if(q.commands.begin(), q.commands.end(),
-                               [&](const Command& c) { return c.id == chunk.pass; });
+                               [&](const QueuedCommand& c) { return c.id == chunk.pass; });
   PIE_CHECK(at != q.commands.end());
   auto& pass = std::get<Pass>(at->what);
   pass.done_tokens += chunk.token_count;
@@ -184,7 +186,7 @@ void Scheduler::finish_chunk(const Chunk& chunk, ChunkOutcome outcome) {
 void Scheduler::drop_pass(QueueId id, CommandId pass) {
   Queue& q = queue(id);
   const auto at = std::find_if(q.commands.begin(), q.commands.end(),
-                               [&](const Command& c) { return c.id == pass; });
+                               [&](const QueuedCommand& c) { return c.id == pass; });
   PIE_CHECK(at != q.commands.end());
   end_pass(q, static_cast<size_t>(at - q.commands.begin()));
   if (q.commands.empty()) rest(id);
@@ -238,7 +240,7 @@ void Scheduler::check_invariants() const {
     PIE_CHECK(active_.contains({q.instance, id}) == !q.commands.empty());
     PIE_CHECK(!q.closing || !q.commands.empty());
     PIE_CHECK(by_instance_.at(q.instance).contains(id));
-    for (const Command& command : q.commands) {
+    for (const QueuedCommand& command : q.commands) {
       const auto* pass = std::get_if<Pass>(&command.what);
       if (pass == nullptr) continue;
       PIE_CHECK(pass->done_tokens <= pass->shape.token_count);

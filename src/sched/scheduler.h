@@ -22,7 +22,7 @@ struct SchedulerConfig {
   uint32_t page_size = 16;
   uint32_t scratch_pages_max = UINT32_MAX;  ///< of a step's passes without cache, each rounded up
   uint32_t short_pass_tokens_max = 16;  ///< passes up to this length go before longer ones of their
-                                        ///< level: decodes run beside prefill, not behind it
+                                        ///< priority: decodes run beside prefill, not behind it
   uint32_t starved_steps = 16;  ///< a queue that was passed over this often goes before all others
 };
 
@@ -32,7 +32,7 @@ enum class Overtaking : uint8_t { kNo, kYes };
 /// The command queues of all instances, and which commands make up the next step.
 ///
 /// Commands of one queue take effect in order. A step takes passes from the heads of the queues:
-/// level first, then short before long, then oldest instance first; what is left of the token
+/// priority first, then short before long, then oldest instance first; what is left of the token
 /// budget goes to further passes of the same queues. Two passes never share a step when one writes
 /// a page that the other one touches. Passes that need pages get them in line, oldest instance
 /// first. Whole pages at the beginning of a pass that somebody of its domain has computed are not
@@ -108,7 +108,7 @@ class Scheduler {
   struct Share {
     ShareShape shape;
   };
-  struct Command {
+  struct QueuedCommand {
     CommandId id;
     std::variant<Pass, Marker, Share> what;
   };
@@ -118,7 +118,7 @@ class Scheduler {
     Priority priority = Priority::kNormal;
     uint32_t passed_over = 0;  // steps since its head could have run and did not
     bool closing = false;      // goes with its last command
-    std::deque<Command> commands;
+    std::deque<QueuedCommand> commands;
   };
   using Age = std::pair<InstanceId, QueueId>;  // smaller is older
   struct Candidate {
@@ -131,7 +131,7 @@ class Scheduler {
   void finish_chunk(const Chunk& chunk, ChunkOutcome outcome);
   /// It has no commands any more.
   void rest(QueueId id);
-  void push(QueueId queue, Command command);
+  void push(QueueId queue, QueuedCommand command);
   void drain(Queue& queue, std::vector<CommandId>& completed);
   bool can_share(const ShareShape& shape) const;
   void share(const ShareShape& shape);
@@ -147,7 +147,7 @@ class Scheduler {
   void end_pass(Queue& queue, size_t index);
   kv::Match find_prefix(const Pass& pass) const;
   bool still_awaits(const Queue& queue, Pass& pass, const kv::Match& match) const;
-  BindResult bind(const Queue& queue, Command& command, Plan& plan, Place place);
+  BindResult bind(const Queue& queue, QueuedCommand& command, Plan& plan, Place place);
   void admit_when_ready(Pass& pass);
   bool admit_in_line(Plan& plan);
   bool head_is_done(const Queue& queue) const;

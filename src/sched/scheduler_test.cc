@@ -95,7 +95,7 @@ TEST(Scheduler, fresh_pages_are_named_once_for_clearing) {
   EXPECT_EQ(f.last.bindings.fresh_count(), 1u);
 }
 
-TEST(Scheduler, higher_levels_first_and_low_ones_do_not_starve) {
+TEST(Scheduler, higher_priorities_first_and_low_ones_do_not_starve) {
   Fixture f(64, 4);
   f.open(1, 1);
   f.open(2, 2);
@@ -115,7 +115,7 @@ TEST(Scheduler, higher_levels_first_and_low_ones_do_not_starve) {
   EXPECT_LE(steps, 17) << "passed over 16 times, then first";
 }
 
-TEST(Scheduler, oldest_instance_first_within_a_level) {
+TEST(Scheduler, oldest_instance_first_within_a_priority) {
   Fixture f(64, 4);
   f.open(1, 9);
   f.open(2, 5);
