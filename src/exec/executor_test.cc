@@ -258,6 +258,33 @@ TEST_P(ExecutorTest, hidden_rows_are_what_the_output_matrix_takes) {
   }
 }
 
+TEST_P(ExecutorTest, what_is_asked_of_rows_comes_from_their_logits_by_the_ticket) {
+  const auto model = tiny_model();
+  const auto executor = make(model);
+  const auto tokens = tokens_at(some_ids(6, 1, model->info().vocab_size), 0);
+  const auto table = pages({3});
+  StepBatch batch;
+  batch.slices.push_back({tokens, {}, 0, {}, {}, {}});
+  batch.slices.push_back({tokens, table, 0, {}, {1, 4}, {2}});
+  StepSlice& slice = batch.slices[1];
+  const sample::DrawKey key{.seed = 7, .instance = 1, .pass = 2, .slot = 3};
+  slice.token_requests = {{.row = 4, .sampler = {.temperature = 5.0F}, .key = key}, {.row = 1}};
+  slice.distribution_requests = {{.row = 1, .top_k = 3}};
+  StepResults results = executor->collect(executor->submit(batch).value()).value();
+  ASSERT_EQ(results.size(), 2u);
+  EXPECT_TRUE(results[0].tokens.empty() && results[0].hidden.empty());
+  const std::vector<float> hidden(results[1].hidden.begin(), results[1].hidden.end());
+  const StepOutput output = executor->execute(batch).value();
+  EXPECT_EQ(hidden, std::vector<float>(output.hidden.begin(), output.hidden.end()));
+  const size_t vocab = model->info().vocab_size;
+  const auto first = output.logits.first(vocab), second = output.logits.subspan(vocab);
+  sample::Sampler sampler;
+  EXPECT_EQ(results[1].tokens,
+            (std::vector{sampler.draw(second, {.temperature = 5.0F}, sample::uniform(key)),
+                         sample::argmax(first)}));
+  EXPECT_EQ(results[1].distributions.at(0).ids, sampler.rank(first, 1.0F, 3).ids);
+}
+
 TEST_P(ExecutorTest, outputs_come_in_the_order_of_the_batch) {
   const auto executor = make(tiny_model());
   const auto longer = tokens_at(some_ids(20, 1, 260), 0);

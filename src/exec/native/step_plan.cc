@@ -73,8 +73,8 @@ void StepPlan::build(const StepBatch& batch) {
     if (!slice.tokens.empty()) add_slice(slice);
   }
   add_outputs(batch);
-  plan_attention(false, attention_);
-  plan_attention(true, last_attention_);
+  plan_attention(Rows::kAll, attention_);
+  plan_attention(Rows::kOutputs, last_attention_);
 }
 
 void StepPlan::add_slice(const StepSlice& slice) {
@@ -163,19 +163,20 @@ uint32_t StepPlan::first_chunk(const PlanRow& row, uint32_t window) {
   return window_start(row, window) / kChunkTokens;
 }
 
-void StepPlan::plan_attention(bool outputs_only, AttentionPlan& plan) {
+void StepPlan::plan_attention(Rows which, AttentionPlan& plan) {
   plan.clear();
   target_ = &plan;
+  which_ = which;
   for (std::vector<AttentionItem>& items : phases_) items.clear();
   small_.clear();
   for (Part& part : parts_) {
     if (part.row_count <= kSmallSliceRows) {
       small_.push_back(&part);
     } else {
-      add_blocks(part, outputs_only, plan);
+      add_blocks(part, plan);
     }
   }
-  add_group(small_, 0, 0, outputs_only);
+  add_group(small_, 0, 0);
   for (std::vector<AttentionItem>& items : phases_) {
     if (items.empty()) continue;
     // The longest first: what is taken last then ends together.
@@ -188,8 +189,7 @@ void StepPlan::plan_attention(bool outputs_only, AttentionPlan& plan) {
   }
 }
 
-void StepPlan::add_item(AttentionItem item, std::span<Part* const> group, uint32_t phase,
-                        bool outputs_only) {
+void StepPlan::add_item(AttentionItem item, std::span<Part* const> group, uint32_t phase) {
   while (phases_.size() <= phase) phases_.emplace_back();
   std::vector<uint32_t>& rows = target_->rows;
   item.first_row = static_cast<uint32_t>(rows.size());
@@ -200,7 +200,7 @@ void StepPlan::add_item(AttentionItem item, std::span<Part* const> group, uint32
   };
   for (const Part* part : group) {
     for (uint32_t row = part->first_row; row < part->first_row + part->row_count; ++row) {
-      if (outputs_only && !is_output_[row]) continue;
+      if (!is_wanted(row)) continue;
       rows.push_back(row);
       if (rows.size() - item.first_row == item_rows_max_) close();
     }
@@ -208,7 +208,7 @@ void StepPlan::add_item(AttentionItem item, std::span<Part* const> group, uint32
   close();
 }
 
-void StepPlan::add_blocks(const Part& part, bool outputs_only, AttentionPlan& plan) {
+void StepPlan::add_blocks(const Part& part, AttentionPlan& plan) {
   if (phases_.empty()) phases_.emplace_back();
   AttentionItem item{
       .pages = part.pages, .first_row = static_cast<uint32_t>(plan.rows.size()), .finishes = true};
@@ -220,7 +220,7 @@ void StepPlan::add_blocks(const Part& part, bool outputs_only, AttentionPlan& pl
     item.first_row = static_cast<uint32_t>(plan.rows.size());
   };
   for (uint32_t row = part.first_row; row < part.first_row + part.row_count; ++row) {
-    if (outputs_only && !is_output_[row]) continue;
+    if (!is_wanted(row)) continue;
     plan.rows.push_back(row);
     last = row;
     if (plan.rows.size() - item.first_row == item_rows_max_) close();
@@ -228,15 +228,14 @@ void StepPlan::add_blocks(const Part& part, bool outputs_only, AttentionPlan& pl
   close();
 }
 
-void StepPlan::add_group(std::span<Part*> group, uint32_t chunk, uint32_t phase,
-                         bool outputs_only) {
+void StepPlan::add_group(std::span<Part*> group, uint32_t chunk, uint32_t phase) {
   const auto add_alone = [&](Part* part) {
     add_item({.pages = part->pages,
               .chunk_begin = chunk,
               .chunk_end = divide_up(part->slot_count, kChunkTokens),
               .continues = chunk > 0,
               .finishes = true},
-             {&part, 1}, phase, outputs_only);
+             {&part, 1}, phase);
   };
   if (group.size() == 1 || phase + 1 >= kPhasesMax) {
     for (Part* part : group) add_alone(part);
@@ -269,8 +268,8 @@ void StepPlan::add_group(std::span<Part*> group, uint32_t chunk, uint32_t phase,
               .chunk_begin = chunk,
               .chunk_end = shared_end,
               .continues = chunk > 0},
-             same, phase, outputs_only);
-    add_group(same, shared_end, phase + 1, outputs_only);
+             same, phase);
+    add_group(same, shared_end, phase + 1);
   }
 }
 

@@ -76,11 +76,12 @@ class StepPlan {
   void add_slice(const StepSlice& slice);
   void add_mask(const MaskRuns& runs, PlanRow& row);
   void add_outputs(const StepBatch& batch);
-  void plan_attention(bool outputs_only, AttentionPlan& plan);
-  void add_blocks(const Part& part, bool outputs_only, AttentionPlan& plan);
-  void add_group(std::span<Part*> group, uint32_t chunk, uint32_t phase, bool outputs_only);
-  void add_item(AttentionItem item, std::span<Part* const> group, uint32_t phase,
-                bool outputs_only);
+  enum class Rows { kAll, kOutputs };
+  void plan_attention(Rows which, AttentionPlan& plan);
+  bool is_wanted(uint32_t row) const { return which_ == Rows::kAll || is_output_[row]; }
+  void add_blocks(const Part& part, AttentionPlan& plan);
+  void add_group(std::span<Part*> group, uint32_t chunk, uint32_t phase);
+  void add_item(AttentionItem item, std::span<Part* const> group, uint32_t phase);
 
   const uint32_t item_rows_max_;
   const uint32_t first_scratch_page_;
@@ -98,6 +99,7 @@ class StepPlan {
   std::vector<Part*> small_;
   std::vector<std::vector<AttentionItem>> phases_;
   AttentionPlan* target_ = nullptr;
+  Rows which_ = Rows::kAll;
 };
 
 }  // namespace pie::exec
