@@ -5,35 +5,16 @@
 #include <filesystem>
 #include <thread>
 
-#include "engine/engine_harness.h"
-#include "engine/local_engine.h"
-#include "engine/recall_executor.h"
+#include "engine/engine_rig.h"
 
 namespace pie::engine {
 namespace {
 
 constexpr uint32_t kPage = 4;
 
-std::vector<TokenId> numbers(uint32_t count, uint32_t first) {
-  std::vector<TokenId> tokens(count);
-  std::iota(tokens.begin(), tokens.end(), first);
-  return tokens;
-}
-
 std::vector<TokenId> joined(std::vector<TokenId> a, const std::vector<TokenId>& b) {
   a.insert(a.end(), b.begin(), b.end());
   return a;
-}
-
-std::vector<TokenId> expected_text(const std::vector<TokenId>& tokens, uint32_t count) {
-  std::vector<std::pair<uint32_t, TokenId>> attended;
-  for (const TokenId token : tokens) attended.emplace_back(attended.size(), token);
-  std::vector<TokenId> text;
-  while (text.size() < count) {
-    text.push_back(RecallExecutor::next_token(attended));
-    attended.emplace_back(attended.size(), text.back());
-  }
-  return text;
 }
 
 struct CacheRig {

@@ -21,7 +21,7 @@ Error cancelled_error(std::string_view call, Cancelled why);
 /// its beginning and its completion in one file of commands/ or snapshot/. Thread: engine.
 class Command {
  public:
-  enum class Progress { kDone, kUnderWay };
+  enum class Completion { kDone, kUnderWay };
 
   virtual ~Command() = default;
 
@@ -29,7 +29,7 @@ class Command {
   virtual void begin(LoopState& loop) = 0;
   /// Its turn has come: everything before it in its queue has taken effect. One that is under way
   /// ends itself by LoopState::end().
-  virtual Progress complete(LoopState& loop) = 0;
+  virtual Completion complete(LoopState& loop) = 0;
   virtual void cancel(LoopState& loop, Cancelled why) = 0;
 
   sched::CommandId id;
@@ -40,6 +40,6 @@ class Command {
 /// What the engine thread is told, in the order of the calls: a command, or something to be done
 /// between two steps.
 using LoopCall = std::function<void(LoopState&)>;
-using Message = std::variant<std::unique_ptr<Command>, LoopCall>;
+using LoopMessage = std::variant<std::unique_ptr<Command>, LoopCall>;
 
 }  // namespace pie::engine

@@ -8,7 +8,7 @@ void Inbox::wake_for_message() {
   if (waiting_ == Waiting::kMessage) wake_.notify_one();
 }
 
-void Inbox::post(Message message) {
+void Inbox::post(LoopMessage message) {
   const std::lock_guard lock(mutex_);
   messages_.push_back(std::move(message));
   wake_for_message();

@@ -16,7 +16,7 @@ namespace pie::engine {
 
 /// What came for the engine thread.
 struct Mail {
-  std::vector<Message> messages;
+  std::vector<LoopMessage> messages;
   std::unordered_map<QueueId, Priority> priorities;  ///< of queues, once the messages have begun
 };
 
@@ -28,7 +28,7 @@ struct Mail {
 class Inbox {
  public:
   // From any thread.
-  void post(Message message);
+  void post(LoopMessage message);
   /// The last one of a queue that is not received yet counts: a program may call this as often as
   /// it likes.
   void change_priority(QueueId queue, Priority priority);
@@ -61,7 +61,7 @@ class Inbox {
   bool stop_ = false;
   bool has_paused_ = false;
   PausedAlert paused_alert_ = PausedAlert::kOff;
-  std::vector<Message> messages_;
+  std::vector<LoopMessage> messages_;
   std::unordered_map<QueueId, Priority> priorities_;
   std::unordered_map<InstanceId, uint32_t> expected_;
 };

@@ -112,12 +112,12 @@ void LocalEngine::close_instance(InstanceId instance, std::function<void()> clos
     domains_.close(at->second.user);
     instances_.erase(at);
   }
-  inbox_.forget(instance, UINT32_MAX);
   inbox_.post([instance, pages = std::move(pages), embeddings = std::move(embeddings),
                closed = std::move(closed)](LoopState& loop) {
     loop.close_instance(instance, pages, embeddings);
     closed();
   });
+  inbox_.forget(instance, UINT32_MAX);  // whoever waited for it finds the message
 }
 
 void LocalEngine::instance_blocked(InstanceId instance) {

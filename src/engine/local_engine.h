@@ -132,9 +132,9 @@ class LocalEngine final : public Engine {
   void post_command(const Caller& caller, std::unique_ptr<Command> command);
 
   // Slots (commands/resources.cc).
-  enum class Holder { kInstance, kName };
+  enum class SlotHolder { kInstance, kName };
   Result<void> admit_slots(std::string_view call, const Instance& instance, ResourceType type,
-                           uint64_t count, Holder holder);
+                           uint64_t count, SlotHolder holder);
   Result<std::vector<kv::SlotId>> find_slots(std::string_view call, Instance& instance,
                                              ResourceType type, std::span<const uint32_t> pointers);
   Mapped map_slots(Instance& instance, ResourceType type, uint64_t count);

@@ -22,12 +22,12 @@ struct LocalEngineTest : testing::Test {
     queue = engine.create_queue(kA);
   }
 
-  Result<void> submit(QueueId queue, uint32_t tokens, std::vector<uint32_t> pages = {}) {
+  Result<void> submit(QueueId to, uint32_t tokens, std::vector<uint32_t> pages = {}) {
     ForwardPass pass;
     for (uint32_t i = 0; i < tokens; ++i) pass.inputs.push_back({.token = 1});
     for (const uint32_t page : pages) pass.pages.emplace_back(page);
     pass.last_page_len = 4;
-    return engine.submit(queue, std::move(pass), nullptr);
+    return engine.submit(to, std::move(pass), nullptr);
   }
 
   Ledger ledger{{.kv_pages_max = 40}, {}, 0};

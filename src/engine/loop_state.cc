@@ -22,7 +22,7 @@ void LoopState::begin(std::unique_ptr<Command> command) {
 }
 
 void LoopState::complete(sched::CommandId id) {
-  if (pending.at(id)->complete(*this) == Command::Progress::kDone) pending.erase(id);
+  if (pending.at(id)->complete(*this) == Command::Completion::kDone) pending.erase(id);
 }
 
 void LoopState::cancel(sched::CommandId id, Cancelled why) { end(id)->cancel(*this, why); }

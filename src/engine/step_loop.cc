@@ -103,7 +103,7 @@ void StepLoop::run() {
 void StepLoop::receive() {
   Mail mail = inbox_.receive();
   if (!mail.messages.empty() || !mail.priorities.empty()) overtaking_ = sched::Overtaking::kNo;
-  for (Message& message : mail.messages) {
+  for (LoopMessage& message : mail.messages) {
     if (auto* call = std::get_if<LoopCall>(&message)) {
       (*call)(state_);
     } else {

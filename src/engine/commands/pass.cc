@@ -103,7 +103,7 @@ Result<void> LocalEngine::submit(QueueId queue, ForwardPass pass, ForwardCallbac
   pending->has_temporary_pages = pass.pages.empty() && tokens > limits_.step_tokens_max;
   if (pending->has_temporary_pages) {
     const uint64_t count = (uint64_t{tokens} + limits_.page_size - 1) / limits_.page_size;
-    PIE_TRY(admit_slots(kCall, *who.instance, kPages, count, Holder::kInstance));
+    PIE_TRY(admit_slots(kCall, *who.instance, kPages, count, SlotHolder::kInstance));
     pending->shape.pages = take_slots(who.instance->page_account, kPages, count);
   }
   page_slots_.pin(pending->shape.pages);
@@ -133,10 +133,10 @@ void PassCommand::answer(LoopState& loop, Result<ForwardOutput> result) const {
   if (done) done(std::move(result));
 }
 
-Command::Progress PassCommand::complete(LoopState& loop) {
+Command::Completion PassCommand::complete(LoopState& loop) {
   let_go(loop);
   answer(loop, ForwardOutput{});
-  return Progress::kDone;
+  return Completion::kDone;
 }
 
 void PassCommand::cancel(LoopState& loop, Cancelled why) {

@@ -18,7 +18,7 @@ class PassCommand final : public Command {
  public:
   void begin(LoopState& loop) override;
   /// All of it was computed before, and nothing is asked of it.
-  Progress complete(LoopState& loop) override;
+  Completion complete(LoopState& loop) override;
   void cancel(LoopState& loop, Cancelled why) override;
 
   /// The scheduler is done with it: what it names is its no more.

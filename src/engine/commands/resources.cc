@@ -15,12 +15,12 @@ std::string_view kind_of(ResourceType type) {
 /// Whether the instance (when it holds the slots), the engine and the user's quota take so many
 /// more; then the quota counts them.
 Result<void> LocalEngine::admit_slots(std::string_view call, const Instance& instance,
-                                      ResourceType type, uint64_t count, Holder holder) {
+                                      ResourceType type, uint64_t count, SlotHolder holder) {
   const bool pages = type == ResourceType::kKvPage;
   const uint64_t used = instance.account(type)->used;
   const uint32_t allowed = pages ? instance.kv_pages_max : kEmbeddingsPerInstance;
   const std::string_view kind = pages ? "KV pages" : "embedding slots";
-  if (holder == Holder::kInstance && used + count > allowed) {
+  if (holder == SlotHolder::kInstance && used + count > allowed) {
     return Error{ErrorCode::kResourceExhausted,
                  fmt::format("[{}] got {} {} on top of {} used, expected at most {} allowed for "
                              "this instance",
@@ -96,7 +96,7 @@ Result<std::vector<uint32_t>> LocalEngine::allocate(QueueId queue, uint32_t reso
   PIE_TRY_ASSIGN(const ResourceType type, parse_resource_type(kCall, resource_type));
   const std::lock_guard lock(mutex_);
   PIE_TRY_ASSIGN(const Caller who, caller(kCall, queue));
-  PIE_TRY(admit_slots(kCall, *who.instance, type, count, Holder::kInstance));
+  PIE_TRY(admit_slots(kCall, *who.instance, type, count, SlotHolder::kInstance));
   return map_slots(*who.instance, type, count).pointers;
 }
 

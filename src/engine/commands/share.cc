@@ -28,13 +28,13 @@ class ShareCommand final : public Command {
     loop.embeddings.pin(shape_.to);
     loop.scheduler.push_share(queue, id, {shape_.owner, {}, {}, shape_.makes, shape_.needs});
   }
-  Progress complete(LoopState& loop) override {
+  Completion complete(LoopState& loop) override {
     loop.engine.retire(instance);
     for (size_t i = 0; type_ == ResourceType::kEmbedding && i < shape_.to.size(); ++i)
       loop.embeddings.copy(shape_.from[i], shape_.to[i]);
     loop.unpin(type_, shape_.from);
     loop.unpin(type_, shape_.to);
-    return Progress::kDone;
+    return Completion::kDone;
   }
   /// What it makes is there all the same: others may wait for it.
   void cancel(LoopState& loop, Cancelled why) override {
@@ -71,7 +71,7 @@ Result<void> LocalEngine::export_resources(QueueId queue, uint32_t resource_type
   PIE_TRY_ASSIGN(std::vector<kv::SlotId> from, find_slots(kCall, *who.instance, type, pointers));
   PIE_TRY(exports_.admit(kCall, key, pointers.size()));
   PIE_TRY(admit_command(kCall, who));
-  PIE_TRY(admit_slots(kCall, *who.instance, type, pointers.size(), Holder::kName));
+  PIE_TRY(admit_slots(kCall, *who.instance, type, pointers.size(), SlotHolder::kName));
   const ExportTable::Export& made =
       exports_.add(key, take_copies(*who.instance, type, from.size()));
   post_share(who, type, {kv::kExports, std::move(from), made.slots, made.number, 0});
@@ -87,7 +87,7 @@ Result<std::vector<uint32_t>> LocalEngine::import_resources(QueueId queue, uint3
   const ExportTable::Export* found = exports_.find({who.instance->user, type, name});
   if (found == nullptr) return no_such_name(kCall, name);
   PIE_TRY(admit_command(kCall, who));
-  PIE_TRY(admit_slots(kCall, *who.instance, type, found->slots.size(), Holder::kInstance));
+  PIE_TRY(admit_slots(kCall, *who.instance, type, found->slots.size(), SlotHolder::kInstance));
   Mapped mapped = map_slots(*who.instance, type, found->slots.size());
   post_share(who, type, {who.id, found->slots, std::move(mapped.slots), 0, found->number});
   return std::move(mapped.pointers);

@@ -9,11 +9,11 @@ class SynchronizeCommand final : public Command {
   explicit SynchronizeCommand(std::function<void(bool)> done) : done_(std::move(done)) {}
 
   void begin(LoopState& loop) override { loop.scheduler.push_marker(queue, id); }
-  Progress complete(LoopState& loop) override {
+  Completion complete(LoopState& loop) override {
     loop.engine.unblock(instance);  // it waits for this
     loop.engine.retire(instance);
     done_(true);
-    return Progress::kDone;
+    return Completion::kDone;
   }
   void cancel(LoopState&, Cancelled) override { done_(false); }
 

@@ -30,7 +30,7 @@ class LoadCommand final : public Command {
     };
     read_snapshot(*loop.disk, std::move(reading));
   }
-  Progress complete(LoopState&) override { return Progress::kUnderWay; }  // it has no turn
+  Completion complete(LoopState&) override { return Completion::kUnderWay; }  // it has no turn
   void cancel(LoopState&, Cancelled why) override { done_(cancelled_error(kCall, why)); }
 
  private:
@@ -85,7 +85,7 @@ Result<LocalEngine::Mapped> LocalEngine::map_snapshot(InstanceId id, uint64_t co
   const auto at = instances_.find(id);
   if (at == instances_.end())
     return Error{ErrorCode::kCancelled, "[snapshot] got an instance that was closed"};
-  PIE_TRY(admit_slots(kCall, at->second, ResourceType::kKvPage, count, Holder::kInstance));
+  PIE_TRY(admit_slots(kCall, at->second, ResourceType::kKvPage, count, SlotHolder::kInstance));
   Mapped mapped = map_slots(at->second, ResourceType::kKvPage, count);
   // The step loop knows them from now on.
   page_slots_.pin(mapped.slots);

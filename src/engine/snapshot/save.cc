@@ -59,13 +59,13 @@ class SaveCommand final : public Command {
 
   void begin(LoopState& loop) override { loop.scheduler.push_marker(queue, id); }
 
-  Progress complete(LoopState& loop) override {
+  Completion complete(LoopState& loop) override {
     loop.engine.retire(instance);
     const std::vector<kv::FrameId> bound = describe(loop);
     loop.pages.use(used_);
     if (loop.pages.any_lost(bound)) {
       finish(loop, lost_page_error());
-      return Progress::kDone;
+      return Completion::kDone;
     }
     work_->path = loop.snapshots.store->path(work_->header.user, work_->header.name);
     loop.snapshots.writer->save(
@@ -75,7 +75,7 @@ class SaveCommand final : public Command {
             static_cast<SaveCommand&>(*ended).finish(after, written);
           });
         });
-    return Progress::kUnderWay;
+    return Completion::kUnderWay;
   }
 
   void cancel(LoopState& loop, Cancelled why) override {
@@ -136,7 +136,7 @@ Result<void> LocalEngine::save_snapshot(QueueId queue, SnapshotRequest request,
   PIE_TRY_ASSIGN(std::vector<kv::SlotId> from,
                  find_slots(kCall, *who.instance, kPages, request.pages));
   PIE_TRY(admit_command(kCall, who));
-  PIE_TRY(admit_slots(kCall, *who.instance, kPages, from.size(), Holder::kName));
+  PIE_TRY(admit_slots(kCall, *who.instance, kPages, from.size(), SlotHolder::kName));
   std::vector<kv::SlotId> slots = take_copies(*who.instance, kPages, from.size());
   post_share(who, kPages, {kv::kExports, std::move(from), slots, 0, 0});
   post_command(who, std::make_unique<SaveCommand>(std::move(slots), who.instance->user,

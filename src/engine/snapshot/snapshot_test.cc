@@ -10,9 +10,7 @@
 
 #include "base/file.h"
 #include "engine/disk_thread.h"
-#include "engine/engine_harness.h"
-#include "engine/local_engine.h"
-#include "engine/recall_executor.h"
+#include "engine/engine_rig.h"
 #include "engine/snapshot/file.h"
 #include "engine/snapshot/reader.h"
 #include "engine/snapshot/store.h"
@@ -25,17 +23,7 @@ namespace fs = std::filesystem;
 
 constexpr uint32_t kPage = 4;
 
-std::vector<TokenId> numbers(uint32_t count, uint32_t first) {
-  std::vector<TokenId> tokens(count);
-  std::iota(tokens.begin(), tokens.end(), first);
-  return tokens;
-}
-
-TokenId next_after(const std::vector<TokenId>& tokens) {
-  std::vector<std::pair<uint32_t, TokenId>> attended;
-  for (const TokenId token : tokens) attended.emplace_back(attended.size(), token);
-  return RecallExecutor::next_token(attended);
-}
+TokenId next_after(const std::vector<TokenId>& tokens) { return expected_text(tokens, 1)[0]; }
 
 /// Overwrites all that this process has in a swap file; returns whether there was something.
 bool damage_swap() {
@@ -261,6 +249,36 @@ TEST_F(SnapshotTest, time_to_live_is_kept_over_a_restart) {
   EXPECT_EQ(store.list("ann")[0].name, "new");
   EXPECT_FALSE(fs::exists(store.path("ann", "old")));
   EXPECT_FALSE(fs::exists(folder / "more" / "cut.kv.new"));
+}
+
+TEST_F(SnapshotTest, what_is_removed_is_gone_from_the_disk_at_the_end) {
+  save_ten(1, "mine");
+  const fs::path file = SnapshotStore(folder / "snapshots", 1 << 20).path("ann", "mine");
+  ASSERT_TRUE(fs::exists(file));
+  const QueueId queue = open(2);
+  EXPECT_TRUE(engine->remove_snapshot(queue, "mine").ok());
+  EXPECT_TRUE(engine->list_snapshots(queue)->empty());
+  engine.reset();
+  EXPECT_FALSE(fs::exists(file));
+}
+
+TEST_F(SnapshotTest, what_is_under_way_when_the_engine_stops_is_answered) {
+  save_ten(1, "mine");
+  for (int round = 0; round < 10; ++round) {
+    start();
+    const QueueId queue = open(2);
+    ASSERT_TRUE(engine->allocate(queue, 0, 1).ok());
+    Pending<Result<LoadedSnapshot>> loaded;
+    Pending<Result<void>> saved;
+    ASSERT_TRUE(engine->load_snapshot(queue, "mine", loaded.callback()).ok());
+    ASSERT_TRUE(engine->save_snapshot(queue, {"b", {0}, 1, ten, 0, false}, saved.callback()).ok());
+    engine.reset();
+    ASSERT_TRUE(loaded.ready() && saved.ready());
+    const Result<LoadedSnapshot> load_result = loaded.get();
+    EXPECT_TRUE(load_result.ok() || load_result.error().code == ErrorCode::kCancelled);
+    const Result<void> save_result = saved.get();
+    EXPECT_TRUE(save_result.ok() || save_result.error().code == ErrorCode::kCancelled);
+  }
 }
 
 TEST_F(SnapshotTest, mistakes_are_named_and_count_nothing) {
