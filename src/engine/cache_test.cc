@@ -27,7 +27,7 @@ struct CacheRig {
                                std::move(executor), config, system_clock())
                  .value();
   }
-  ~CacheRig() { probe->set_hold(false); }
+  ~CacheRig() { probe->release_steps(); }
   QueueId open(uint64_t instance, const std::string& user = "ann") {
     engine->open_instance(InstanceId{instance}, {.user = user});
     return engine->create_queue(InstanceId{instance});
@@ -132,7 +132,7 @@ TEST(PrefixCacheOfEngine, a_causal_mask_says_the_same_as_none_and_another_one_do
 /// `count` passes with the same beginning, submitted while a step is held.
 std::vector<PendingOutput> cold_crowd(CacheRig& s, uint32_t count) {
   const QueueId blocker = s.open(1);
-  s.probe->set_hold(true);
+  s.probe->hold_steps();
   ForwardPass pass;
   pass.inputs = {{.token = 999}};
   std::vector<PendingOutput> outputs;
@@ -149,7 +149,7 @@ std::vector<PendingOutput> cold_crowd(CacheRig& s, uint32_t count) {
 TEST(PrefixCacheOfEngine, who_asks_for_what_is_being_computed_waits_for_it) {
   CacheRig s(256);
   std::vector<PendingOutput> outputs = cold_crowd(s, 20);
-  s.probe->set_hold(false);
+  s.probe->release_steps();
   ASSERT_TRUE(outputs[0].get().ok());
   for (uint32_t i = 0; i < 20; ++i) {
     EXPECT_EQ(outputs[i + 1].get()->tokens, expected_text(joined(numbers(24, 100), {i, 7}), 1));
@@ -160,7 +160,7 @@ TEST(PrefixCacheOfEngine, who_asks_for_what_is_being_computed_waits_for_it) {
 TEST(PrefixCacheOfEngine, when_the_one_who_computes_ends_another_one_does) {
   CacheRig s(256);
   std::vector<PendingOutput> outputs = cold_crowd(s, 4);
-  s.probe->set_hold(false);
+  s.probe->release_steps();
   ASSERT_TRUE(outputs[0].get().ok());
   close(*s.engine, InstanceId{10});
   for (uint32_t i = 1; i < 4; ++i) {

@@ -42,6 +42,7 @@ struct PageFile {
 
 /// The thread that waits for the disk, so that no other one of the engine does. It moves pages
 /// between the pool and files, and carries out what else touches files, in the order of the calls.
+/// What waits is bounded by the pages of the pool and the commands that instances may have.
 class DiskThread {
  public:
   /// `swap` may be none: then nothing is stored. `moved` is called on the disk thread.

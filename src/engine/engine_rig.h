@@ -32,7 +32,7 @@ struct Rig {
                                std::move(executor), config, clock)
                  .value();
   }
-  ~Rig() { probe->set_hold(false); }
+  ~Rig() { probe->release_steps(); }
   QueueId open(InstanceId instance, uint32_t kv_pages_max = 0) {
     engine->open_instance(instance, {.kv_pages_max = kv_pages_max});
     return engine->create_queue(instance);
@@ -41,7 +41,7 @@ struct Rig {
   /// reaches the next step together.
   void hold() {
     const QueueId queue = open(InstanceId{999});
-    probe->set_hold(true);
+    probe->hold_steps();
     const uint64_t entered = probe->entered;
     ForwardPass pass;
     pass.inputs = {{.token = 999}};
@@ -49,7 +49,7 @@ struct Rig {
     probe->wait_entered(entered + 1);
   }
   void release() {
-    probe->set_hold(false);
+    probe->release_steps();
     EXPECT_TRUE(held->get().ok());
   }
 

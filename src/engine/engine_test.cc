@@ -120,7 +120,7 @@ TEST(Engine, closing_in_mid_step_frees_the_pages_and_cancels_what_waits) {
   Sequence sequence(*s.engine, queue);
   Sequence neighbour(*s.engine, other);
   ASSERT_TRUE(neighbour.run({1}).ok());
-  s.probe->set_hold(true);
+  s.probe->hold_steps();
   const uint64_t entered = s.probe->entered;
   PendingOutput in_flight = submit(*s.engine, queue, sequence.append(numbers(6, 0)));
   s.probe->wait_entered(entered + 1);
@@ -132,7 +132,7 @@ TEST(Engine, closing_in_mid_step_frees_the_pages_and_cancels_what_waits) {
   s.engine->close_instance(
       kA, [&, done = closed.callback()] { done(s.engine->kv_pages_used(kA) == 0); });
   EXPECT_FALSE(closed.ready());
-  s.probe->set_hold(false);
+  s.probe->release_steps();
   EXPECT_TRUE(closed.get()) << "its pages are free when the callback comes";
   EXPECT_TRUE(in_flight.ready() && waiting.ready() && synced.ready());
   EXPECT_EQ(waiting.get().error().code, ErrorCode::kCancelled);

@@ -24,9 +24,13 @@ struct RecallProbe {
   std::vector<std::vector<uint32_t>> steps;  // token counts of the slices, by step
   std::vector<uint32_t> first_tokens;  // id of the first token of each slice, in order of execution
 
-  void set_hold(bool value) {
+  void hold_steps() {
     const std::lock_guard lock(mutex);
-    hold = value;
+    hold = true;
+  }
+  void release_steps() {
+    const std::lock_guard lock(mutex);
+    hold = false;
     changed.notify_all();
   }
   /// Returns when `count` steps have begun.

@@ -21,9 +21,6 @@ using std::chrono::nanoseconds;
 /// what they do next.
 constexpr nanoseconds kOvertakePatience = std::chrono::milliseconds(1);
 constexpr nanoseconds kEvictPatience = std::chrono::milliseconds(50);
-/// How long nothing is moved to a disk that has refused a page.
-constexpr uint64_t kFullDiskPauseNs = 1'000'000'000;
-
 Error lost_error() {
   return Error{ErrorCode::kInternal,
                "[execute] got a KV page that the disk did not give back, expected it as it was "
@@ -36,20 +33,6 @@ void fail(LoopState& state, sched::CommandId id, const Error& error) {
   pass->answer(state, error);
 }
 
-uint32_t swap_pages(const EngineConfig& config, const exec::Executor& executor) {
-  if (config.swap_folder.empty()) return 0;
-  return swap_page_count(config.swap_folder, config.swap_bytes_max, executor.page_bytes());
-}
-
-std::optional<SwapFile> open_swap(const EngineConfig& config, const exec::Executor& executor,
-                                  uint32_t page_count) {
-  if (page_count == 0) return std::nullopt;
-  Result<SwapFile> file = SwapFile::open(config.swap_folder, executor.page_bytes());
-  if (file.ok()) return std::move(*file);
-  log::error("engine: pages stay in the pool: {}", file.error().message);
-  return std::nullopt;
-}
-
 }  // namespace
 
 StepLoop::StepLoop(LocalEngine& engine, SnapshotStore* snapshots, std::string layout,
@@ -60,21 +43,16 @@ StepLoop::StepLoop(LocalEngine& engine, SnapshotStore* snapshots, std::string la
       config_(config),
       clock_(clock),
       executor_(std::move(executor)),
-      swap_page_count_(swap_pages(config, *executor_)),
-      disk_([&]() -> std::unique_ptr<DiskThread> {
-        std::optional<SwapFile> swap = open_swap(config, *executor_, swap_page_count_);
-        if (!swap && snapshots == nullptr) return nullptr;
-        return std::make_unique<DiskThread>(
-            *executor_, std::move(swap), [this](const PageMoved& moved) {
-              inbox_.post([this, moved](LoopState&) { page_moved(moved); });
-            });
-      }()),
+      mover_(
+          engine, *executor_, config,
+          snapshots == nullptr ? PageMover::KeepsSnapshots::kNo : PageMover::KeepsSnapshots::kYes,
+          clock),
       writer_(snapshots == nullptr ? nullptr
-                                   : std::make_unique<SnapshotWriter>(*disk_, *snapshots)),
-      state_(engine, *executor_, disk_.get(),
+                                   : std::make_unique<SnapshotWriter>(*mover_.disk(), *snapshots)),
+      state_(engine, *executor_, mover_.disk(),
              {.page_count = limits.page_count,
               .page_size = limits.page_size,
-              .swap_page_count = swap_page_count_,
+              .swap_page_count = mover_.swap_page_count(),
               .salt = sample::mix_bits(seed)},
              {.step_tokens_max = limits.step_tokens_max,
               .page_size = limits.page_size,
@@ -85,12 +63,12 @@ StepLoop::StepLoop(LocalEngine& engine, SnapshotStore* snapshots, std::string la
   state_.snapshots.writer = writer_.get();
   state_.snapshots.layout = std::move(layout);
   state_.report.stats.kv_pages_capacity = limits.page_count;
-  state_.report.stats.swap_pages_capacity = swap_page_count_;
+  state_.report.stats.swap_pages_capacity = mover_.swap_page_count();
   state_.publish();  // what there is, for who asks before the first step
 }
 
 /// The disk thread goes before what its jobs refer to.
-StepLoop::~StepLoop() { disk_.reset(); }
+StepLoop::~StepLoop() { mover_.stop(); }
 
 void StepLoop::run() {
   while (!inbox_.stopping()) {
@@ -114,25 +92,10 @@ void StepLoop::receive() {
     state_.scheduler.set_priority(queue, priority);
 }
 
-void StepLoop::page_moved(const PageMoved& moved) {
-  EngineStats& stats = state_.report.stats;
-  if (moved.way == PageMoved::Way::kToPool) {
-    ++stats.swap_pages_loaded;
-    state_.pages.loaded(moved.frame, moved.outcome);
-    return;
-  }
-  state_.pages.stored(moved.frame, moved.outcome);
-  if (moved.outcome == kv::DiskOutcome::kDone) {
-    ++stats.swap_pages_stored;
-  } else {
-    no_swap_until_ns_ = clock_.now_ns() + kFullDiskPauseNs;
-  }
-}
-
 StepLoop::TurnEnd StepLoop::turn() {
   const uint64_t started_ns = clock_.now_ns();
   const sched::Plan plan = state_.scheduler.plan(overtaking_);
-  bind(plan.bindings);
+  mover_.bind(plan.bindings);
   for (const sched::PrefixHit& hit : plan.hits) {
     ++state_.report.stats.prefix_hits;
     state_.report.stats.prefix_tokens_saved += hit.token_count;
@@ -140,7 +103,7 @@ StepLoop::TurnEnd StepLoop::turn() {
   }
   for (const sched::CommandId command : plan.completed) state_.complete(command);
   for (const sched::CommandId command : plan.lost) fail(state_, command, lost_error());
-  const Freed freed = make_room(plan);
+  const PageMover::Freed freed = mover_.make_room(state_, plan);
   if (!plan.chunks.empty()) {
     step(plan, started_ns);
     overtaking_ = sched::Overtaking::kNo;
@@ -148,42 +111,10 @@ StepLoop::TurnEnd StepLoop::turn() {
   }
   state_.publish();
   if (!plan.completed.empty() || !plan.lost.empty()) return TurnEnd::kProgress;
-  if (plan.waiting && freed == Freed::kNow) return TurnEnd::kProgress;
-  if (!plan.waiting || freed == Freed::kSoon) return TurnEnd::kIdle;
+  if (plan.waiting && freed == PageMover::Freed::kNow) return TurnEnd::kProgress;
+  if (!plan.waiting || freed == PageMover::Freed::kSoon) return TurnEnd::kIdle;
   if (overtaking_ == sched::Overtaking::kNo) return TurnEnd::kWaiting;
   return plan.stuck ? TurnEnd::kStuck : TurnEnd::kStalled;
-}
-
-void StepLoop::bind(const kv::Bindings& bindings) {
-  const std::vector<kv::PageSetup>& pages = bindings.pages;
-  for (size_t i = 0; i < pages.size();) {
-    std::vector<KvPageId> from, to;
-    const bool copies = pages[i].from.has_value();
-    for (; i < pages.size() && pages[i].from.has_value() == copies; ++i) {
-      if (copies) from.push_back(*pages[i].from);
-      to.push_back(pages[i].to);
-    }
-    if (copies) {
-      executor_->copy_pages(from, to);
-    } else {
-      executor_->clear_pages(to);
-    }
-  }
-  for (const kv::PageLoad& load : bindings.loads) disk_->load(load);
-}
-
-/// Begins to move cold pages out of the pool, if somebody lacks pages or soon will.
-StepLoop::Freed StepLoop::make_room(const sched::Plan& plan) {
-  constexpr uint32_t kTurnsBetweenLooks = 8;  // for cold pages that nobody needs the room of yet
-  if (!disk_ || !disk_->has_swap() || clock_.now_ns() < no_swap_until_ns_) return Freed::kNothing;
-  sched::Scheduler& scheduler = state_.scheduler;
-  const bool looks = ++turns_ % kTurnsBetweenLooks == 0 && scheduler.pages_are_short();
-  if (!looks && !scheduler.pages_are_needed()) return Freed::kNothing;
-  const sched::Room room = scheduler.make_room(
-      engine_.paused(plan.waiting ? Inbox::PausedAlert::kOn : Inbox::PausedAlert::kOff));
-  for (const kv::PageStore& store : room.stores) disk_->store(store);
-  if (room.freed > 0) return Freed::kNow;
-  return room.stores.empty() ? Freed::kNothing : Freed::kSoon;
 }
 
 void StepLoop::rest(TurnEnd end) {

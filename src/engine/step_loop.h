@@ -5,10 +5,10 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "engine/disk_thread.h"
 #include "engine/engine_limits.h"
 #include "engine/inbox.h"
 #include "engine/loop_state.h"
+#include "engine/page_mover.h"
 #include "engine/snapshot/writer.h"
 #include "engine/step.h"
 #include "exec/executor.h"
@@ -30,20 +30,15 @@ class StepLoop {
   void run();
 
   /// There when snapshots are; from any thread.
-  DiskThread& disk() { return *disk_; }
+  DiskThread& disk() { return *mover_.disk(); }
 
  private:
   /// How a turn ended, and with it how long to wait for the next message.
   enum class TurnEnd { kStep, kProgress, kIdle, kWaiting, kStalled, kStuck };
-  /// Whether pages come free by what make_room() did.
-  enum class Freed { kNothing, kSoon, kNow };
 
   void receive();
   TurnEnd turn();
   void rest(TurnEnd end);
-  void bind(const kv::Bindings& bindings);
-  Freed make_room(const sched::Plan& plan);
-  void page_moved(const PageMoved& moved);
   void step(const sched::Plan& plan, uint64_t started_ns);
   void publish(const sched::Plan& plan, const std::vector<Result<void>>& outcomes);
   void evict();
@@ -54,14 +49,11 @@ class StepLoop {
   const EngineConfig config_;
   const Clock& clock_;
   const std::unique_ptr<exec::Executor> executor_;
-  const uint32_t swap_page_count_;
-  std::unique_ptr<DiskThread> disk_;        // null without swap file and snapshots
+  PageMover mover_;
   std::unique_ptr<SnapshotWriter> writer_;  // null without snapshots
   LoopState state_;
   StepComputer computer_;
   sched::Overtaking overtaking_ = sched::Overtaking::kNo;
-  uint64_t no_swap_until_ns_ = 0;  // the disk was full
-  uint32_t turns_ = 0;
 };
 
 }  // namespace pie::engine

@@ -67,12 +67,13 @@ struct SnapshotTest : testing::Test {
     engine->open_instance(InstanceId{instance}, {.user = user});
     return engine->create_queue(InstanceId{instance});
   }
+  enum class Pinned { kNo, kYes };
   Result<void> save(QueueId queue, const std::string& name, const std::vector<uint32_t>& pages,
                     uint32_t last_page_len, const std::vector<TokenId>& tokens,
-                    bool is_pinned = false) {
+                    Pinned pinned = Pinned::kNo) {
     Pending<Result<void>> done;
     const Result<void> accepted = engine->save_snapshot(
-        queue, {name, pages, last_page_len, tokens, 0, is_pinned}, done.callback());
+        queue, {name, pages, last_page_len, tokens, 0, pinned == Pinned::kYes}, done.callback());
     return accepted.ok() ? done.get() : accepted;
   }
   Result<LoadedSnapshot> load(QueueId queue, const std::string& name) {
@@ -82,11 +83,11 @@ struct SnapshotTest : testing::Test {
     return done.get();
   }
   /// A context of ten tokens, saved under the name.
-  void save_ten(uint64_t instance, const std::string& name, bool is_pinned = false) {
+  void save_ten(uint64_t instance, const std::string& name, Pinned pinned = Pinned::kNo) {
     const QueueId queue = open(instance);
     Sequence sequence(*engine, queue);
     ASSERT_TRUE(sequence.run(ten).ok());
-    const Result<void> saved = save(queue, name, {0, 1, 2}, 2, ten, is_pinned);
+    const Result<void> saved = save(queue, name, {0, 1, 2}, 2, ten, pinned);
     ASSERT_TRUE(saved.ok()) << saved.error().message;
     close(*engine, InstanceId{instance});
   }
@@ -213,7 +214,7 @@ TEST_F(SnapshotTest, pages_that_the_disk_has_lost_are_not_saved_wherever_they_ar
 }
 
 TEST_F(SnapshotTest, room_is_made_by_the_oldest_that_are_not_pinned) {
-  save_ten(1, "pinned", true);
+  save_ten(1, "pinned", Pinned::kYes);
   const uint64_t bytes = engine->list_snapshots(open(2))->at(0).bytes;
   start(kPage, 3 * bytes);
   save_ten(3, "a");
