@@ -18,7 +18,8 @@ class Answer final : public wasm::Event {
     fire();
   }
   /// Once ready(): the value, or throws as throw_error does.
-  T take() { return value_or_throw(std::move(*result_)); }
+  T take() { return value_or_throw(take_result()); }
+  Result<T> take_result() { return std::move(*result_); }
 
  private:
   std::optional<Result<T>> result_;  ///< written before fire(), read after ready()

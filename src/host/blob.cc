@@ -14,38 +14,30 @@
 namespace pie::host {
 namespace {
 
-using wasm::Call;
-using wasm::Value;
-using wasm::Wait;
-
 constexpr const char* kCommon = "inferlet:core/common";
 
-void blob_constructor(Call& call) {
-  BlobRef blob = make_memory_blob(call.bytes(0));
-  Charge charge(state_of(call).memory);
+std::shared_ptr<BlobObject> construct(InstanceState& state, std::vector<uint8_t> bytes) {
+  BlobRef blob = make_memory_blob(std::move(bytes));
+  Charge charge(state.memory);
   charge.add(blob->memory_bytes());
-  call.ret(Value::handle(kBlobResource,
-                         std::make_shared<BlobObject>(std::move(blob), std::move(charge))));
+  return std::make_shared<BlobObject>(std::move(blob), std::move(charge));
 }
 
-Wait blob_read(Call& call) {
-  InstanceState& state = state_of(call);
-  auto self = call.object<BlobObject>(0);
-  const uint64_t offset = std::min(call.u64(1), self->blob->size());
-  const uint64_t n = std::min(call.u64(2), self->blob->size() - offset);
+wasm::Wait<std::vector<uint8_t>> read(InstanceState& state, BlobObject& self, uint64_t offset,
+                                      uint64_t n) {
+  offset = std::min(offset, self.blob->size());
+  n = std::min(n, self.blob->size() - offset);
   if (n > state.limits.blob_bytes_max)
     throw wasm::GuestError(fmt::format("[n] got {} bytes, expected at most {}: read in pieces", n,
                                        state.limits.blob_bytes_max));
-  auto bytes = read_later(state, self->blob, offset, n);
-  return {{bytes}, [bytes](const std::vector<uint32_t>&) { return Value::bytes(bytes->take()); }};
+  auto bytes = read_later(state, self.blob, offset, n);
+  return {{bytes}, [bytes] { return bytes->take(); }};
 }
 
-void blob_result_get(Call& call) {
-  auto blob = call.object<BlobResultObject>(0)->receiver->take();
-  if (!blob) return call.ret(Value::none());
-  call.ret(Value::some(Value::handle(
-      kBlobResource,
-      std::make_shared<BlobObject>(std::move(blob->content), std::move(blob->charge)))));
+std::optional<std::shared_ptr<BlobObject>> result_get(BlobResultObject& self) {
+  auto blob = self.receiver->take();
+  if (!blob) return std::nullopt;
+  return std::make_shared<BlobObject>(std::move(blob->content), std::move(blob->charge));
 }
 
 }  // namespace
@@ -69,18 +61,15 @@ std::shared_ptr<Answer<std::vector<uint8_t>>> read_later(InstanceState& state, c
   return answer;
 }
 
-void define_blobs(wasm::Registry& registry) {
-  registry.resource(kCommon, "blob");
-  registry.function(kCommon, "[constructor]blob", blob_constructor);
-  registry.async_function(kCommon, "[method]blob.read", blob_read);
-  registry.function(kCommon, "[method]blob.size", [](Call& call) {
-    call.ret(Value::u64(call.object<BlobObject>(0)->blob->size()));
-  });
-  registry.resource(kCommon, "blob-result");
-  registry.function(kCommon, "[method]blob-result.pollable", [](Call& call) {
-    call.ret(wasm::make_pollable(call.object<BlobResultObject>(0)->receiver->event()));
-  });
-  registry.function(kCommon, "[method]blob-result.get", blob_result_get);
+void define_blobs(wasm::HostFunctions& functions) {
+  functions.resource(BlobObject::kResource);
+  functions.add(kCommon, "[constructor]blob", construct);
+  functions.add(kCommon, "[method]blob.read", read);
+  functions.add(kCommon, "[method]blob.size", [](BlobObject& self) { return self.blob->size(); });
+  functions.resource(BlobResultObject::kResource);
+  functions.add(kCommon, "[method]blob-result.pollable",
+                [](BlobResultObject& self) -> wasm::EventRef { return self.receiver->event(); });
+  functions.add(kCommon, "[method]blob-result.get", result_get);
 }
 
 }  // namespace pie::host

@@ -7,12 +7,11 @@
 #include "host/instance_state.h"
 #include "host/objects.h"
 #include "model/chat_template.h"
+#include "wasm/wit_described.h"
+#include "wasm/wit_result.h"
 
 namespace pie::host {
 namespace {
-
-using wasm::Call;
-using wasm::Value;
 
 /// A conversation that is rendered in the background; ready when it is.
 struct Rendering final : wasm::Event {
@@ -32,9 +31,9 @@ struct Rendering final : wasm::Event {
     text = is_error ? rendered.error().message : std::move(*rendered);
     fire();
   }
-  Value take() {
-    Value value = Value::string(std::move(text));
-    return is_error ? Value::err(std::move(value)) : Value::ok(std::move(value));
+  wasm::WitResult<std::string, std::string> take() {
+    if (is_error) return wasm::Err(std::move(text));
+    return wasm::Ok(std::move(text));
   }
 
   std::vector<model::ChatMessage> messages;
@@ -49,38 +48,45 @@ struct Interest {
   std::stop_source source;
 };
 
-/// `render: func(model: borrow<model>, messages: list<record{role: string, content: string}>,
-/// add-generation-prompt: bool) -> result<string, string>`. A template may take seconds.
-wasm::Wait render(Call& call) {
-  auto model = call.object<ModelObject>(0);
-  InstanceState& state = state_of(call);
-  std::vector<model::ChatMessage> messages;
+struct Message {
+  std::string role, content;
+};
+constexpr auto wit_type(const Message*) {
+  return wasm::record(wasm::field("role", &Message::role),
+                      wasm::field("content", &Message::content));
+}
+
+/// A template may take seconds.
+wasm::Wait<wasm::WitResult<std::string, std::string>> render(InstanceState& state,
+                                                             ModelObject& model,
+                                                             std::vector<Message> messages,
+                                                             bool add_generation_prompt) {
+  std::vector<model::ChatMessage> conversation;
   uint64_t bytes = 0;
-  for (auto& fields : call.string_records(1)) {
-    if (fields.size() != 2) throw wasm::GuestError("[messages] got a record of the wrong shape");
-    bytes += fields[0].size() + fields[1].size() + sizeof(model::ChatMessage);
-    messages.push_back({std::move(fields[0]), std::move(fields[1])});
+  for (Message& one : messages) {
+    bytes += one.role.size() + one.content.size() + sizeof(model::ChatMessage);
+    conversation.push_back({std::move(one.role), std::move(one.content)});
   }
   check_size("messages", bytes, state.limits.text_bytes_max);
   Charge charge(state.memory);
   charge.add(bytes);
   auto work = std::make_shared<Rendering>(std::move(charge));
-  work->messages = std::move(messages);
+  work->messages = std::move(conversation);
   auto interest = std::make_shared<Interest>();
-  const model::ChatTemplate& chat_template = model->service.model().chat_template();
+  const model::ChatTemplate& chat_template = model.service.model().chat_template();
   value_or_throw(state.services.background.post_once(
-      state.user, [work, &chat_template, add_generation_prompt = call.boolean(2),
-                   stop = interest->source.get_token(), cpu = state.cpu_quota] {
+      state.user, [work, &chat_template, add_generation_prompt, stop = interest->source.get_token(),
+                   cpu = state.cpu_quota] {
         if (!stop.stop_requested())
           work->render(chat_template, add_generation_prompt, stop, cpu.get());
       }));
-  return {{work}, [work, interest](const std::vector<uint32_t>&) { return work->take(); }};
+  return {{work}, [work, interest] { return work->take(); }};
 }
 
 }  // namespace
 
-void define_chat(wasm::Registry& registry) {
-  registry.async_function("pie:chat/template", "render", render);
+void define_chat(wasm::HostFunctions& functions) {
+  functions.add("pie:chat/template", "render", render);
 }
 
 }  // namespace pie::host

@@ -4,139 +4,125 @@
 #include "host/guest_errors.h"
 #include "host/instance_state.h"
 #include "host/objects.h"
-#include "host/values.h"
 #include "model/chat_template.h"
+#include "wasm/wit_described.h"
 
 namespace pie::host {
 namespace {
 
-using wasm::Call;
-using wasm::Value;
-
 constexpr const char* kCommon = "inferlet:core/common";
-constexpr const char* kSynchronizationResource = "inferlet:core/common/synchronization-result";
 
 struct SynchronizationObject final : wasm::Object {
+  static constexpr std::string_view kResource = "inferlet:core/common/synchronization-result";
   struct State final : wasm::Event {
     bool completed = false;  ///< written before fire(), read after ready()
   };
   const std::shared_ptr<State> state = std::make_shared<State>();
 };
 
-void create_queue(Call& call) {
-  InstanceState& state = state_of(call);
-  auto model = call.object<ModelObject>(0);
+/// In the order of its cases.
+enum class PriorityCase { kLow, kNormal, kHigh };
+constexpr std::string_view kPriorityNames[] = {"low", "normal", "high"};
+constexpr engine::Priority kPriorities[] = {engine::Priority::kLow, engine::Priority::kNormal,
+                                            engine::Priority::kHigh};
+constexpr auto wit_type(const PriorityCase*) {
+  return wasm::enum_of(kPriorityNames[0], kPriorityNames[1], kPriorityNames[2]);
+}
+
+std::shared_ptr<QueueObject> create_queue(InstanceState& state, ModelObject& model) {
   const uint32_t used = *state.queue_count;
   if (used >= state.limits.queues_max)
     throw wasm::LimitError(
         fmt::format("queues: used {}, allowed {}", used, state.limits.queues_max));
-  QueueId id = model->service.engine().create_queue(state.id);
-  call.ret(Value::handle(kQueueResource,
-                         std::make_shared<QueueObject>(model->service, id, state.queue_count)));
+  QueueId id = model.service.engine().create_queue(state.id);
+  return std::make_shared<QueueObject>(model.service, id, state.queue_count);
 }
 
-/// A function without arguments that tells something of the model.
-template <class Get>
-void model_function(wasm::Registry& registry, const char* name, Get get) {
-  registry.function(kCommon, std::string("[method]model.") + name,
-                    [get](Call& call) { call.ret(get(call.object<ModelObject>(0)->service)); });
-}
-
-void define_model(wasm::Registry& registry) {
-  registry.resource(kCommon, "model");
-  model_function(registry, "get-name",
-                 [](const ModelService& model) { return Value::string(model.info().id); });
-  model_function(registry, "get-description",
-                 [](const ModelService& model) { return Value::string(model.info().description); });
-  model_function(registry, "get-prompt-template", [](const ModelService& model) {
-    return Value::string(model.model().chat_template().source());
+void define_model(wasm::HostFunctions& functions) {
+  const std::string method = "[method]model.";
+  functions.resource(ModelObject::kResource);
+  functions.add(kCommon, method + "get-name",
+                [](ModelObject& self) { return self.service.info().id; });
+  functions.add(kCommon, method + "get-description",
+                [](ModelObject& self) { return self.service.info().description; });
+  functions.add(kCommon, method + "get-prompt-template", [](ModelObject& self) {
+    return std::string(self.service.model().chat_template().source());
   });
-  model_function(registry, "get-traits",
-                 [](const ModelService& model) { return string_list(model.info().traits); });
-  model_function(registry, "get-stop-tokens",
-                 [](const ModelService& model) { return string_list(model.info().stop_tokens); });
-  model_function(registry, "get-service-id",
-                 [](const ModelService& model) { return Value::u32(model.service_id()); });
-  model_function(registry, "get-kv-page-size",
-                 [](const ModelService& model) { return Value::u32(model.engine().page_size()); });
-  registry.function(kCommon, "[method]model.create-queue", create_queue);
+  functions.add(kCommon, method + "get-traits",
+                [](ModelObject& self) { return self.service.info().traits; });
+  functions.add(kCommon, method + "get-stop-tokens",
+                [](ModelObject& self) { return self.service.info().stop_tokens; });
+  functions.add(kCommon, method + "get-service-id",
+                [](ModelObject& self) { return self.service.service_id(); });
+  functions.add(kCommon, method + "get-kv-page-size",
+                [](ModelObject& self) { return self.service.engine().page_size(); });
+  functions.add(kCommon, method + "create-queue", create_queue);
 }
 
-void synchronize(Call& call) {
-  auto queue = call.object<QueueObject>(0);
+Result<std::shared_ptr<SynchronizationObject>> synchronize(QueueObject& queue) {
   auto result = std::make_shared<SynchronizationObject>();
-  value_or_throw(queue->engine().synchronize(queue->id, [state = result->state](bool completed) {
+  PIE_TRY(queue.engine().synchronize(queue.id, [state = result->state](bool completed) {
     state->completed = completed;
     state->fire();
   }));
-  call.ret(Value::handle(kSynchronizationResource, std::move(result)));
+  return result;
 }
 
-void set_priority(Call& call) {
-  auto queue = call.object<QueueObject>(0);
-  std::string_view name = call.enumeration(1);
-  queue->priority = name == "low"    ? engine::Priority::kLow
-                    : name == "high" ? engine::Priority::kHigh
-                                     : engine::Priority::kNormal;
-  queue->engine().set_priority(queue->id, queue->priority);
+std::optional<bool> synchronization_get(SynchronizationObject& self) {
+  return self.state->ready() ? std::optional(self.state->completed) : std::nullopt;
 }
 
-void queue_debug_query(Call& call) {
-  InstanceState& state = state_of(call);
-  auto queue = call.object<QueueObject>(0);
-  check_size("debug-query", call.string(1).size(), state.limits.text_bytes_max);
-  constexpr const char* kPriorities[] = {"low", "normal", "high"};
-  engine::EngineStats stats = queue->engine().stats();
-  const engine::PrefixSavings saved = queue->engine().prefix_savings(state.id);
-  call.ret(debug_query_value(
+void set_priority(QueueObject& queue, PriorityCase priority) {
+  queue.priority = kPriorities[static_cast<size_t>(priority)];
+  queue.engine().set_priority(queue.id, queue.priority);
+}
+
+std::shared_ptr<DebugQueryObject> debug_query(InstanceState& state, QueueObject& queue,
+                                              std::string_view query) {
+  check_size("debug-query", query.size(), state.limits.text_bytes_max);
+  engine::EngineStats stats = queue.engine().stats();
+  const engine::PrefixSavings saved = queue.engine().prefix_savings(state.id);
+  return std::make_shared<DebugQueryObject>(
       fmt::format("query: {}\nqueue: {}\npriority: {}\nmodel: {}\nkv pages used: {} (of this "
                   "instance), {} of "
                   "{} in all\nsteps: {}\nprefix cache: {} hits, {} tokens saved\n",
-                  call.string(1), queue->id.value,
-                  kPriorities[static_cast<size_t>(queue->priority)], queue->service.info().id,
-                  queue->engine().kv_pages_used(state.id), stats.kv_pages_used,
-                  stats.kv_pages_capacity, stats.steps, saved.hits, saved.tokens),
-      state.memory));
+                  query, queue.id.value, kPriorityNames[static_cast<size_t>(queue.priority)],
+                  queue.service.info().id, queue.engine().kv_pages_used(state.id),
+                  stats.kv_pages_used, stats.kv_pages_capacity, stats.steps, saved.hits,
+                  saved.tokens),
+      state.memory);
 }
 
-void debug_query_get(Call& call) {
-  auto self = call.object<DebugQueryObject>(0);
-  if (self->taken) return call.ret(Value::none());
-  self->taken = true;
-  call.ret(Value::some(Value::string(std::exchange(self->text, {}))));
-  self->charge.release();
+std::optional<std::string> debug_query_get(DebugQueryObject& self) {
+  if (std::exchange(self.taken, true)) return std::nullopt;
+  self.charge.release();
+  return std::exchange(self.text, {});
 }
 
-void define_queue(wasm::Registry& registry) {
-  registry.resource(kCommon, "queue");
-  registry.function(kCommon, "[method]queue.get-service-id", [](Call& call) {
-    call.ret(Value::u32(call.object<QueueObject>(0)->service.service_id()));
-  });
-  registry.function(kCommon, "[method]queue.synchronize", synchronize);
-  registry.function(kCommon, "[method]queue.set-priority", set_priority);
-  registry.function(kCommon, "[method]queue.debug-query", queue_debug_query);
+void define_queue(wasm::HostFunctions& functions) {
+  functions.resource(QueueObject::kResource);
+  functions.add(kCommon, "[method]queue.get-service-id",
+                [](QueueObject& self) { return self.service.service_id(); });
+  functions.add(kCommon, "[method]queue.synchronize", synchronize);
+  functions.add(kCommon, "[method]queue.set-priority", set_priority);
+  functions.add(kCommon, "[method]queue.debug-query", debug_query);
 
-  registry.resource(kCommon, "synchronization-result");
-  registry.function(kCommon, "[method]synchronization-result.pollable", [](Call& call) {
-    call.ret(wasm::make_pollable(call.object<SynchronizationObject>(0)->state));
-  });
-  registry.function(kCommon, "[method]synchronization-result.get", [](Call& call) {
-    auto state = call.object<SynchronizationObject>(0)->state;
-    call.ret(state->ready() ? Value::some(Value::boolean(state->completed)) : Value::none());
-  });
+  functions.resource(SynchronizationObject::kResource);
+  functions.add(kCommon, "[method]synchronization-result.pollable",
+                [](SynchronizationObject& self) -> wasm::EventRef { return self.state; });
+  functions.add(kCommon, "[method]synchronization-result.get", synchronization_get);
 
-  registry.resource(kCommon, "debug-query-result");
-  registry.function(kCommon, "[method]debug-query-result.pollable", [](Call& call) {
-    call.ret(wasm::make_pollable(call.object<DebugQueryObject>(0)->event));
-  });
-  registry.function(kCommon, "[method]debug-query-result.get", debug_query_get);
+  functions.resource(DebugQueryObject::kResource);
+  functions.add(kCommon, "[method]debug-query-result.pollable",
+                [](DebugQueryObject& self) { return self.event; });
+  functions.add(kCommon, "[method]debug-query-result.get", debug_query_get);
 }
 
 }  // namespace
 
-void define_common(wasm::Registry& registry) {
-  define_model(registry);
-  define_queue(registry);
+void define_common(wasm::HostFunctions& functions) {
+  define_model(functions);
+  define_queue(functions);
 }
 
 }  // namespace pie::host

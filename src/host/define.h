@@ -1,25 +1,30 @@
 #pragma once
-#include "wasm/registry.h"
+#include "wasm/host_functions.h"
 
 namespace pie::host {
 
-/// Registers every function and resource of `inferlet:*` and `pie:*`. They find their instance
-/// under wasm::kHostContext, an InstanceState.
-void define_host(wasm::Registry& registry);
+/// Registers every function and resource of `inferlet:*` and `pie:*`. They find their instance as
+/// an InstanceState&.
+void define_host(wasm::HostFunctions& functions);
 
-// One interface each.
-void define_common(wasm::Registry& registry);
-void define_blobs(wasm::Registry& registry);
-void define_resources(wasm::Registry& registry);  ///< the free functions of `common`
-void define_forward(wasm::Registry& registry);
-void define_tokenize(wasm::Registry& registry);
-void define_runtime(wasm::Registry& registry);
-void define_kvs(wasm::Registry& registry);
-void define_message(wasm::Registry& registry);
-void define_chat(wasm::Registry& registry);
-void define_snapshot(wasm::Registry& registry);
-void define_model_info(wasm::Registry& registry);
+// One interface each; what is declared here is added to the list below.
+void define_common(wasm::HostFunctions& functions);
+void define_blobs(wasm::HostFunctions& functions);
+void define_resources(wasm::HostFunctions& functions);  ///< the free functions of `common`
+void define_forward(wasm::HostFunctions& functions);
+void define_tokenize(wasm::HostFunctions& functions);
+void define_runtime(wasm::HostFunctions& functions);
+void define_kvs(wasm::HostFunctions& functions);
+void define_message(wasm::HostFunctions& functions);
+void define_chat(wasm::HostFunctions& functions);
+void define_snapshot(wasm::HostFunctions& functions);
+void define_model_info(wasm::HostFunctions& functions);
 /// What links and ends the instance when it is called: inferlet:adapter, zo, image, actor.
-void define_unserved(wasm::Registry& registry);
+void define_unserved(wasm::HostFunctions& functions);
+
+inline constexpr void (*kInterfaces[])(wasm::HostFunctions&) = {
+    define_common,   define_blobs,    define_resources,  define_forward,
+    define_tokenize, define_runtime,  define_kvs,        define_message,
+    define_chat,     define_snapshot, define_model_info, define_unserved};
 
 }  // namespace pie::host

@@ -68,22 +68,22 @@ const std::map<std::string, std::vector<std::string>> kFunctions = {
     {"inferlet:image/image", {"embed-image", "calculate-embed-size"}}};
 
 TEST(Define, every_function_of_the_abi_is_there) {
-  wasm::Registry registry;
-  define_host(registry);
+  wasm::HostFunctions functions;
+  define_host(functions);
   for (const auto& [interface, names] : kFunctions)
     for (const std::string& name : names)
-      EXPECT_NE(registry.find(interface, name), nullptr) << interface << "#" << name;
+      EXPECT_NE(functions.find(interface, name), nullptr) << interface << "#" << name;
 }
 
 TEST(Define, every_resource_of_the_abi_is_there) {
-  wasm::Registry registry;
-  define_host(registry);
+  wasm::HostFunctions functions;
+  define_host(functions);
   for (const char* resource :
        {"common/blob", "common/blob-result", "common/model", "common/queue",
         "common/synchronization-result", "common/debug-query-result", "forward/forward-pass",
         "forward/forward-pass-result", "tokenize/tokenizer", "message/subscription",
         "message/receive-result"}) {
-    const auto& all = registry.resources();
+    const auto& all = functions.resources();
     EXPECT_NE(std::find(all.begin(), all.end(), std::string("inferlet:core/") + resource),
               all.end())
         << resource;

@@ -13,12 +13,9 @@
 namespace pie::host {
 namespace {
 
-using wasm::Call;
-using wasm::Value;
+using Indices = std::vector<uint32_t>;
 
 constexpr const char* kForward = "inferlet:core/forward";
-constexpr const char* kPassResource = "inferlet:core/forward/forward-pass";
-constexpr const char* kResultResource = "inferlet:core/forward/forward-pass-result";
 constexpr uint32_t kDefaultTopK = 32;
 /// Tokens and distributions of one pass: so many for each input token, and so many more.
 constexpr uint64_t kOutputsPerInput = 4, kOutputsSpare = 1'024, kOutputsMax = 262'144;
@@ -29,6 +26,8 @@ constexpr uint64_t kPassBytes = 1024;
 
 /// `forward-pass`: what was filled in since the last execute.
 struct PassObject final : wasm::Object {
+  static constexpr std::string_view kResource = "inferlet:core/forward/forward-pass";
+
   PassObject(std::shared_ptr<QueueObject> queue_, const std::shared_ptr<HostMemory>& memory)
       : queue(std::move(queue_)), charge(memory) {
     charge.add(kPassBytes);
@@ -44,95 +43,103 @@ void check_lengths(const char* one, size_t count, const char* other, size_t othe
                                        count, other_count, other));
 }
 
-void create_forward_pass(Call& call) {
-  auto queue = call.object<QueueObject>(0);
-  call.ret(Value::handle(kPassResource,
-                         std::make_shared<PassObject>(std::move(queue), state_of(call).memory)));
+std::shared_ptr<PassObject> create_forward_pass(InstanceState& state,
+                                                std::shared_ptr<QueueObject> queue) {
+  return std::make_shared<PassObject>(std::move(queue), state.memory);
 }
 
-void attention_mask(Call& call) {
-  auto self = call.object<PassObject>(0);
-  std::vector<std::vector<uint32_t>> rows = call.u32_lists(1);
+void attention_mask(PassObject& self, std::vector<std::vector<uint32_t>> rows) {
   uint64_t bytes = rows.size() * sizeof(rows[0]);
   for (const auto& row : rows) bytes += row.size() * sizeof(uint32_t);
-  self->charge.add(bytes);
-  self->pass.mask = std::move(rows);
+  self.charge.add(bytes);
+  self.pass.mask = std::move(rows);
 }
 
-void kv_cache(Call& call) {
-  auto self = call.object<PassObject>(0);
-  std::vector<uint32_t> pointers = call.u32s(1);
-  self->charge.add(pointers.size() * sizeof(uint32_t));
-  self->pass.pages.clear();
-  self->pass.pages.reserve(pointers.size());
-  for (uint32_t pointer : pointers) self->pass.pages.emplace_back(pointer);
-  self->pass.last_page_len = call.u32(2);
+void kv_cache(PassObject& self, const std::vector<uint32_t>& pointers, uint32_t last_page_len) {
+  self.charge.add(pointers.size() * sizeof(uint32_t));
+  self.pass.pages.clear();
+  self.pass.pages.reserve(pointers.size());
+  for (uint32_t pointer : pointers) self.pass.pages.emplace_back(pointer);
+  self.pass.last_page_len = last_page_len;
 }
 
-void input_tokens(Call& call) {
-  auto self = call.object<PassObject>(0);
-  std::vector<uint32_t> tokens = call.u32s(1), positions = call.u32s(2);
+void input_tokens(PassObject& self, const std::vector<uint32_t>& tokens,
+                  const std::vector<uint32_t>& positions) {
   check_lengths("positions", positions.size(), "tokens", tokens.size());
-  self->charge.add(tokens.size() * sizeof(engine::PassInput));
+  self.charge.add(tokens.size() * sizeof(engine::PassInput));
   for (size_t i = 0; i < tokens.size(); ++i)
-    self->pass.inputs.push_back({.token = tokens[i], .position = positions[i]});
+    self.pass.inputs.push_back({.token = tokens[i], .position = positions[i]});
 }
 
-void input_embeddings(Call& call) {
-  auto self = call.object<PassObject>(0);
-  std::vector<uint32_t> slots = call.u32s(1), positions = call.u32s(2);
+void input_embeddings(PassObject& self, const std::vector<uint32_t>& slots,
+                      const std::vector<uint32_t>& positions) {
   check_lengths("positions", positions.size(), "emb-ptrs", slots.size());
-  self->charge.add(slots.size() * sizeof(engine::PassInput));
+  self.charge.add(slots.size() * sizeof(engine::PassInput));
   for (size_t i = 0; i < slots.size(); ++i)
-    self->pass.inputs.push_back({.embedding_slot = slots[i], .position = positions[i]});
+    self.pass.inputs.push_back({.embedding_slot = slots[i], .position = positions[i]});
 }
 
-void output_embeddings(Call& call) {
-  auto self = call.object<PassObject>(0);
-  std::vector<uint32_t> slots = call.u32s(1), indices = call.u32s(2);
+void output_embeddings(PassObject& self, const std::vector<uint32_t>& slots,
+                       const Indices& indices) {
   check_lengths("indices", indices.size(), "emb-ptrs", slots.size());
-  self->charge.add(slots.size() * sizeof(engine::EmbeddingOutput));
+  self.charge.add(slots.size() * sizeof(engine::EmbeddingOutput));
   for (size_t i = 0; i < slots.size(); ++i)
-    self->pass.embeddings.push_back({.index = indices[i], .slot = slots[i]});
+    self.pass.embeddings.push_back({.index = indices[i], .slot = slots[i]});
 }
 
-float temperature_of(const Call& call, size_t i) {
-  float temperature = call.f32(i);
+void check_temperature(float temperature) {
   if (!std::isfinite(temperature) || temperature < 0)
     throw wasm::GuestError(
         fmt::format("[temperature] got {}, expected a number from 0", temperature));
-  return temperature;
 }
 
 /// A probability bound of a sampler.
-float fraction_of(const Call& call, size_t i, const char* name) {
-  float fraction = call.f32(i);
+void check_fraction(const char* name, float fraction) {
   if (!(fraction >= 0 && fraction <= 1))
     throw wasm::GuestError(fmt::format("[{}] got {}, expected 0 to 1", name, fraction));
-  return fraction;
 }
 
-void output_distributions(Call& call) {
-  auto self = call.object<PassObject>(0);
-  std::vector<uint32_t> indices = call.u32s(1);
-  float temperature = temperature_of(call, 2);
-  const uint32_t vocab_size = self->queue->service.info().vocab_size;
-  uint32_t top_k = std::min(call.optional_u32(3).value_or(kDefaultTopK), vocab_size);
+void output_distributions(PassObject& self, const Indices& indices, float temperature,
+                          std::optional<uint32_t> asked_top_k) {
+  check_temperature(temperature);
+  const uint32_t vocab_size = self.queue->service.info().vocab_size;
+  uint32_t top_k = std::min(asked_top_k.value_or(kDefaultTopK), vocab_size);
   if (top_k == 0) top_k = vocab_size;  // as in samplers: all
-  self->charge.add(indices.size() * sizeof(engine::DistributionSlot));
+  self.charge.add(indices.size() * sizeof(engine::DistributionSlot));
   for (uint32_t index : indices)
-    self->pass.distributions.push_back(
-        {.index = index, .temperature = temperature, .top_k = top_k});
+    self.pass.distributions.push_back({.index = index, .temperature = temperature, .top_k = top_k});
 }
 
-/// Appends a token slot per index (argument 1). `params` has everything but the temperature
-/// (argument 2).
-void output_tokens(Call& call, sample::SamplerParams params) {
-  auto self = call.object<PassObject>(0);
-  std::vector<uint32_t> indices = call.u32s(1);
-  params.temperature = temperature_of(call, 2);
-  self->charge.add(indices.size() * sizeof(engine::TokenSlot));
-  for (uint32_t index : indices) self->pass.tokens.push_back({.index = index, .sampler = params});
+/// Appends a token slot per index.
+void add_tokens(PassObject& self, const Indices& indices, const sample::SamplerParams& params) {
+  check_temperature(params.temperature);
+  self.charge.add(indices.size() * sizeof(engine::TokenSlot));
+  for (uint32_t index : indices) self.pass.tokens.push_back({.index = index, .sampler = params});
+}
+
+void output_tokens(PassObject& self, const Indices& indices, float temperature) {
+  add_tokens(self, indices, {.temperature = temperature});
+}
+
+void output_tokens_top_k(PassObject& self, const Indices& indices, float temperature,
+                         uint32_t top_k) {
+  add_tokens(self, indices, {.temperature = temperature, .top_k = top_k});
+}
+
+void output_tokens_top_p(PassObject& self, const Indices& indices, float temperature, float top_p) {
+  check_fraction("top-p", top_p);
+  add_tokens(self, indices, {.temperature = temperature, .top_p = top_p});
+}
+
+void output_tokens_min_p(PassObject& self, const Indices& indices, float temperature, float min_p) {
+  check_fraction("min-p", min_p);
+  add_tokens(self, indices, {.temperature = temperature, .min_p = min_p});
+}
+
+void output_tokens_top_k_top_p(PassObject& self, const Indices& indices, float temperature,
+                               uint32_t top_k, float top_p) {
+  check_fraction("top-p", top_p);
+  add_tokens(self, indices, {.temperature = temperature, .top_k = top_k, .top_p = top_p});
 }
 
 /// Says once for each instance that it goes beyond what the model was trained for.
@@ -168,77 +175,64 @@ void check_outputs(const engine::ForwardPass& pass) {
 }
 
 /// Hands the pass to the engine and leaves the object empty, ready to be filled again.
-void execute(Call& call) {
-  auto self = call.object<PassObject>(0);
-  InstanceState& state = state_of(call);
-  check_outputs(self->pass);
-  engine::ForwardPass pass = std::exchange(self->pass, {});
-  auto result = std::make_shared<PassResult>(std::move(self->charge), state.memory);
-  self->charge.add(kPassBytes);
-  note_context(state, self->queue->service, pass);
+std::optional<std::shared_ptr<PassResult>> execute(InstanceState& state, PassObject& self) {
+  check_outputs(self.pass);
+  engine::ForwardPass pass = std::exchange(self.pass, {});
+  auto result = std::make_shared<PassResult>(std::move(self.charge), state.memory);
+  self.charge.add(kPassBytes);
+  note_context(state, self.queue->service, pass);
   const bool has_output = !pass.tokens.empty() || !pass.distributions.empty();
   result->reserve_output(pass);
-  value_or_throw(self->queue->engine().submit(
-      self->queue->id, std::move(pass),
+  value_or_throw(self.queue->engine().submit(
+      self.queue->id, std::move(pass),
       [result, ending = state.ending](Result<engine::ForwardOutput> output) {
         if (output.ok())
           result->complete(std::move(*output));
         else
           ending->fail(output.error());
       }));
-  call.ret(has_output ? Value::some(Value::handle(kResultResource, std::move(result)))
-                      : Value::none());
+  if (!has_output) return std::nullopt;
+  return result;
 }
 
-void get_tokens(Call& call) {
-  auto self = call.object<PassResult>(0);
-  call.ret(self->ready() ? Value::some(Value::u32s(self->take_tokens())) : Value::none());
+std::optional<std::vector<TokenId>> get_tokens(PassResult& self) {
+  if (!self.ready()) return std::nullopt;
+  return self.take_tokens();
 }
 
-void get_distributions(Call& call) {
-  auto self = call.object<PassResult>(0);
-  if (!self->ready()) return call.ret(Value::none());
-  std::vector<Value> items;
-  for (engine::Distribution& one : self->take_distributions())
-    items.push_back(
-        Value::tuple({Value::u32s(std::move(one.ids)), Value::f32s(std::move(one.probabilities))}));
-  call.ret(Value::some(Value::list(std::move(items))));
-}
+using Ranking = std::tuple<std::vector<TokenId>, std::vector<float>>;
 
-void define_token_outputs(wasm::Registry& registry) {
-  registry.function(kForward, "output-tokens", [](Call& call) { output_tokens(call, {}); });
-  registry.function(kForward, "output-tokens-top-k",
-                    [](Call& call) { output_tokens(call, {.top_k = call.u32(3)}); });
-  registry.function(kForward, "output-tokens-top-p", [](Call& call) {
-    output_tokens(call, {.top_p = fraction_of(call, 3, "top-p")});
-  });
-  registry.function(kForward, "output-tokens-min-p", [](Call& call) {
-    output_tokens(call, {.min_p = fraction_of(call, 3, "min-p")});
-  });
-  registry.function(kForward, "output-tokens-top-k-top-p", [](Call& call) {
-    output_tokens(call, {.top_k = call.u32(3), .top_p = fraction_of(call, 4, "top-p")});
-  });
+std::optional<std::vector<Ranking>> get_distributions(PassResult& self) {
+  if (!self.ready()) return std::nullopt;
+  std::vector<Ranking> rankings;
+  for (engine::Distribution& one : self.take_distributions())
+    rankings.emplace_back(std::move(one.ids), std::move(one.probabilities));
+  return rankings;
 }
 
 }  // namespace
 
-void define_forward(wasm::Registry& registry) {
-  registry.resource(kForward, "forward-pass");
-  registry.function(kForward, "create-forward-pass", create_forward_pass);
-  registry.function(kForward, "attention-mask", attention_mask);
-  registry.function(kForward, "kv-cache", kv_cache);
-  registry.function(kForward, "input-tokens", input_tokens);
-  registry.function(kForward, "input-embeddings", input_embeddings);
-  registry.function(kForward, "output-embeddings", output_embeddings);
-  registry.function(kForward, "output-distributions", output_distributions);
-  define_token_outputs(registry);
-  registry.function(kForward, "[method]forward-pass.execute", execute);
+void define_forward(wasm::HostFunctions& functions) {
+  functions.resource(PassObject::kResource);
+  functions.add(kForward, "create-forward-pass", create_forward_pass);
+  functions.add(kForward, "attention-mask", attention_mask);
+  functions.add(kForward, "kv-cache", kv_cache);
+  functions.add(kForward, "input-tokens", input_tokens);
+  functions.add(kForward, "input-embeddings", input_embeddings);
+  functions.add(kForward, "output-embeddings", output_embeddings);
+  functions.add(kForward, "output-distributions", output_distributions);
+  functions.add(kForward, "output-tokens", output_tokens);
+  functions.add(kForward, "output-tokens-top-k", output_tokens_top_k);
+  functions.add(kForward, "output-tokens-top-p", output_tokens_top_p);
+  functions.add(kForward, "output-tokens-min-p", output_tokens_min_p);
+  functions.add(kForward, "output-tokens-top-k-top-p", output_tokens_top_k_top_p);
+  functions.add(kForward, "[method]forward-pass.execute", execute);
 
-  registry.resource(kForward, "forward-pass-result");
-  registry.function(kForward, "[method]forward-pass-result.pollable",
-                    [](Call& call) { call.ret(wasm::make_pollable(call.object<PassResult>(0))); });
-  registry.function(kForward, "[method]forward-pass-result.get-tokens", get_tokens);
-  registry.function(kForward, "[method]forward-pass-result.get-distributions", get_distributions);
+  functions.resource(PassResult::kResource);
+  functions.add(kForward, "[method]forward-pass-result.pollable",
+                [](std::shared_ptr<PassResult> self) -> wasm::EventRef { return self; });
+  functions.add(kForward, "[method]forward-pass-result.get-tokens", get_tokens);
+  functions.add(kForward, "[method]forward-pass-result.get-distributions", get_distributions);
 }
 
 }  // namespace pie::host

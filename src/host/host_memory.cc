@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "wasm/call.h"
+#include "wasm/guest_error.h"
 
 namespace pie::host {
 

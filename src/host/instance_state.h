@@ -13,7 +13,7 @@
 #include "host/mailbox.h"
 #include "host/model_service.h"
 #include "host/output.h"
-#include "wasm/call.h"
+#include "wasm/object.h"
 
 namespace pie::host {
 
@@ -23,6 +23,8 @@ inline constexpr uint64_t kListItemBytes = 64;
 /// What the host's functions keep per instance, beside what its launch said. Thread: the instance's
 /// fiber only, except what is held by shared_ptr (those say so themselves).
 struct InstanceState final : wasm::InstanceContext, LaunchSpec {
+  static constexpr size_t kContext = wasm::kHostContext;
+
   InstanceState(const Services& services_, LaunchSpec spec)
       : LaunchSpec(std::move(spec)),
         services(services_),
@@ -47,10 +49,5 @@ struct InstanceState final : wasm::InstanceContext, LaunchSpec {
       std::make_shared<Mailbox<std::string>>(memory);
   const std::shared_ptr<Mailbox<BlobRef>> blobs = std::make_shared<Mailbox<BlobRef>>(memory);
 };
-
-/// The state of the calling instance.
-inline InstanceState& state_of(wasm::Call& call) {
-  return call.context<InstanceState>(wasm::kHostContext);
-}
 
 }  // namespace pie::host

@@ -1,30 +1,34 @@
+#include <optional>
+
 #include "host/define.h"
 #include "host/objects.h"
 #include "model/model.h"
+#include "wasm/wit_described.h"
 
 namespace pie::host {
 namespace {
 
-using wasm::Call;
-using wasm::Value;
+struct Facts {
+  uint32_t context_length = 0, vocab_size = 0;
+  std::optional<uint32_t> bos_token;
+  bool adds_bos = false;
+};
+constexpr auto wit_type(const Facts*) {
+  return wasm::record(wasm::field("context-length", &Facts::context_length),
+                      wasm::field("vocab-size", &Facts::vocab_size),
+                      wasm::field("bos-token", &Facts::bos_token),
+                      wasm::field("adds-bos", &Facts::adds_bos));
+}
 
-/// `get: func(model: borrow<model>) -> record{context-length: u32, vocab-size: u32, bos-token:
-/// option<u32>, adds-bos: bool}`.
-void get(Call& call) {
-  const model::ModelInfo& info = call.object<ModelObject>(0)->service.info();
-  std::vector<std::pair<std::string, Value>> fields;
-  fields.emplace_back("context-length", Value::u32(info.context_length));
-  fields.emplace_back("vocab-size", Value::u32(info.vocab_size));
-  fields.emplace_back("bos-token",
-                      info.bos_token ? Value::some(Value::u32(*info.bos_token)) : Value::none());
-  fields.emplace_back("adds-bos", Value::boolean(info.adds_bos));
-  call.ret(Value::record(std::move(fields)));
+Facts get(ModelObject& model) {
+  const model::ModelInfo& info = model.service.info();
+  return {info.context_length, info.vocab_size, info.bos_token, info.adds_bos};
 }
 
 }  // namespace
 
-void define_model_info(wasm::Registry& registry) {
-  registry.function("pie:model/info", "get", get);
+void define_model_info(wasm::HostFunctions& functions) {
+  functions.add("pie:model/info", "get", get);
 }
 
 }  // namespace pie::host

@@ -2,17 +2,20 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
-#include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "base/work_queue.h"
 #include "engine/engine.h"
 #include "ports/bus.h"
 #include "ports/key_values.h"
-#include "wasm/value.h"
+#include "wasm/wit_type.h"
 
 namespace pie::host {
+
+/// Token ids, and the bytes of each.
+using TokenTable = std::tuple<std::vector<uint32_t>, std::vector<wasm::ByteString>>;
 
 /// One served model as programs see it: its engine, and what is built from its files once.
 /// Thread-safe.
@@ -26,17 +29,16 @@ class ModelService {
   const model::ModelInfo& info() const { return engine_.model().info(); }
   uint32_t service_id() const { return service_id_; }
 
-  /// tuple<list<u32>, list<list<u8>>>: every token id and its bytes. Built at the first call (tens
-  /// of milliseconds for a vocabulary of 49k), then shared.
-  wasm::Value vocabulary() const;
+  /// Every token. Built at the first call (tens of milliseconds for a vocabulary of 49k).
+  const TokenTable& vocabulary() const;
   /// The same of special tokens alone.
-  wasm::Value special_tokens() const;
+  const TokenTable& special_tokens() const;
 
  private:
   engine::Engine& engine_;
   const uint32_t service_id_;
   mutable std::once_flag vocabulary_once_, special_once_;
-  mutable std::optional<wasm::Value> vocabulary_, special_tokens_;
+  mutable TokenTable vocabulary_, special_tokens_;
 };
 
 /// What all instances of a host share. Its own members are immutable after start.

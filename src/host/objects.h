@@ -2,26 +2,22 @@
 #include <atomic>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "base/blob.h"
 #include "base/strong_id.h"
 #include "host/host_memory.h"
 #include "host/model_service.h"
-#include "wasm/call.h"
+#include "wasm/object.h"
 
 namespace pie::host {
 
 // Host objects behind the handles of inferlet:core/common that other interfaces take or return.
 
-inline constexpr const char* kBlobResource = "inferlet:core/common/blob";
-inline constexpr const char* kBlobResultResource = "inferlet:core/common/blob-result";
-inline constexpr const char* kModelResource = "inferlet:core/common/model";
-inline constexpr const char* kQueueResource = "inferlet:core/common/queue";
-inline constexpr const char* kDebugQueryResultResource = "inferlet:core/common/debug-query-result";
-
 /// `blob`: made by the program or sent by a client; charged for what it takes in memory.
 struct BlobObject final : wasm::Object {
+  static constexpr std::string_view kResource = "inferlet:core/common/blob";
   BlobObject(BlobRef blob_, Charge charge_) : blob(std::move(blob_)), charge(std::move(charge_)) {}
   const BlobRef blob;
   const Charge charge;
@@ -29,6 +25,7 @@ struct BlobObject final : wasm::Object {
 
 /// `model`.
 struct ModelObject final : wasm::Object {
+  static constexpr std::string_view kResource = "inferlet:core/common/model";
   explicit ModelObject(const ModelService& service_) : service(service_) {}
   const ModelService& service;
 };
@@ -36,6 +33,7 @@ struct ModelObject final : wasm::Object {
 /// `queue`: closed in the engine when nothing refers to it any more. `live` counts those of an
 /// instance.
 struct QueueObject final : wasm::Object {
+  static constexpr std::string_view kResource = "inferlet:core/common/queue";
   using Counter = std::shared_ptr<std::atomic<uint32_t>>;
   QueueObject(const ModelService& service_, QueueId id_, Counter live_)
       : service(service_), id(id_), live(std::move(live_)) {
@@ -54,6 +52,7 @@ struct QueueObject final : wasm::Object {
 
 /// `debug-query-result`: the answer is there at once.
 struct DebugQueryObject final : wasm::Object {
+  static constexpr std::string_view kResource = "inferlet:core/common/debug-query-result";
   DebugQueryObject(std::string text_, const std::shared_ptr<HostMemory>& memory)
       : text(std::move(text_)), charge(memory) {
     charge.add(text.size());
@@ -63,10 +62,5 @@ struct DebugQueryObject final : wasm::Object {
   bool taken = false;
   Charge charge;
 };
-
-inline wasm::Value debug_query_value(std::string text, const std::shared_ptr<HostMemory>& memory) {
-  return wasm::Value::handle(kDebugQueryResultResource,
-                             std::make_shared<DebugQueryObject>(std::move(text), memory));
-}
 
 }  // namespace pie::host

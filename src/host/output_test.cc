@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "host/test_ports.h"
-#include "wasm/call.h"
+#include "wasm/guest_error.h"
 
 namespace pie::host {
 namespace {

@@ -1,12 +1,13 @@
 #pragma once
 #include <memory>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "engine/forward_pass.h"
 #include "host/host_memory.h"
-#include "wasm/call.h"
 #include "wasm/event.h"
+#include "wasm/object.h"
 
 namespace pie::host {
 
@@ -14,6 +15,7 @@ namespace pie::host {
 /// engine's callback and the program's handle.
 class PassResult final : public wasm::Object, public wasm::Event {
  public:
+  static constexpr std::string_view kResource = "inferlet:core/forward/forward-pass-result";
   /// `pass`: what the pass is charged for, kept until the engine is done with it.
   PassResult(Charge pass, std::shared_ptr<HostMemory> memory)
       : pass_(std::move(pass)), output_(std::move(memory)) {}

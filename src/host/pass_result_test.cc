@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "wasm/guest_error.h"
+
 namespace pie::host {
 namespace {
 

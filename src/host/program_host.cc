@@ -56,8 +56,8 @@ class WasmProgramHost final : public ProgramHost {
           std::make_unique<ModelService>(*engine, static_cast<uint32_t>(services_.models.size())));
     machinery_->engines = std::move(engines);
     machinery_->http = http;
-    wasi::define_wasi(registry_);
-    define_host(registry_);
+    wasi::define_wasi(functions_);
+    define_host(functions_);
   }
 
   ~WasmProgramHost() override {
@@ -70,7 +70,7 @@ class WasmProgramHost final : public ProgramHost {
                                           .instances_max = config.instances_max,
                                           .cache_folder = config.cache_folder,
                                           .cache_bytes_max = config.cache_bytes_max},
-                                         registry_);
+                                         functions_);
     if (!runtime.ok()) return std::move(runtime).error();
     runtime_ = std::move(*runtime);
     machinery_->runtime = runtime_.get();
@@ -104,7 +104,7 @@ class WasmProgramHost final : public ProgramHost {
   WorkQueue background_;
   WorkQueue disk_{{.name = "blobs", .owner_pending_max = 16'384}};
   Services services_;
-  wasm::Registry registry_;
+  wasm::HostFunctions functions_;
   const std::shared_ptr<ProgramMachinery> machinery_ = std::make_shared<ProgramMachinery>();
   std::unique_ptr<wasm::Runtime> runtime_;
 };

@@ -1,65 +1,57 @@
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
 #include "host/define.h"
-#include "host/guest_errors.h"
 #include "host/objects.h"
 
 namespace pie::host {
 namespace {
 
-using wasm::Call;
-using wasm::Value;
-
 constexpr const char* kCommon = "inferlet:core/common";
 
-void allocate(Call& call) {
-  auto queue = call.object<QueueObject>(0);
-  call.ret(
-      Value::u32s(value_or_throw(queue->engine().allocate(queue->id, call.u32(1), call.u32(2)))));
+using Pointers = std::vector<uint32_t>;
+
+Result<Pointers> allocate(QueueObject& queue, uint32_t type, uint32_t count) {
+  return queue.engine().allocate(queue.id, type, count);
 }
 
-void deallocate(Call& call) {
-  auto queue = call.object<QueueObject>(0);
-  value_or_throw(queue->engine().deallocate(queue->id, call.u32(1), call.u32s(2)));
+Result<void> deallocate(QueueObject& queue, uint32_t type, const Pointers& pointers) {
+  return queue.engine().deallocate(queue.id, type, pointers);
 }
 
-void get_all_exported(Call& call) {
-  auto queue = call.object<QueueObject>(0);
-  std::vector<Value> rows;
-  for (auto& one : value_or_throw(queue->engine().exported(queue->id, call.u32(1)))) {
-    std::vector<Value> row;
-    row.push_back(Value::string(std::move(one.name)));
-    row.push_back(Value::u32(one.count));
-    rows.push_back(Value::tuple(std::move(row)));
-  }
-  call.ret(Value::list(std::move(rows)));
+Result<std::vector<std::tuple<std::string, uint32_t>>> get_all_exported(QueueObject& queue,
+                                                                        uint32_t type) {
+  PIE_TRY_ASSIGN(auto exported, queue.engine().exported(queue.id, type));
+  std::vector<std::tuple<std::string, uint32_t>> rows;
+  rows.reserve(exported.size());
+  for (auto& one : exported) rows.emplace_back(std::move(one.name), one.count);
+  return rows;
 }
 
-void release_exported(Call& call) {
-  auto queue = call.object<QueueObject>(0);
-  value_or_throw(
-      queue->engine().release_exported(queue->id, call.u32(1), std::string(call.string(2))));
+Result<void> release_exported(QueueObject& queue, uint32_t type, const std::string& name) {
+  return queue.engine().release_exported(queue.id, type, name);
 }
 
-void export_resources(Call& call) {
-  auto queue = call.object<QueueObject>(0);
-  value_or_throw(queue->engine().export_resources(queue->id, call.u32(1), call.u32s(2),
-                                                  std::string(call.string(3))));
+Result<void> export_resources(QueueObject& queue, uint32_t type, const Pointers& pointers,
+                              const std::string& name) {
+  return queue.engine().export_resources(queue.id, type, pointers, name);
 }
 
-void import_resources(Call& call) {
-  auto queue = call.object<QueueObject>(0);
-  call.ret(Value::u32s(value_or_throw(
-      queue->engine().import_resources(queue->id, call.u32(1), std::string(call.string(2))))));
+Result<Pointers> import_resources(QueueObject& queue, uint32_t type, const std::string& name) {
+  return queue.engine().import_resources(queue.id, type, name);
 }
 
 }  // namespace
 
-void define_resources(wasm::Registry& registry) {
-  registry.function(kCommon, "allocate-resources", allocate);
-  registry.function(kCommon, "deallocate-resources", deallocate);
-  registry.function(kCommon, "get-all-exported-resources", get_all_exported);
-  registry.function(kCommon, "release-exported-resources", release_exported);
-  registry.function(kCommon, "export-resources", export_resources);
-  registry.function(kCommon, "import-resources", import_resources);
+void define_resources(wasm::HostFunctions& functions) {
+  functions.add(kCommon, "allocate-resources", allocate);
+  functions.add(kCommon, "deallocate-resources", deallocate);
+  functions.add(kCommon, "get-all-exported-resources", get_all_exported);
+  functions.add(kCommon, "release-exported-resources", release_exported);
+  functions.add(kCommon, "export-resources", export_resources);
+  functions.add(kCommon, "import-resources", import_resources);
 }
 
 }  // namespace pie::host

@@ -1,68 +1,74 @@
 #include <chrono>
+#include <string>
+#include <utility>
+#include <vector>
 
+#include "host/answer.h"
 #include "host/define.h"
-#include "host/guest_errors.h"
-#include "host/instance_state.h"
 #include "host/objects.h"
+#include "wasm/wit_described.h"
+#include "wasm/wit_result.h"
 
 namespace pie::host {
 namespace {
 
-using wasm::Call;
-using wasm::Value;
+using wasm::Wait;
+using wasm::WitResult;
 
 constexpr const char* kSnapshot = "pie:context/snapshot";
 
-/// Something that the engine answers later. Its fields are written before fire(), read after
-/// ready().
-template <class T>
-struct Answer final : wasm::Event {
-  std::optional<Result<T>> result;
-  void set(Result<T> value) {
-    result.emplace(std::move(value));
-    fire();
-  }
-};
-
-Value failure(const Error& error) { return Value::err(Value::string(error.message)); }
-
-wasm::Wait save(Call& call) {
-  auto queue = call.object<QueueObject>(0);
+Wait<WitResult<void, std::string>> save(QueueObject& queue, std::string name,
+                                        std::vector<uint32_t> pages, uint32_t last_page_len,
+                                        std::vector<uint32_t> tokens, uint64_t ttl_seconds,
+                                        bool pinned) {
   engine::SnapshotRequest request;
-  request.name = std::string(call.string(1));
-  request.pages = call.u32s(2);
-  request.last_page_len = call.u32(3);
-  request.tokens = call.u32s(4);
-  request.ttl_s = call.u64(5);
-  request.is_pinned = call.boolean(6);
+  request.name = std::move(name);
+  request.pages = std::move(pages);
+  request.last_page_len = last_page_len;
+  request.tokens = std::move(tokens);
+  request.ttl_s = ttl_seconds;
+  request.is_pinned = pinned;
   auto answer = std::make_shared<Answer<void>>();
-  Result<void> accepted = queue->engine().save_snapshot(
-      queue->id, std::move(request), [answer](Result<void> result) { answer->set(result); });
+  Result<void> accepted = queue.engine().save_snapshot(
+      queue.id, std::move(request), [answer](Result<void> result) { answer->set(result); });
   if (!accepted.ok()) answer->set(std::move(accepted));
-  return {{answer}, [answer](const std::vector<uint32_t>&) {
-            return answer->result->ok() ? Value::ok() : failure(answer->result->error());
-          }};
+  return {{answer}, [answer] { return answer->take_result(); }};
 }
 
-Value loaded_value(const engine::LoadedSnapshot& loaded) {
-  std::vector<std::pair<std::string, Value>> fields;
-  fields.emplace_back("pages", Value::u32s(loaded.pages));
-  fields.emplace_back("last-page-len", Value::u32(loaded.last_page_len));
-  fields.emplace_back("tokens", Value::u32s(loaded.tokens));
-  return Value::record(std::move(fields));
+struct Loaded {
+  std::vector<uint32_t> pages;
+  uint32_t last_page_len = 0;
+  std::vector<uint32_t> tokens;
+};
+constexpr auto wit_type(const Loaded*) {
+  return wasm::record(wasm::field("pages", &Loaded::pages),
+                      wasm::field("last-page-len", &Loaded::last_page_len),
+                      wasm::field("tokens", &Loaded::tokens));
 }
 
-wasm::Wait load(Call& call) {
-  auto queue = call.object<QueueObject>(0);
+Wait<WitResult<Loaded, std::string>> load(QueueObject& queue, const std::string& name) {
   auto answer = std::make_shared<Answer<engine::LoadedSnapshot>>();
-  Result<void> accepted = queue->engine().load_snapshot(
-      queue->id, std::string(call.string(1)),
+  Result<void> accepted = queue.engine().load_snapshot(
+      queue.id, name,
       [answer](Result<engine::LoadedSnapshot> result) { answer->set(std::move(result)); });
   if (!accepted.ok()) answer->set(accepted.error());
-  return {{answer}, [answer](const std::vector<uint32_t>&) {
-            if (!answer->result->ok()) return failure(answer->result->error());
-            return Value::ok(loaded_value(**answer->result));
+  return {{answer}, [answer]() -> Result<Loaded> {
+            PIE_TRY_ASSIGN(engine::LoadedSnapshot loaded, answer->take_result());
+            return Loaded{std::move(loaded.pages), loaded.last_page_len, std::move(loaded.tokens)};
           }};
+}
+
+struct Entry {
+  std::string name;
+  uint32_t pages = 0, tokens = 0;
+  uint64_t bytes = 0, seconds_left = 0;
+  bool pinned = false;
+};
+constexpr auto wit_type(const Entry*) {
+  return wasm::record(wasm::field("name", &Entry::name), wasm::field("pages", &Entry::pages),
+                      wasm::field("tokens", &Entry::tokens), wasm::field("bytes", &Entry::bytes),
+                      wasm::field("seconds-left", &Entry::seconds_left),
+                      wasm::field("pinned", &Entry::pinned));
 }
 
 uint64_t seconds_left(uint64_t expires_s) {
@@ -73,37 +79,29 @@ uint64_t seconds_left(uint64_t expires_s) {
   return expires_s > now_s ? expires_s - now_s : 1;
 }
 
-void all(Call& call) {
-  auto queue = call.object<QueueObject>(0);
-  auto list = queue->engine().list_snapshots(queue->id);
-  if (!list.ok()) return call.ret(failure(list.error()));
-  std::vector<Value> entries;
-  for (const engine::SnapshotInfo& one : *list) {
-    std::vector<std::pair<std::string, Value>> fields;
-    fields.emplace_back("name", Value::string(one.name));
-    fields.emplace_back("pages", Value::u32(one.page_count));
-    fields.emplace_back("tokens", Value::u32(one.token_count));
-    fields.emplace_back("bytes", Value::u64(one.bytes));
-    fields.emplace_back("seconds-left", Value::u64(seconds_left(one.expires_s)));
-    fields.emplace_back("pinned", Value::boolean(one.is_pinned));
-    entries.push_back(Value::record(std::move(fields)));
-  }
-  call.ret(Value::ok(Value::list(std::move(entries))));
+Result<std::vector<Entry>> entries(QueueObject& queue) {
+  PIE_TRY_ASSIGN(auto list, queue.engine().list_snapshots(queue.id));
+  std::vector<Entry> all;
+  all.reserve(list.size());
+  for (engine::SnapshotInfo& one : list)
+    all.push_back({std::move(one.name), one.page_count, one.token_count, one.bytes,
+                   seconds_left(one.expires_s), one.is_pinned});
+  return all;
 }
 
-void remove(Call& call) {
-  auto queue = call.object<QueueObject>(0);
-  const auto removed = queue->engine().remove_snapshot(queue->id, std::string(call.string(1)));
-  call.ret(removed.ok() ? Value::ok() : failure(removed.error()));
+WitResult<std::vector<Entry>, std::string> all(QueueObject& queue) { return entries(queue); }
+
+WitResult<void, std::string> remove(QueueObject& queue, const std::string& name) {
+  return queue.engine().remove_snapshot(queue.id, name);
 }
 
 }  // namespace
 
-void define_snapshot(wasm::Registry& registry) {
-  registry.async_function(kSnapshot, "save", save);
-  registry.async_function(kSnapshot, "load", load);
-  registry.function(kSnapshot, "all", all);
-  registry.function(kSnapshot, "remove", remove);
+void define_snapshot(wasm::HostFunctions& functions) {
+  functions.add(kSnapshot, "save", save);
+  functions.add(kSnapshot, "load", load);
+  functions.add(kSnapshot, "all", all);
+  functions.add(kSnapshot, "remove", remove);
 }
 
 }  // namespace pie::host

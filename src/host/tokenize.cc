@@ -13,21 +13,17 @@
 namespace pie::host {
 namespace {
 
-using wasm::Call;
-using wasm::Value;
-
 constexpr const char* kTokenize = "inferlet:core/tokenize";
-constexpr const char* kTokenizerResource = "inferlet:core/tokenize/tokenizer";
 
 struct TokenizerObject final : wasm::Object {
+  static constexpr std::string_view kResource = "inferlet:core/tokenize/tokenizer";
   explicit TokenizerObject(const ModelService& service_) : service(service_) {}
   const model::Tokenizer& tokenizer() const { return service.model().tokenizer(); }
   const ModelService& service;
 };
 
-void get_tokenizer(Call& call) {
-  auto model = call.object<ModelObject>(0);
-  call.ret(Value::handle(kTokenizerResource, std::make_shared<TokenizerObject>(model->service)));
+std::shared_ptr<TokenizerObject> get_tokenizer(ModelObject& model) {
+  return std::make_shared<TokenizerObject>(model.service);
 }
 
 /// A text that is tokenized, here or in the background. Its program alone keeps it: what is done in
@@ -59,14 +55,12 @@ constexpr size_t kInlineBytesMax = 4096;
 /// Of one turn in the background: 2 to 10 ms.
 constexpr size_t kPieceOfWork = 20'000;
 
-wasm::Wait tokenize(Call& call) {
-  auto self = call.object<TokenizerObject>(0);
-  std::string_view text = call.string(1);
-  InstanceState& state = state_of(call);
+wasm::Wait<std::vector<TokenId>> tokenize(InstanceState& state, TokenizerObject& self,
+                                          std::string_view text) {
   check_size("text", text.size(), state.limits.text_bytes_max);
   Charge charge(state.memory);
   charge.add(text.size() * (1 + sizeof(TokenId)));
-  auto work = std::make_shared<Tokenizing>(self->tokenizer(), text, std::move(charge));
+  auto work = std::make_shared<Tokenizing>(self.tokenizer(), text, std::move(charge));
   if (text.size() <= kInlineBytesMax) {
     work->advance(std::numeric_limits<size_t>::max());
   } else {
@@ -79,35 +73,33 @@ wasm::Wait tokenize(Call& call) {
         },
         state.cpu_quota));
   }
-  return {{work->tokens},
-          [work](const std::vector<uint32_t>&) { return Value::u32s(work->tokens->take()); }};
+  return {{work->tokens}, [work] { return work->tokens->take(); }};
 }
 
 /// Bytes that are not UTF-8 (half a character, say) reach the program as U+FFFD.
-void detokenize(Call& call) {
-  auto self = call.object<TokenizerObject>(0);
-  const std::vector<TokenId> tokens = call.u32s(1);
-  check_size("text of the tokens", self->tokenizer().detokenized_size(tokens),
-             state_of(call).limits.message_bytes_max);
-  call.ret(Value::string(self->tokenizer().detokenize(tokens)));
+std::string detokenize(InstanceState& state, TokenizerObject& self,
+                       const std::vector<TokenId>& tokens) {
+  check_size("text of the tokens", self.tokenizer().detokenized_size(tokens),
+             state.limits.message_bytes_max);
+  return self.tokenizer().detokenize(tokens);
 }
+
+const TokenTable& get_vocabs(TokenizerObject& self) { return self.service.vocabulary(); }
+const TokenTable& get_special_tokens(TokenizerObject& self) {
+  return self.service.special_tokens();
+}
+const std::string& get_split_regex(TokenizerObject& self) { return self.tokenizer().split_regex(); }
 
 }  // namespace
 
-void define_tokenize(wasm::Registry& registry) {
-  registry.resource(kTokenize, "tokenizer");
-  registry.function(kTokenize, "get-tokenizer", get_tokenizer);
-  registry.async_function(kTokenize, "[method]tokenizer.tokenize", tokenize);
-  registry.function(kTokenize, "[method]tokenizer.detokenize", detokenize);
-  registry.function(kTokenize, "[method]tokenizer.get-vocabs", [](Call& call) {
-    call.ret(call.object<TokenizerObject>(0)->service.vocabulary());
-  });
-  registry.function(kTokenize, "[method]tokenizer.get-special-tokens", [](Call& call) {
-    call.ret(call.object<TokenizerObject>(0)->service.special_tokens());
-  });
-  registry.function(kTokenize, "[method]tokenizer.get-split-regex", [](Call& call) {
-    call.ret(Value::string(call.object<TokenizerObject>(0)->tokenizer().split_regex()));
-  });
+void define_tokenize(wasm::HostFunctions& functions) {
+  functions.resource(TokenizerObject::kResource);
+  functions.add(kTokenize, "get-tokenizer", get_tokenizer);
+  functions.add(kTokenize, "[method]tokenizer.tokenize", tokenize);
+  functions.add(kTokenize, "[method]tokenizer.detokenize", detokenize);
+  functions.add(kTokenize, "[method]tokenizer.get-vocabs", get_vocabs);
+  functions.add(kTokenize, "[method]tokenizer.get-special-tokens", get_special_tokens);
+  functions.add(kTokenize, "[method]tokenizer.get-split-regex", get_split_regex);
 }
 
 }  // namespace pie::host

@@ -2,33 +2,30 @@
 #include <string>
 
 #include "host/define.h"
-#include "wasm/call.h"
 
 namespace pie::host {
 namespace {
 
 /// Known functions that come later.
-void not_yet(wasm::Registry& registry, const std::string& interface,
+void not_yet(wasm::HostFunctions& functions, const std::string& interface,
              std::initializer_list<const char*> names) {
-  for (const char* name : names) {
-    std::string text = "not supported yet: " + interface + "#" + name;
-    registry.function(interface, name,
-                      [text = std::move(text)](wasm::Call&) { throw wasm::GuestError(text); });
-  }
+  for (const char* name : names)
+    functions.add_refused(interface, name, "not supported yet: " + interface + "#" + name);
 }
 
 }  // namespace
 
-void define_unserved(wasm::Registry& registry) {
-  not_yet(registry, "inferlet:adapter/common",
+void define_unserved(wasm::HostFunctions& functions) {
+  not_yet(functions, "inferlet:adapter/common",
           {"set-adapter", "download-adapter", "upload-adapter"});
-  not_yet(registry, "inferlet:zo/evolve",
+  not_yet(functions, "inferlet:zo/evolve",
           {"set-adapter-seed", "initialize-adapter", "update-adapter"});
-  not_yet(registry, "inferlet:image/image", {"embed-image", "calculate-embed-size"});
+  not_yet(functions, "inferlet:image/image", {"embed-image", "calculate-embed-size"});
 
-  for (const char* resource : {"global-context", "adapter", "optimizer"})
-    registry.resource("inferlet:actor/common", resource);
-  registry.unserved("inferlet:actor", "inferlet:actor is not served");
+  for (const char* resource : {"inferlet:actor/common/global-context",
+                               "inferlet:actor/common/adapter", "inferlet:actor/common/optimizer"})
+    functions.resource(resource);
+  functions.unserved("inferlet:actor", "inferlet:actor is not served");
 }
 
 }  // namespace pie::host

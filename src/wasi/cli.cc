@@ -1,49 +1,62 @@
 #include <memory>
+#include <optional>
 #include <string>
-#include <utility>
+#include <tuple>
 #include <vector>
 
 #include "wasi/interfaces.h"
 #include "wasi/streams.h"
 #include "wasi/wasi_context.h"
+#include "wasm/host_functions.h"
+#include "wasm/wit_result.h"
 
 namespace pie::wasi {
+namespace {
 
-using wasm::Call;
-using wasm::ExitRequest;
-using wasm::Value;
+/// Behind the `terminal-input` and `terminal-output` that no program is given.
+struct TerminalInput final : wasm::Object {
+  static constexpr std::string_view kResource = "wasi:cli/terminal-input/terminal-input";
+};
+struct TerminalOutput final : wasm::Object {
+  static constexpr std::string_view kResource = "wasi:cli/terminal-output/terminal-output";
+};
+template <class Terminal>
+std::optional<std::shared_ptr<Terminal>> no_terminal() {
+  return std::nullopt;
+}
+
+template <StandardOutput::Target kTarget>
+std::shared_ptr<OutputStream> standard_output() {
+  return std::make_shared<StandardOutput>(kTarget);
+}
+
+void exit(const wasm::WitResult<>& status) { throw wasm::ExitRequest(status.ok() ? 0 : 1); }
+
+void exit_with_code(uint8_t code) { throw wasm::ExitRequest(code); }
+
+}  // namespace
 
 /// wasi:cli: arguments and the standard streams. No environment, no terminal, no folder.
-void define_cli(wasm::Registry& registry) {
-  registry.function("wasi:cli/stdin", "get-stdin", [](Call& call) {
-    call.ret(Value::handle("wasi:io/streams/input-stream", std::make_shared<EmptyInput>()));
-  });
-  const auto give = [&](const char* interface, const char* name, StandardOutput::Target target) {
-    registry.function(interface, name, [target](Call& call) {
-      call.ret(
-          Value::handle("wasi:io/streams/output-stream", std::make_shared<StandardOutput>(target)));
-    });
-  };
-  give("wasi:cli/stdout", "get-stdout", StandardOutput::Target::kStdout);
-  give("wasi:cli/stderr", "get-stderr", StandardOutput::Target::kStderr);
-  for (const std::string stream : {"stdin", "stdout", "stderr"})
-    registry.function("wasi:cli/terminal-" + stream, "get-terminal-" + stream,
-                      [](Call& call) { call.ret(Value::none()); });
+void define_cli(wasm::HostFunctions& functions) {
+  using Target = StandardOutput::Target;
+  functions.add("wasi:cli/stdin", "get-stdin",
+                []() -> std::shared_ptr<InputStream> { return std::make_shared<EmptyInput>(); });
+  functions.add("wasi:cli/stdout", "get-stdout", standard_output<Target::kStdout>);
+  functions.add("wasi:cli/stderr", "get-stderr", standard_output<Target::kStderr>);
+  functions.add("wasi:cli/terminal-stdin", "get-terminal-stdin", no_terminal<TerminalInput>);
+  functions.add("wasi:cli/terminal-stdout", "get-terminal-stdout", no_terminal<TerminalOutput>);
+  functions.add("wasi:cli/terminal-stderr", "get-terminal-stderr", no_terminal<TerminalOutput>);
 
   const std::string kEnvironment = "wasi:cli/environment";
-  registry.function(kEnvironment, "get-environment", [](Call& call) { call.ret(Value::list({})); });
-  registry.function(kEnvironment, "get-arguments", [](Call& call) {
-    std::vector<Value> arguments;
-    for (const std::string& argument : context_of(call).arguments())
-      arguments.push_back(Value::string(argument));
-    call.ret(Value::list(std::move(arguments)));
-  });
-  registry.function(kEnvironment, "initial-cwd", [](Call& call) { call.ret(Value::none()); });
+  functions.add(kEnvironment, "get-environment",
+                [] { return std::vector<std::tuple<std::string, std::string>>(); });
+  functions.add(
+      kEnvironment, "get-arguments",
+      [](WasiContext& context) -> const std::vector<std::string>& { return context.arguments(); });
+  functions.add(kEnvironment, "initial-cwd", [] { return std::optional<std::string>(); });
 
-  registry.function("wasi:cli/exit", "exit",
-                    [](Call& call) { throw ExitRequest(call.result_is_ok(0) ? 0 : 1); });
-  registry.function("wasi:cli/exit", "exit-with-code",
-                    [](Call& call) { throw ExitRequest(call.u8(0)); });
+  functions.add("wasi:cli/exit", "exit", exit);
+  functions.add("wasi:cli/exit", "exit-with-code", exit_with_code);
 }
 
 }  // namespace pie::wasi

@@ -3,35 +3,44 @@
 #include "base/clock.h"
 #include "wasi/interfaces.h"
 #include "wasi/wasi_context.h"
+#include "wasm/host_functions.h"
+#include "wasm/wit_described.h"
 
 namespace pie::wasi {
 namespace {
 
-using wasm::Call;
-using wasm::Value;
+using wasm::EventRef;
 
-Value datetime(uint64_t ns) {
-  return Value::record({{"seconds", Value::u64(ns / 1'000'000'000)},
-                        {"nanoseconds", Value::u32(static_cast<uint32_t>(ns % 1'000'000'000))}});
+struct Datetime {
+  uint64_t seconds = 0;
+  uint32_t nanoseconds = 0;
+};
+constexpr auto wit_type(const Datetime*) {
+  return wasm::record(wasm::field("seconds", &Datetime::seconds),
+                      wasm::field("nanoseconds", &Datetime::nanoseconds));
+}
+
+Datetime datetime(uint64_t ns) {
+  return {ns / 1'000'000'000, static_cast<uint32_t>(ns % 1'000'000'000)};
+}
+
+EventRef subscribe_instant(WasiContext& context, uint64_t when) {
+  const uint64_t now = system_clock().now_ns();
+  return context.timer(when > now ? when - now : 0);
 }
 
 }  // namespace
 
-void define_clocks(wasm::Registry& registry) {
+void define_clocks(wasm::HostFunctions& functions) {
   const std::string kMonotonic = "wasi:clocks/monotonic-clock";
-  registry.function(kMonotonic, "now",
-                    [](Call& call) { call.ret(Value::u64(system_clock().now_ns())); });
-  registry.function(kMonotonic, "resolution", [](Call& call) { call.ret(Value::u64(1)); });
-  registry.function(kMonotonic, "subscribe-duration", [](Call& call) {
-    call.ret(wasm::make_pollable(context_of(call).timer(call.u64(0))));
-  });
-  registry.function(kMonotonic, "subscribe-instant", [](Call& call) {
-    const uint64_t now = system_clock().now_ns(), when = call.u64(0);
-    call.ret(wasm::make_pollable(context_of(call).timer(when > now ? when - now : 0)));
-  });
+  functions.add(kMonotonic, "now", [] { return system_clock().now_ns(); });
+  functions.add(kMonotonic, "resolution", [] { return uint64_t{1}; });
+  functions.add(kMonotonic, "subscribe-duration",
+                [](WasiContext& context, uint64_t ns) { return context.timer(ns); });
+  functions.add(kMonotonic, "subscribe-instant", subscribe_instant);
   const std::string kWall = "wasi:clocks/wall-clock";
-  registry.function(kWall, "now", [](Call& call) { call.ret(datetime(system_clock().wall_ns())); });
-  registry.function(kWall, "resolution", [](Call& call) { call.ret(datetime(1)); });
+  functions.add(kWall, "now", [] { return datetime(system_clock().wall_ns()); });
+  functions.add(kWall, "resolution", [] { return datetime(1); });
 }
 
 }  // namespace pie::wasi

@@ -3,17 +3,17 @@
 
 namespace pie::wasi {
 
-void define_wasi(wasm::Registry& registry) {
-  define_poll(registry);
-  define_streams(registry);
-  define_cli(registry);
-  define_clocks(registry);
-  define_random(registry);
-  define_filesystem(registry);
-  define_http_fields(registry);
-  define_http_bodies(registry);
-  define_http_incoming(registry);
-  define_http_outgoing(registry);
+void define_wasi(wasm::HostFunctions& functions) {
+  define_poll(functions);
+  define_streams(functions);
+  define_cli(functions);
+  define_clocks(functions);
+  define_random(functions);
+  define_filesystem(functions);
+  define_http_fields(functions);
+  define_http_bodies(functions);
+  define_http_incoming(functions);
+  define_http_outgoing(functions);
 }
 
 }  // namespace pie::wasi

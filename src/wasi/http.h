@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/http_call.h"
-#include "wasm/value.h"
+#include "wasm/object.h"
 
 namespace pie::wasi {
 
@@ -24,7 +24,7 @@ class IncomingExchange {
 };
 
 /// The arguments of wasi:http/incoming-handler#handle: the request and the place of its answer.
-std::vector<wasm::Value> handler_arguments(std::shared_ptr<IncomingExchange> exchange);
+std::vector<wasm::OwnedHandle> handler_arguments(std::shared_ptr<IncomingExchange> exchange);
 
 /// Requests of programs to others. Thread-safe; nothing here may block.
 class HttpClientPort {

@@ -5,12 +5,15 @@
 
 #include "wasi/http_objects.h"
 #include "wasi/interfaces.h"
+#include "wasm/host_functions.h"
+#include "wasm/wit_result.h"
 
 namespace pie::wasi {
 
-using wasm::Call;
+using wasm::Err;
 using wasm::EventRef;
-using wasm::Value;
+using wasm::Ok;
+using wasm::WitResult;
 
 /// What one body may hold of the host's memory: the pipe, and one write above it.
 constexpr uint64_t kBodyBytes = 2 * BodyPipe::kDefaultBytesMax;
@@ -87,21 +90,22 @@ class PipeOutput final : public OutputStream {
 /// Behind `future-trailers`: reads what is left of a body and forgets it; ready at its end.
 class FutureTrailers final : public wasm::Object {
  public:
+  static constexpr std::string_view kResource = "wasi:http/types/future-trailers";
   explicit FutureTrailers(BodyPipeRef pipe) : drain_(std::make_shared<Drain>(std::move(pipe))) {
     Drain::go_on(drain_);
   }
   ~FutureTrailers() override { drain_->pipe->cancel(); }
   const EventRef& event() const { return drain_->ended; }
 
-  Value get(WasiContext& context) {
-    if (!drain_->ended->ready()) return Value::none();
-    if (std::exchange(taken_, true)) return Value::some(Value::err());
-    if (auto failure = drain_->failure)
-      return Value::some(Value::ok(Value::err(error_code(*failure))));
+  using Trailers = WitResult<std::optional<std::shared_ptr<Fields>>, HttpErrorCode>;
+  /// The trailers, once.
+  std::optional<WitResult<Trailers>> get(WasiContext& context) {
+    if (!drain_->ended->ready()) return std::nullopt;
+    if (std::exchange(taken_, true)) return Err();
+    if (drain_->failure) return Ok(Trailers(Err(HttpErrorCode{*drain_->failure})));
     HttpFields trailers = drain_->pipe->trailers();
-    if (trailers.empty()) return Value::some(Value::ok(Value::ok(Value::none())));
-    auto fields = std::make_shared<Fields>(context, std::move(trailers));
-    return Value::some(Value::ok(Value::ok(Value::some(http_handle("fields", std::move(fields))))));
+    if (trailers.empty()) return Ok(Trailers(Ok(std::nullopt)));
+    return Ok(Trailers(Ok(std::make_shared<Fields>(context, std::move(trailers)))));
   }
 
  private:
@@ -126,39 +130,44 @@ class FutureTrailers final : public wasm::Object {
   bool taken_ = false;
 };
 
-void define_incoming_body(wasm::Registry& registry) {
-  registry.resource(kHttpTypes, "incoming-body");
-  registry.resource(kHttpTypes, "future-trailers");
-  registry.function(kHttpTypes, "[method]incoming-body.stream", [](Call& call) {
-    auto stream = call.object<IncomingBody>(0)->stream();
-    if (!stream) return call.ret(Value::err());
-    call.ret(Value::ok(Value::handle("wasi:io/streams/input-stream", std::move(stream))));
-  });
-  registry.function(kHttpTypes, "[static]incoming-body.finish", [](Call& call) {
-    auto pipe = call.object<IncomingBody>(0)->release();
-    call.ret(http_handle("future-trailers", std::make_shared<FutureTrailers>(std::move(pipe))));
-  });
-  registry.function(kHttpTypes, "[method]future-trailers.subscribe", [](Call& call) {
-    call.ret(wasm::make_pollable(call.object<FutureTrailers>(0)->event()));
-  });
-  registry.function(kHttpTypes, "[method]future-trailers.get", [](Call& call) {
-    call.ret(call.object<FutureTrailers>(0)->get(context_of(call)));
-  });
+WitResult<std::shared_ptr<InputStream>> incoming_stream(IncomingBody& self) {
+  auto stream = self.stream();
+  if (!stream) return Err();
+  return Ok(std::move(stream));
 }
 
-void define_outgoing_body(wasm::Registry& registry) {
-  registry.resource(kHttpTypes, "outgoing-body");
-  registry.function(kHttpTypes, "[method]outgoing-body.write", [](Call& call) {
-    auto stream = call.object<OutgoingBody>(0)->stream();
-    if (!stream) return call.ret(Value::err());
-    call.ret(Value::ok(Value::handle("wasi:io/streams/output-stream", std::move(stream))));
-  });
-  registry.function(kHttpTypes, "[static]outgoing-body.finish", [](Call& call) {
-    const auto trailers = call.objects<Fields>(1);
-    const auto failure =
-        call.object<OutgoingBody>(0)->finish(trailers.empty() ? HttpFields{} : trailers[0]->get());
-    call.ret(failure ? Value::err(error_code(*failure)) : Value::ok());
-  });
+std::shared_ptr<FutureTrailers> finish_incoming(IncomingBody& self) {
+  return std::make_shared<FutureTrailers>(self.release());
+}
+
+void define_incoming_body(wasm::HostFunctions& functions) {
+  functions.resource(IncomingBody::kResource);
+  functions.resource(FutureTrailers::kResource);
+  functions.add(kHttpTypes, "[method]incoming-body.stream", incoming_stream);
+  functions.add(kHttpTypes, "[static]incoming-body.finish", finish_incoming);
+  functions.add(kHttpTypes, "[method]future-trailers.subscribe",
+                [](FutureTrailers& self) { return self.event(); });
+  functions.add(kHttpTypes, "[method]future-trailers.get",
+                [](WasiContext& context, FutureTrailers& self) { return self.get(context); });
+}
+
+WitResult<std::shared_ptr<OutputStream>> outgoing_stream(OutgoingBody& self) {
+  auto stream = self.stream();
+  if (!stream) return Err();
+  return Ok(std::move(stream));
+}
+
+WitResult<void, HttpErrorCode> finish_outgoing(OutgoingBody& self,
+                                               std::optional<std::shared_ptr<Fields>> trailers) {
+  const auto failure = self.finish(trailers ? (*trailers)->get() : HttpFields{});
+  if (failure) return Err(HttpErrorCode{*failure});
+  return Ok();
+}
+
+void define_outgoing_body(wasm::HostFunctions& functions) {
+  functions.resource(OutgoingBody::kResource);
+  functions.add(kHttpTypes, "[method]outgoing-body.write", outgoing_stream);
+  functions.add(kHttpTypes, "[static]outgoing-body.finish", finish_outgoing);
 }
 
 }  // namespace
@@ -219,9 +228,9 @@ std::shared_ptr<OutgoingBody> OutgoingMessage::take_body(WasiContext& context,
   return std::make_shared<OutgoingBody>(context, body, content_length(fields->get()), size_code);
 }
 
-void define_http_bodies(wasm::Registry& registry) {
-  define_incoming_body(registry);
-  define_outgoing_body(registry);
+void define_http_bodies(wasm::HostFunctions& functions) {
+  define_incoming_body(functions);
+  define_outgoing_body(functions);
 }
 
 }  // namespace pie::wasi

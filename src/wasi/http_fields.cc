@@ -1,17 +1,23 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "wasi/http_objects.h"
 #include "wasi/interfaces.h"
+#include "wasm/host_functions.h"
+#include "wasm/wit_described.h"
+#include "wasm/wit_result.h"
 
 namespace pie::wasi {
 namespace {
 
-using wasm::Call;
-using wasm::Value;
+using wasm::ByteString;
+using wasm::Err;
+using wasm::Ok;
 
 /// What all fields of one message may be together.
 constexpr uint64_t kFieldsBytesMax = 128 * 1024;
@@ -31,58 +37,84 @@ void check_size(uint64_t bytes) {
         fmt::format("HTTP fields: used {} bytes, allowed {}", bytes, kFieldsBytesMax));
 }
 
-/// What is wrong with a field that a program sets; null when nothing is.
-const char* objection(const std::string& name, const std::string& value) {
-  if (!is_http_token(name) || !is_http_field_value(value)) return "invalid-syntax";
-  if (is_connection_field(name)) return "forbidden";
-  return nullptr;
+enum class HeaderError { kInvalidSyntax, kForbidden, kImmutable };
+constexpr auto wit_type(const HeaderError*) {
+  return wasm::variant_of_names("invalid-syntax", "forbidden", "immutable");
+}
+using Changed = wasm::WitResult<void, HeaderError>;
+using Entries = std::vector<std::tuple<std::string, ByteString>>;
+
+/// What is wrong with a field that a program sets; nothing when it is right.
+std::optional<HeaderError> objection(const std::string& name, const std::string& value) {
+  if (!is_http_token(name) || !is_http_field_value(value)) return HeaderError::kInvalidSyntax;
+  if (is_connection_field(name)) return HeaderError::kForbidden;
+  return std::nullopt;
 }
 
-Value header_error(const char* what) { return Value::err(Value::variant(what)); }
+std::shared_ptr<Fields> construct(WasiContext& context) {
+  return std::make_shared<Fields>(context, HttpFields{});
+}
 
-Value value_bytes(const std::string& value) { return Value::bytes({value.begin(), value.end()}); }
+wasm::WitResult<std::shared_ptr<Fields>, HeaderError> from_list(WasiContext& context,
+                                                                Entries entries) {
+  HttpFields fields;
+  fields.reserve(entries.size());
+  for (auto& [name, value] : entries) {
+    if (const auto wrong = objection(name, value.bytes)) return Err(*wrong);
+    fields.emplace_back(std::move(name), std::move(value.bytes));
+  }
+  return Ok(std::make_shared<Fields>(context, std::move(fields)));
+}
 
-std::vector<Value> values_of(const HttpFields& fields, std::string_view name) {
-  std::vector<Value> values;
-  for (const auto& [key, value] : fields)
-    if (same_field_name(key, name)) values.push_back(value_bytes(value));
+std::vector<ByteString> get(Fields& self, std::string_view name) {
+  std::vector<ByteString> values;
+  for (const auto& [key, value] : self.get())
+    if (same_field_name(key, name)) values.push_back({value});
   return values;
 }
 
-void from_list(Call& call) {
-  HttpFields entries = call.named_bytes(0);
-  for (const auto& [name, value] : entries)
-    if (const char* wrong = objection(name, value)) return call.ret(header_error(wrong));
-  call.ret(Value::ok(
-      http_handle("fields", std::make_shared<Fields>(context_of(call), std::move(entries)))));
-}
+bool has(Fields& self, std::string_view name) { return find_field(self.get(), name) != nullptr; }
 
-/// Removes every value of the field, then adds these.
-void change(Call& call, bool keep, const std::vector<std::string>& values) {
-  const auto fields = call.object<Fields>(0);
-  const std::string name(call.string(1));
-  if (fields->immutable()) return call.ret(header_error("immutable"));
-  if (const char* wrong = objection(name, "")) return call.ret(header_error(wrong));
-  for (const std::string& value : values)
-    if (const char* wrong = objection(name, value)) return call.ret(header_error(wrong));
+enum class Present { kKeep, kRemove };
+
+/// Adds these values of the field to those that are present, or in their place.
+Changed change(Fields& fields, const std::string& name, Present present,
+               const std::vector<ByteString>& values) {
+  if (fields.immutable()) return Err(HeaderError::kImmutable);
+  if (const auto wrong = objection(name, "")) return Err(*wrong);
+  for (const ByteString& value : values)
+    if (const auto wrong = objection(name, value.bytes)) return Err(*wrong);
   // Before the name is copied for each of the values.
   uint64_t bytes = 0;
-  for (const std::string& value : values) bytes += name.size() + value.size() + kFieldOverheadBytes;
+  for (const ByteString& value : values)
+    bytes += name.size() + value.bytes.size() + kFieldOverheadBytes;
   check_size(bytes);
-  HttpFields changed = fields->get();
-  if (!keep)
+  HttpFields changed = fields.get();
+  if (present == Present::kRemove)
     std::erase_if(changed, [&](const auto& one) { return same_field_name(one.first, name); });
-  for (const std::string& value : values) changed.emplace_back(name, value);
-  fields->replace(std::move(changed));
-  call.ret(Value::ok());
+  for (const ByteString& value : values) changed.emplace_back(name, value.bytes);
+  fields.replace(std::move(changed));
+  return Ok();
 }
 
-void entries(Call& call) {
-  const auto fields = call.object<Fields>(0);
-  std::vector<Value> list;
-  for (const auto& [name, value] : fields->get())
-    list.push_back(Value::tuple({Value::string(name), value_bytes(value)}));
-  call.ret(Value::list(std::move(list)));
+Changed set(Fields& self, const std::string& name, const std::vector<ByteString>& values) {
+  return change(self, name, Present::kRemove, values);
+}
+Changed remove(Fields& self, const std::string& name) {
+  return change(self, name, Present::kRemove, {});
+}
+Changed append(Fields& self, const std::string& name, ByteString value) {
+  return change(self, name, Present::kKeep, {std::move(value)});
+}
+
+Entries entries(Fields& self) {
+  Entries list;
+  for (const auto& [name, value] : self.get()) list.emplace_back(name, ByteString{value});
+  return list;
+}
+
+std::shared_ptr<Fields> clone(WasiContext& context, Fields& self) {
+  return std::make_shared<Fields>(context, self.get());
 }
 
 }  // namespace
@@ -98,31 +130,18 @@ void Fields::replace(HttpFields fields) {
   fields_ = std::make_shared<const HttpFields>(std::move(fields));
 }
 
-void define_http_fields(wasm::Registry& registry) {
+void define_http_fields(wasm::HostFunctions& functions) {
   const std::string method = "[method]fields.";
-  registry.resource(kHttpTypes, "fields");
-  registry.function(kHttpTypes, "[constructor]fields", [](Call& call) {
-    call.ret(http_handle("fields", std::make_shared<Fields>(context_of(call), HttpFields{})));
-  });
-  registry.function(kHttpTypes, "[static]fields.from-list", from_list);
-  registry.function(kHttpTypes, method + "get", [](Call& call) {
-    call.ret(Value::list(values_of(call.object<Fields>(0)->get(), call.string(1))));
-  });
-  registry.function(kHttpTypes, method + "has", [](Call& call) {
-    call.ret(Value::boolean(find_field(call.object<Fields>(0)->get(), call.string(1)) != nullptr));
-  });
-  registry.function(kHttpTypes, method + "set",
-                    [](Call& call) { change(call, false, call.byte_lists(2)); });
-  registry.function(kHttpTypes, method + "delete", [](Call& call) { change(call, false, {}); });
-  registry.function(kHttpTypes, method + "append", [](Call& call) {
-    const std::vector<uint8_t> value = call.bytes(2);
-    change(call, true, {std::string(value.begin(), value.end())});
-  });
-  registry.function(kHttpTypes, method + "entries", entries);
-  registry.function(kHttpTypes, method + "clone", [](Call& call) {
-    const auto fields = call.object<Fields>(0);
-    call.ret(http_handle("fields", std::make_shared<Fields>(context_of(call), fields->get())));
-  });
+  functions.resource(Fields::kResource);
+  functions.add(kHttpTypes, "[constructor]fields", construct);
+  functions.add(kHttpTypes, "[static]fields.from-list", from_list);
+  functions.add(kHttpTypes, method + "get", get);
+  functions.add(kHttpTypes, method + "has", has);
+  functions.add(kHttpTypes, method + "set", set);
+  functions.add(kHttpTypes, method + "delete", remove);
+  functions.add(kHttpTypes, method + "append", append);
+  functions.add(kHttpTypes, method + "entries", entries);
+  functions.add(kHttpTypes, method + "clone", clone);
 }
 
 }  // namespace pie::wasi

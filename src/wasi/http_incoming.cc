@@ -1,21 +1,26 @@
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "wasi/http_objects.h"
 #include "wasi/interfaces.h"
+#include "wasm/host_functions.h"
+#include "wasm/wit_result.h"
 
 namespace pie::wasi {
 namespace {
 
-using wasm::Call;
-using wasm::Value;
+using wasm::Err;
+using wasm::Ok;
+using wasm::WitResult;
 
 constexpr uint16_t kStatusMin = 200, kStatusMax = 999;  // 1xx are no answers
 
 /// Behind `incoming-request`.
 class IncomingRequest final : public wasm::Object {
  public:
+  static constexpr std::string_view kResource = "wasi:http/types/incoming-request";
   explicit IncomingRequest(std::shared_ptr<IncomingExchange> exchange)
       : exchange_(std::move(exchange)) {}
   ~IncomingRequest() override {
@@ -40,95 +45,97 @@ class IncomingRequest final : public wasm::Object {
 
 /// Behind `outgoing-response`.
 struct OutgoingResponse final : wasm::Object {
+  static constexpr std::string_view kResource = "wasi:http/types/outgoing-response";
   uint16_t status = 200;
   OutgoingMessage message;
 };
 
 /// Behind `response-outparam`.
 struct ResponseOutparam final : wasm::Object {
+  static constexpr std::string_view kResource = "wasi:http/types/response-outparam";
   explicit ResponseOutparam(std::shared_ptr<IncomingExchange> one) : exchange(std::move(one)) {}
   const std::shared_ptr<IncomingExchange> exchange;
 };
 
-void set_response(Call& call) {
-  const auto out = call.object<ResponseOutparam>(0);
-  if (!call.result_is_ok(1))
-    return out->exchange->respond_failure({call.result_error(1), "the program's answer"});
-  const auto responses = call.objects<OutgoingResponse>(1);
-  if (responses.empty()) throw wasm::GuestError("argument 1 is not a live response");
-  const OutgoingResponse& response = *responses[0];
-  out->exchange->respond({response.status, response.message.fields->get()}, response.message.body);
+void set_response(ResponseOutparam& out,
+                  const WitResult<std::shared_ptr<OutgoingResponse>, HttpErrorCode>& response) {
+  if (!response.ok())
+    return out.exchange->respond_failure({response.error().failure.code, "the program's answer"});
+  const OutgoingResponse& answer = *response.value();
+  out.exchange->respond({answer.status, answer.message.fields->get()}, answer.message.body);
 }
 
-Value optional_text(const std::string& text) {
-  return text.empty() ? Value::none() : Value::some(Value::string(text));
+std::optional<std::string> optional_text(const std::string& text) {
+  return text.empty() ? std::nullopt : std::optional(text);
 }
 
-void define_request(wasm::Registry& registry) {
+WitResult<std::shared_ptr<IncomingBody>> consume(WasiContext& context, IncomingRequest& self) {
+  auto body = self.consume(context);
+  if (!body) return Err();
+  return Ok(std::move(body));
+}
+
+void define_request(wasm::HostFunctions& functions) {
   const std::string method = "[method]incoming-request.";
-  registry.resource(kHttpTypes, "incoming-request");
-  registry.function(kHttpTypes, method + "method", [](Call& call) {
-    call.ret(method_value(call.object<IncomingRequest>(0)->head().method));
+  functions.resource(IncomingRequest::kResource);
+  functions.add(kHttpTypes, method + "method",
+                [](IncomingRequest& self) { return HttpMethod{self.head().method}; });
+  functions.add(kHttpTypes, method + "path-with-query",
+                [](IncomingRequest& self) { return optional_text(self.head().target); });
+  functions.add(kHttpTypes, method + "scheme", [](IncomingRequest& self) {
+    return std::optional(HttpScheme{self.head().scheme});
   });
-  registry.function(kHttpTypes, method + "path-with-query", [](Call& call) {
-    call.ret(optional_text(call.object<IncomingRequest>(0)->head().target));
-  });
-  registry.function(kHttpTypes, method + "scheme", [](Call& call) {
-    call.ret(Value::some(scheme_value(call.object<IncomingRequest>(0)->head().scheme)));
-  });
-  registry.function(kHttpTypes, method + "authority", [](Call& call) {
-    call.ret(optional_text(call.object<IncomingRequest>(0)->head().authority));
-  });
-  registry.function(kHttpTypes, method + "headers", [](Call& call) {
-    call.ret(http_handle("fields", call.object<IncomingRequest>(0)->headers()));
-  });
-  registry.function(kHttpTypes, method + "consume", [](Call& call) {
-    auto body = call.object<IncomingRequest>(0)->consume(context_of(call));
-    call.ret(body ? Value::ok(http_handle("incoming-body", std::move(body))) : Value::err());
-  });
+  functions.add(kHttpTypes, method + "authority",
+                [](IncomingRequest& self) { return optional_text(self.head().authority); });
+  functions.add(kHttpTypes, method + "headers",
+                [](IncomingRequest& self) { return self.headers(); });
+  functions.add(kHttpTypes, method + "consume", consume);
 }
 
-void define_response(wasm::Registry& registry) {
+std::shared_ptr<OutgoingResponse> construct_response(WasiContext& context, Fields& headers) {
+  auto response = std::make_shared<OutgoingResponse>();
+  response->message.fields = std::make_shared<Fields>(context, headers.get());
+  return response;
+}
+
+WitResult<> set_status_code(OutgoingResponse& self, uint16_t status) {
+  if (status < kStatusMin || status > kStatusMax) return Err();
+  self.status = status;
+  return Ok();
+}
+
+WitResult<std::shared_ptr<OutgoingBody>> response_body(WasiContext& context,
+                                                       OutgoingResponse& self) {
+  auto body = self.message.take_body(context, "HTTP-response-body-size");
+  if (!body) return Err();
+  return Ok(std::move(body));
+}
+
+void define_response(wasm::HostFunctions& functions) {
   const std::string method = "[method]outgoing-response.";
-  registry.resource(kHttpTypes, "outgoing-response");
-  registry.function(kHttpTypes, "[constructor]outgoing-response", [](Call& call) {
-    auto response = std::make_shared<OutgoingResponse>();
-    response->message.fields =
-        std::make_shared<Fields>(context_of(call), call.object<Fields>(0)->get());
-    call.ret(http_handle("outgoing-response", std::move(response)));
+  functions.resource(OutgoingResponse::kResource);
+  functions.add(kHttpTypes, "[constructor]outgoing-response", construct_response);
+  functions.add(kHttpTypes, method + "status-code",
+                [](OutgoingResponse& self) { return self.status; });
+  functions.add(kHttpTypes, method + "set-status-code", set_status_code);
+  functions.add(kHttpTypes, method + "headers", [](OutgoingResponse& self) {
+    return std::make_shared<Fields>(self.message.fields->shared());
   });
-  registry.function(kHttpTypes, method + "status-code", [](Call& call) {
-    call.ret(Value::u16(call.object<OutgoingResponse>(0)->status));
-  });
-  registry.function(kHttpTypes, method + "set-status-code", [](Call& call) {
-    const uint16_t status = call.u16(1);
-    if (status < kStatusMin || status > kStatusMax) return call.ret(Value::err());
-    call.object<OutgoingResponse>(0)->status = status;
-    call.ret(Value::ok());
-  });
-  registry.function(kHttpTypes, method + "headers", [](Call& call) {
-    const auto fields = call.object<OutgoingResponse>(0)->message.fields;
-    call.ret(http_handle("fields", std::make_shared<Fields>(fields->shared())));
-  });
-  registry.function(kHttpTypes, method + "body", [](Call& call) {
-    auto body = call.object<OutgoingResponse>(0)->message.take_body(context_of(call),
-                                                                    "HTTP-response-body-size");
-    call.ret(body ? Value::ok(http_handle("outgoing-body", std::move(body))) : Value::err());
-  });
-  registry.resource(kHttpTypes, "response-outparam");
-  registry.function(kHttpTypes, "[static]response-outparam.set", set_response);
+  functions.add(kHttpTypes, method + "body", response_body);
+  functions.resource(ResponseOutparam::kResource);
+  functions.add(kHttpTypes, "[static]response-outparam.set", set_response);
 }
 
 }  // namespace
 
-std::vector<Value> handler_arguments(std::shared_ptr<IncomingExchange> exchange) {
-  return {http_handle("incoming-request", std::make_shared<IncomingRequest>(exchange)),
-          http_handle("response-outparam", std::make_shared<ResponseOutparam>(exchange))};
+std::vector<wasm::OwnedHandle> handler_arguments(std::shared_ptr<IncomingExchange> exchange) {
+  return {wasm::owned_handle(std::make_shared<IncomingRequest>(exchange)),
+          wasm::owned_handle(std::make_shared<ResponseOutparam>(exchange))};
 }
 
-void define_http_incoming(wasm::Registry& registry) {
-  define_request(registry);
-  define_response(registry);
+void define_http_incoming(wasm::HostFunctions& functions) {
+  define_request(functions);
+  define_response(functions);
 }
 
 }  // namespace pie::wasi

@@ -7,10 +7,11 @@
 #include <utility>
 
 #include "wasi/http.h"
+#include "wasi/http_values.h"
 #include "wasi/streams.h"
 #include "wasi/wasi_context.h"
-#include "wasm/call.h"
 #include "wasm/event.h"
+#include "wasm/object.h"
 
 namespace pie::wasi {
 
@@ -38,6 +39,7 @@ class MemoryShare {
 /// Behind `fields`, `headers` and `trailers`.
 class Fields final : public wasm::Object {
  public:
+  static constexpr std::string_view kResource = "wasi:http/types/fields";
   /// Throws wasm::LimitError when they are too many bytes.
   Fields(WasiContext& context, HttpFields fields);
   /// The fields of a message, which its program can't change any more; counted by the message.
@@ -76,6 +78,7 @@ class ConditionEvent final : public wasm::Event,
 /// Behind `incoming-body`: the reader's end of a body.
 class IncomingBody final : public wasm::Object {
  public:
+  static constexpr std::string_view kResource = "wasi:http/types/incoming-body";
   IncomingBody(WasiContext& context, BodyPipeRef pipe);
   ~IncomingBody() override;
   /// Its stream, once; null then.
@@ -92,6 +95,7 @@ class IncomingBody final : public wasm::Object {
 /// Behind `outgoing-body`: the writer's end of a body.
 class OutgoingBody final : public wasm::Object {
  public:
+  static constexpr std::string_view kResource = "wasi:http/types/outgoing-body";
   /// `declared`: the length that the message's head promises. `size_code`: the failure when it is
   /// another.
   OutgoingBody(WasiContext& context, BodyPipeRef pipe, std::optional<uint64_t> declared,
@@ -121,17 +125,5 @@ struct OutgoingMessage {
 };
 
 constexpr const char* kHttpTypes = "wasi:http/types";
-inline std::string http_resource(const char* name) { return std::string(kHttpTypes) + "/" + name; }
-/// A handle to an object of wasi:http/types.
-inline wasm::Value http_handle(const char* name, std::shared_ptr<wasm::Object> object) {
-  return wasm::Value::handle(http_resource(name), std::move(object));
-}
-
-/// error-code, with what its case carries.
-wasm::Value error_code(const HttpFailure& failure);
-wasm::Value method_value(const std::string& method);
-/// The method's name; "" when it can't be one.
-std::string method_name(const wasm::VariantCase& method);
-wasm::Value scheme_value(const std::string& scheme);
 
 }  // namespace pie::wasi

@@ -7,18 +7,22 @@
 
 #include "wasi/http_objects.h"
 #include "wasi/interfaces.h"
+#include "wasm/host_functions.h"
+#include "wasm/wit_result.h"
 
 namespace pie::wasi {
 namespace {
 
-using wasm::Call;
-using wasm::Value;
+using wasm::Err;
+using wasm::Ok;
+using wasm::WitResult;
 
 /// Requests of one instance that are under way.
 constexpr uint32_t kRequestsMax = 64;
 
 /// Behind `outgoing-request`.
 struct OutgoingRequest final : wasm::Object {
+  static constexpr std::string_view kResource = "wasi:http/types/outgoing-request";
   std::string method = "GET";
   std::optional<std::string> target, authority;
   std::optional<std::string> scheme;  ///< "http", "https", or what the program calls it
@@ -27,12 +31,14 @@ struct OutgoingRequest final : wasm::Object {
 
 /// Behind `request-options`.
 struct RequestOptions final : wasm::Object {
+  static constexpr std::string_view kResource = "wasi:http/types/request-options";
   std::optional<uint64_t> connect_ns, first_byte_ns, between_bytes_ns;
 };
 
 /// Behind `incoming-response`.
 class IncomingResponse final : public wasm::Object {
  public:
+  static constexpr std::string_view kResource = "wasi:http/types/incoming-response";
   IncomingResponse(WasiContext& context, HttpCallAnswer answer)
       : status_(answer.head.status),
         fields_(std::make_shared<Fields>(context, std::move(answer.head.fields))),
@@ -57,6 +63,7 @@ class IncomingResponse final : public wasm::Object {
 /// Behind `future-incoming-response`.
 class FutureResponse final : public wasm::Object {
  public:
+  static constexpr std::string_view kResource = "wasi:http/types/future-incoming-response";
   /// `request`: what it is called on stderr.
   FutureResponse(WasiContext& context, std::string request)
       : request_(std::move(request)), count_(context.outgoing_requests()) {}
@@ -73,15 +80,17 @@ class FutureResponse final : public wasm::Object {
   }
   const wasm::EventRef& event() const { return state_->event; }
 
-  Value get(WasiContext& context) {
+  using Response = WitResult<std::shared_ptr<IncomingResponse>, HttpErrorCode>;
+  /// The answer, once.
+  std::optional<WitResult<Response>> get(WasiContext& context) {
     auto answer = state_->take();
-    if (!answer) return state_->event->ready() ? Value::some(Value::err()) : Value::none();
+    if (!answer && !state_->event->ready()) return std::nullopt;
+    if (!answer) return Err();
     if (answer->failure) {
       tell(context, *answer->failure);
-      return Value::some(Value::ok(Value::err(error_code(*answer->failure))));
+      return Ok(Response(Err(HttpErrorCode{*answer->failure})));
     }
-    auto response = std::make_shared<IncomingResponse>(context, std::move(*answer));
-    return Value::some(Value::ok(Value::ok(http_handle("incoming-response", std::move(response)))));
+    return Ok(Response(Ok(std::make_shared<IncomingResponse>(context, std::move(*answer)))));
   }
 
  private:
@@ -150,150 +159,144 @@ HttpCallRequest call_request(OutgoingRequest& request, const RequestOptions& opt
 }
 
 /// The writer of a request that is not sent must not wait for it.
-Value refused(const OutgoingRequest& request, const HttpFailure& failure) {
+Err<HttpErrorCode> refused(const OutgoingRequest& request, HttpFailure failure) {
   if (request.message.body) request.message.body->cancel();
-  return Value::err(error_code(failure));
+  return {{std::move(failure)}};
 }
 
-void handle(Call& call) {
-  const auto request = call.object<OutgoingRequest>(0);
-  const auto options = call.objects<RequestOptions>(1);
-  WasiContext& context = context_of(call);
-  if (!context.http())
-    return call.ret(refused(*request, {"HTTP-request-denied", "no host is allowed"}));
-  if (auto wrong = objection(*request)) return call.ret(refused(*request, *wrong));
-  HttpCallRequest made = call_request(*request, options.empty() ? RequestOptions{} : *options[0]);
+WitResult<std::shared_ptr<FutureResponse>, HttpErrorCode> handle(
+    WasiContext& context, OutgoingRequest& request,
+    const std::optional<std::shared_ptr<RequestOptions>>& options) {
+  if (!context.http()) return refused(request, {"HTTP-request-denied", "no host is allowed"});
+  if (auto wrong = objection(request)) return refused(request, *wrong);
+  HttpCallRequest made = call_request(request, options ? **options : RequestOptions{});
   made.user = context.user();
-  if (auto denied = context.http()->refusal(made.head)) return call.ret(refused(*request, *denied));
+  if (auto denied = context.http()->refusal(made.head)) return refused(request, *denied);
   if (context.outgoing_requests()->fetch_add(1) >= kRequestsMax) {
     context.outgoing_requests()->fetch_sub(1);
-    return call.ret(refused(*request, {"connection-limit-reached", ""}));
+    return refused(request, {"connection-limit-reached", ""});
   }
   auto future = std::make_shared<FutureResponse>(
       context, made.head.method + " " + made.head.scheme + "://" + made.head.authority);
   future->start(*context.http(), std::move(made));
-  call.ret(Value::ok(http_handle("future-incoming-response", std::move(future))));
-}
-
-Value optional_text(const std::optional<std::string>& text) {
-  return text ? Value::some(Value::string(*text)) : Value::none();
+  return Ok(std::move(future));
 }
 
 /// A getter and a setter of one optional text, which `valid` checks.
-void define_text(wasm::Registry& registry, const std::string& name,
+void define_text(wasm::HostFunctions& functions, const std::string& name,
                  std::optional<std::string> OutgoingRequest::* member,
                  bool (*valid)(std::string_view)) {
   const std::string method = "[method]outgoing-request.";
-  registry.function(kHttpTypes, method + name, [member](Call& call) {
-    call.ret(optional_text(*call.object<OutgoingRequest>(0).*member));
-  });
-  registry.function(kHttpTypes, method + "set-" + name, [member, valid](Call& call) {
-    auto text = call.optional_string(1);
-    if (text) text->resize(std::min(text->find('#'), text->size()));  // a fragment is never sent
-    if (text && !valid(*text)) return call.ret(Value::err());
-    *call.object<OutgoingRequest>(0).*member = std::move(text);
-    call.ret(Value::ok());
-  });
+  functions.add(kHttpTypes, method + name,
+                [member](OutgoingRequest& self) { return self.*member; });
+  functions.add(
+      kHttpTypes, method + "set-" + name,
+      [member, valid](OutgoingRequest& self, std::optional<std::string> text) -> WitResult<> {
+        if (text)  // a fragment is never sent
+          text->resize(std::min(text->find('#'), text->size()));
+        if (text && !valid(*text)) return Err();
+        self.*member = std::move(text);
+        return Ok();
+      });
 }
 
-void define_request(wasm::Registry& registry) {
+std::shared_ptr<OutgoingRequest> construct_request(WasiContext& context, Fields& headers) {
+  auto request = std::make_shared<OutgoingRequest>();
+  request->message.fields = std::make_shared<Fields>(context, headers.get());
+  return request;
+}
+
+WitResult<std::shared_ptr<OutgoingBody>> request_body(WasiContext& context, OutgoingRequest& self) {
+  auto body = self.message.take_body(context, "HTTP-request-body-size");
+  if (!body) return Err();
+  return Ok(std::move(body));
+}
+
+WitResult<> set_method(OutgoingRequest& self, HttpMethod method) {
+  if (method.name.empty() || method.name == "CONNECT") return Err();
+  self.method = std::move(method.name);
+  return Ok();
+}
+
+std::optional<HttpScheme> scheme(OutgoingRequest& self) {
+  return self.scheme ? std::optional(HttpScheme{*self.scheme}) : std::nullopt;
+}
+
+WitResult<> set_scheme(OutgoingRequest& self, std::optional<HttpScheme> scheme) {
+  self.scheme = scheme ? std::optional(std::move(scheme->name)) : std::nullopt;
+  return Ok();
+}
+
+void define_request(wasm::HostFunctions& functions) {
   const std::string method = "[method]outgoing-request.";
-  registry.resource(kHttpTypes, "outgoing-request");
-  registry.function(kHttpTypes, "[constructor]outgoing-request", [](Call& call) {
-    auto request = std::make_shared<OutgoingRequest>();
-    request->message.fields =
-        std::make_shared<Fields>(context_of(call), call.object<Fields>(0)->get());
-    call.ret(http_handle("outgoing-request", std::move(request)));
-  });
-  registry.function(kHttpTypes, method + "body", [](Call& call) {
-    auto body = call.object<OutgoingRequest>(0)->message.take_body(context_of(call),
-                                                                   "HTTP-request-body-size");
-    call.ret(body ? Value::ok(http_handle("outgoing-body", std::move(body))) : Value::err());
-  });
-  registry.function(kHttpTypes, method + "method", [](Call& call) {
-    call.ret(method_value(call.object<OutgoingRequest>(0)->method));
-  });
-  registry.function(kHttpTypes, method + "set-method", [](Call& call) {
-    std::string name = method_name(call.variant(1));
-    if (name.empty() || name == "CONNECT") return call.ret(Value::err());
-    call.object<OutgoingRequest>(0)->method = std::move(name);
-    call.ret(Value::ok());
-  });
-  define_text(registry, "path-with-query", &OutgoingRequest::target, is_http_target);
-  define_text(registry, "authority", &OutgoingRequest::authority, is_http_authority);
-  registry.function(kHttpTypes, method + "scheme", [](Call& call) {
-    const auto& scheme = call.object<OutgoingRequest>(0)->scheme;
-    call.ret(scheme ? Value::some(scheme_value(*scheme)) : Value::none());
-  });
-  registry.function(kHttpTypes, method + "set-scheme", [](Call& call) {
-    const auto scheme = call.optional_variant(1);
-    auto& to = call.object<OutgoingRequest>(0)->scheme;
-    if (!scheme)
-      to = std::nullopt;
-    else
-      to = scheme->name == "HTTP" ? "http" : scheme->name == "HTTPS" ? "https" : scheme->text;
-    call.ret(Value::ok());
-  });
-  registry.function(kHttpTypes, method + "headers", [](Call& call) {
-    const auto fields = call.object<OutgoingRequest>(0)->message.fields;
-    call.ret(http_handle("fields", std::make_shared<Fields>(fields->shared())));
+  functions.resource(OutgoingRequest::kResource);
+  functions.add(kHttpTypes, "[constructor]outgoing-request", construct_request);
+  functions.add(kHttpTypes, method + "body", request_body);
+  functions.add(kHttpTypes, method + "method",
+                [](OutgoingRequest& self) { return HttpMethod{self.method}; });
+  functions.add(kHttpTypes, method + "set-method", set_method);
+  define_text(functions, "path-with-query", &OutgoingRequest::target, is_http_target);
+  define_text(functions, "authority", &OutgoingRequest::authority, is_http_authority);
+  functions.add(kHttpTypes, method + "scheme", scheme);
+  functions.add(kHttpTypes, method + "set-scheme", set_scheme);
+  functions.add(kHttpTypes, method + "headers", [](OutgoingRequest& self) {
+    return std::make_shared<Fields>(self.message.fields->shared());
   });
 }
 
-void define_options(wasm::Registry& registry) {
+void define_options(wasm::HostFunctions& functions) {
   const std::string method = "[method]request-options.";
-  registry.resource(kHttpTypes, "request-options");
-  registry.function(kHttpTypes, "[constructor]request-options", [](Call& call) {
-    call.ret(http_handle("request-options", std::make_shared<RequestOptions>()));
-  });
+  functions.resource(RequestOptions::kResource);
+  functions.add(kHttpTypes, "[constructor]request-options",
+                [] { return std::make_shared<RequestOptions>(); });
   const auto define = [&](const std::string& name,
                           std::optional<uint64_t> RequestOptions::* member) {
-    registry.function(kHttpTypes, method + name, [member](Call& call) {
-      const std::optional<uint64_t> ns = *call.object<RequestOptions>(0).*member;
-      call.ret(ns ? Value::some(Value::u64(*ns)) : Value::none());
-    });
-    registry.function(kHttpTypes, method + "set-" + name, [member](Call& call) {
-      *call.object<RequestOptions>(0).*member = call.optional_u64(1);
-      call.ret(Value::ok());
-    });
+    functions.add(kHttpTypes, method + name,
+                  [member](RequestOptions& self) { return self.*member; });
+    functions.add(kHttpTypes, method + "set-" + name,
+                  [member](RequestOptions& self, std::optional<uint64_t> ns) -> WitResult<> {
+                    self.*member = ns;
+                    return Ok();
+                  });
   };
   define("connect-timeout", &RequestOptions::connect_ns);
   define("first-byte-timeout", &RequestOptions::first_byte_ns);
   define("between-bytes-timeout", &RequestOptions::between_bytes_ns);
 }
 
-void define_response(wasm::Registry& registry) {
-  registry.resource(kHttpTypes, "future-incoming-response");
-  registry.function(kHttpTypes, "[method]future-incoming-response.subscribe", [](Call& call) {
-    call.ret(wasm::make_pollable(call.object<FutureResponse>(0)->event()));
-  });
-  registry.function(kHttpTypes, "[method]future-incoming-response.get", [](Call& call) {
-    call.ret(call.object<FutureResponse>(0)->get(context_of(call)));
-  });
-  registry.resource(kHttpTypes, "incoming-response");
-  registry.function(kHttpTypes, "[method]incoming-response.status", [](Call& call) {
-    call.ret(Value::u16(call.object<IncomingResponse>(0)->status()));
-  });
-  registry.function(kHttpTypes, "[method]incoming-response.headers", [](Call& call) {
-    call.ret(http_handle("fields", call.object<IncomingResponse>(0)->headers()));
-  });
-  registry.function(kHttpTypes, "[method]incoming-response.consume", [](Call& call) {
-    auto body = call.object<IncomingResponse>(0)->consume(context_of(call));
-    call.ret(body ? Value::ok(http_handle("incoming-body", std::move(body))) : Value::err());
-  });
+WitResult<std::shared_ptr<IncomingBody>> consume(WasiContext& context, IncomingResponse& self) {
+  auto body = self.consume(context);
+  if (!body) return Err();
+  return Ok(std::move(body));
+}
+
+std::optional<HttpErrorCode> http_error_code(StreamError& error) {
+  if (error.failure().code.empty()) return std::nullopt;
+  return HttpErrorCode{error.failure()};
+}
+
+void define_response(wasm::HostFunctions& functions) {
+  functions.resource(FutureResponse::kResource);
+  functions.add(kHttpTypes, "[method]future-incoming-response.subscribe",
+                [](FutureResponse& self) { return self.event(); });
+  functions.add(kHttpTypes, "[method]future-incoming-response.get",
+                [](WasiContext& context, FutureResponse& self) { return self.get(context); });
+  functions.resource(IncomingResponse::kResource);
+  functions.add(kHttpTypes, "[method]incoming-response.status",
+                [](IncomingResponse& self) { return self.status(); });
+  functions.add(kHttpTypes, "[method]incoming-response.headers",
+                [](IncomingResponse& self) { return self.headers(); });
+  functions.add(kHttpTypes, "[method]incoming-response.consume", consume);
 }
 
 }  // namespace
 
-void define_http_outgoing(wasm::Registry& registry) {
-  define_request(registry);
-  define_options(registry);
-  define_response(registry);
-  registry.function("wasi:http/outgoing-handler", "handle", handle);
-  registry.function(kHttpTypes, "http-error-code", [](Call& call) {
-    const HttpFailure& failure = call.object<StreamError>(0)->failure();
-    call.ret(failure.code.empty() ? Value::none() : Value::some(error_code(failure)));
-  });
+void define_http_outgoing(wasm::HostFunctions& functions) {
+  define_request(functions);
+  define_options(functions);
+  define_response(functions);
+  functions.add("wasi:http/outgoing-handler", "handle", handle);
+  functions.add(kHttpTypes, "http-error-code", http_error_code);
 }
 
 }  // namespace pie::wasi

@@ -1,19 +1,19 @@
 #pragma once
-#include "wasm/registry.h"
+#include "wasm/host_functions.h"
 
 namespace pie::wasi {
 
 /// One function per package of WASI; define_wasi() calls them all.
-void define_poll(wasm::Registry& registry);
-void define_streams(wasm::Registry& registry);
-void define_cli(wasm::Registry& registry);
-void define_clocks(wasm::Registry& registry);
-void define_random(wasm::Registry& registry);
-void define_filesystem(wasm::Registry& registry);
+void define_poll(wasm::HostFunctions& functions);
+void define_streams(wasm::HostFunctions& functions);
+void define_cli(wasm::HostFunctions& functions);
+void define_clocks(wasm::HostFunctions& functions);
+void define_random(wasm::HostFunctions& functions);
+void define_filesystem(wasm::HostFunctions& functions);
 // wasi:http, in four parts.
-void define_http_fields(wasm::Registry& registry);
-void define_http_bodies(wasm::Registry& registry);
-void define_http_incoming(wasm::Registry& registry);
-void define_http_outgoing(wasm::Registry& registry);
+void define_http_fields(wasm::HostFunctions& functions);
+void define_http_bodies(wasm::HostFunctions& functions);
+void define_http_incoming(wasm::HostFunctions& functions);
+void define_http_outgoing(wasm::HostFunctions& functions);
 
 }  // namespace pie::wasi

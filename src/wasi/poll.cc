@@ -1,35 +1,37 @@
+#include <memory>
 #include <utility>
 #include <vector>
 
 #include "wasi/interfaces.h"
-#include "wasm/call.h"
+#include "wasm/host_functions.h"
 
 namespace pie::wasi {
+namespace {
 
-using wasm::Call;
-using wasm::GuestError;
 using wasm::Pollable;
-using wasm::Value;
-using wasm::Wait;
+using Indices = std::vector<uint32_t>;
+
+wasm::Wait<> block(Pollable& self) { return wasm::Wait<>({self.event()}); }
+
+wasm::Wait<Indices> poll(const std::vector<std::shared_ptr<Pollable>>& pollables) {
+  std::vector<wasm::EventRef> events;
+  events.reserve(pollables.size());
+  for (const auto& pollable : pollables) events.push_back(pollable->event());
+  if (events.empty())
+    throw wasm::GuestError("got an empty list of pollables, expected at least one");
+  return {std::move(events), [](const Indices& ready) { return ready; }};
+}
+
+}  // namespace
 
 /// wasi:io/poll: everything that programs wait on, ours and WASI's, goes through these.
-void define_poll(wasm::Registry& registry) {
+void define_poll(wasm::HostFunctions& functions) {
   const std::string kPoll = "wasi:io/poll";
-  registry.resource(kPoll, "pollable");
-  registry.function(kPoll, "[method]pollable.ready", [](Call& call) {
-    call.ret(Value::boolean(call.object<Pollable>(0)->event()->ready()));
-  });
-  registry.async_function(kPoll, "[method]pollable.block", [](Call& call) {
-    return Wait{{call.object<Pollable>(0)->event()}, nullptr};
-  });
-  registry.async_function(kPoll, "poll", [](Call& call) {
-    Wait wait;
-    for (const auto& pollable : call.objects<Pollable>(0)) wait.events.push_back(pollable->event());
-    if (wait.events.empty())
-      throw GuestError("got an empty list of pollables, expected at least one");
-    wait.finish = [](const std::vector<uint32_t>& ready) { return Value::u32s(ready); };
-    return wait;
-  });
+  functions.resource(Pollable::kResource);
+  functions.add(kPoll, "[method]pollable.ready",
+                [](Pollable& self) { return self.event()->ready(); });
+  functions.add(kPoll, "[method]pollable.block", block);
+  functions.add(kPoll, "poll", poll);
 }
 
 }  // namespace pie::wasi

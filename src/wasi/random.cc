@@ -2,18 +2,14 @@
 #include <sys/random.h>
 
 #include <cstring>
-#include <string>
+#include <tuple>
 #include <vector>
 
 #include "wasi/interfaces.h"
-#include "wasm/call.h"
+#include "wasm/host_functions.h"
 
 namespace pie::wasi {
 namespace {
-
-using wasm::Call;
-using wasm::GuestError;
-using wasm::Value;
 
 /// One call's most. A program that wants more asks again.
 constexpr uint64_t kRandomBytesMax = 1 << 20;
@@ -34,28 +30,25 @@ uint64_t random_u64() {
   return number;
 }
 
-void give_bytes(Call& call) {
-  const uint64_t count = call.u64(0);
+std::vector<uint8_t> random_bytes(uint64_t count) {
   if (count > kRandomBytesMax)
-    throw GuestError(fmt::format("got {} bytes to fill, expected at most {}; ask in pieces", count,
-                                 kRandomBytesMax));
+    throw wasm::GuestError(fmt::format("got {} bytes to fill, expected at most {}; ask in pieces",
+                                       count, kRandomBytesMax));
   std::vector<uint8_t> bytes(count);
   fill(bytes.data(), bytes.size());
-  call.ret(Value::bytes(std::move(bytes)));
+  return bytes;
 }
 
 }  // namespace
 
 /// wasi:random. "Insecure" is as good as the rest: the kernel's generator is fast enough.
-void define_random(wasm::Registry& registry) {
-  const auto give_u64 = [](Call& call) { call.ret(Value::u64(random_u64())); };
-  registry.function("wasi:random/random", "get-random-bytes", give_bytes);
-  registry.function("wasi:random/random", "get-random-u64", give_u64);
-  registry.function("wasi:random/insecure", "get-insecure-random-bytes", give_bytes);
-  registry.function("wasi:random/insecure", "get-insecure-random-u64", give_u64);
-  registry.function("wasi:random/insecure-seed", "insecure-seed", [](Call& call) {
-    call.ret(Value::tuple({Value::u64(random_u64()), Value::u64(random_u64())}));
-  });
+void define_random(wasm::HostFunctions& functions) {
+  functions.add("wasi:random/random", "get-random-bytes", random_bytes);
+  functions.add("wasi:random/random", "get-random-u64", random_u64);
+  functions.add("wasi:random/insecure", "get-insecure-random-bytes", random_bytes);
+  functions.add("wasi:random/insecure", "get-insecure-random-u64", random_u64);
+  functions.add("wasi:random/insecure-seed", "insecure-seed",
+                [] { return std::tuple(random_u64(), random_u64()); });
 }
 
 }  // namespace pie::wasi

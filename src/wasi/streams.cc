@@ -5,85 +5,83 @@
 #include <algorithm>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "wasi/interfaces.h"
+#include "wasm/host_functions.h"
+#include "wasm/wit_described.h"
+#include "wasm/wit_result.h"
 
 namespace pie::wasi {
 namespace {
 
-using wasm::Call;
+using wasm::Err;
 using wasm::GuestError;
-using wasm::Registry;
-using wasm::Value;
+using wasm::Ok;
 using wasm::Wait;
+using wasm::WitResult;
 
 const std::string kStreams = "wasi:io/streams";
 /// The most that one write is permitted and one read gives, so that a program can't hand over its
 /// whole memory, nor a call take long (a byte of a list costs tens of nanoseconds).
 constexpr uint64_t kPieceBytesMax = 64 * 1024;
 
-Value closed() { return Value::err(Value::variant("closed")); }
+struct StreamClosed {};
+using StreamFailure = std::variant<std::shared_ptr<StreamError>, StreamClosed>;
+constexpr auto wit_type(const StreamFailure*) {
+  return wasm::variant_of("last-operation-failed", "closed");
+}
+using Bytes = WitResult<wasm::ByteString, StreamFailure>;
+using Count = WitResult<uint64_t, StreamFailure>;
+using Written = WitResult<void, StreamFailure>;
+
+Err<StreamFailure> closed() { return {StreamClosed()}; }
+
+/// Why `read` gave no bytes.
+Err<StreamFailure> failure_of(InputStream::Read read) {
+  if (read.state == BodyPipe::Read::State::kEnd) return closed();
+  return {std::make_shared<StreamError>(std::move(read.failure))};
+}
 
 /// What `read` answers.
-Value read_result(InputStream::Read read) {
-  using State = BodyPipe::Read::State;
-  if (read.state == State::kEnd) return closed();
-  if (read.state == State::kFailed)
-    return Value::err(
-        Value::variant("last-operation-failed",
-                       Value::handle("wasi:io/error/error",
-                                     std::make_shared<StreamError>(std::move(read.failure)))));
-  return Value::ok(Value::bytes({read.bytes.begin(), read.bytes.end()}));
+Bytes read_result(InputStream::Read read) {
+  if (read.state != BodyPipe::Read::State::kBytes) return failure_of(std::move(read));
+  return Ok(wasm::ByteString{std::move(read.bytes)});
 }
 
-/// What `skip` answers.
-Value skip_result(InputStream::Read read) {
-  if (read.state != BodyPipe::Read::State::kBytes) return read_result(std::move(read));
-  return Value::ok(Value::u64(read.bytes.size()));
+/// What `skip` and `splice` answer.
+Count count_result(InputStream::Read read) {
+  if (read.state != BodyPipe::Read::State::kBytes) return failure_of(std::move(read));
+  return Ok(uint64_t{read.bytes.size()});
 }
 
-/// Waits until the stream has something to say, then answers `result` of it.
-Wait read_when_possible(Call& call, Value (*result)(InputStream::Read)) {
-  auto stream = call.object<InputStream>(0);
-  const uint64_t bytes_max = std::min(call.u64(1), kPieceBytesMax);
-  Wait wait;
-  if (bytes_max > 0) wait.events.push_back(stream->readable());
-  wait.finish = [stream = std::move(stream), bytes_max, result](const std::vector<uint32_t>&) {
-    return result(stream->read(bytes_max));
-  };
-  return wait;
+template <class Answer, Answer (*kResult)(InputStream::Read)>
+Answer read_now(InputStream& stream, uint64_t bytes_max) {
+  return kResult(stream.read(std::min(bytes_max, kPieceBytesMax)));
+}
+
+/// Waits until the stream has something to say, then answers of it.
+template <class Answer, Answer (*kResult)(InputStream::Read)>
+Wait<Answer> read_when_possible(std::shared_ptr<InputStream> stream, uint64_t bytes_max) {
+  std::vector<wasm::EventRef> events;
+  if (bytes_max > 0) events.push_back(stream->readable());
+  return {std::move(events), [stream = std::move(stream), bytes_max] {
+            return read_now<Answer, kResult>(*stream, bytes_max);
+          }};
 }
 
 /// Waits until the stream takes output, then writes `bytes` whole.
-Wait write_when_possible(Call& call, std::string bytes) {
-  auto stream = call.object<OutputStream>(0);
-  WasiContext& context = context_of(call);
-  Wait wait;
-  if (!stream->closed() && stream->room(context) == 0)
-    wait.events.push_back(stream->writable(context));
-  wait.finish = [stream = std::move(stream), &context,
-                 bytes = std::move(bytes)](const std::vector<uint32_t>&) {
-    if (stream->closed()) return closed();
-    stream->put(context, bytes);
-    return Value::ok();
-  };
-  return wait;
-}
-
-/// Moves what `from` has and `to` takes, at most `bytes_max`.
-Value spliced(WasiContext& context, OutputStream& to, InputStream& from, uint64_t bytes_max) {
-  if (to.closed()) return closed();
-  const uint64_t room = std::min({to.room(context), bytes_max, kPieceBytesMax});
-  if (room == 0) return Value::ok(Value::u64(0));
-  InputStream::Read read = from.read(room);
-  if (read.state != BodyPipe::Read::State::kBytes) return read_result(std::move(read));
-  to.put(context, read.bytes);
-  return Value::ok(Value::u64(read.bytes.size()));
-}
-
-std::string_view view_of(const std::vector<uint8_t>& bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+Wait<Written> write_when_possible(WasiContext& context, std::shared_ptr<OutputStream> stream,
+                                  std::string bytes) {
+  std::vector<wasm::EventRef> events;
+  if (!stream->closed() && stream->room(context) == 0) events.push_back(stream->writable(context));
+  return {std::move(events),
+          [stream = std::move(stream), &context, bytes = std::move(bytes)]() -> Written {
+            if (stream->closed()) return closed();
+            stream->put(context, bytes);
+            return Ok();
+          }};
 }
 
 void check_blocking_size(uint64_t bytes) {
@@ -92,89 +90,89 @@ void check_blocking_size(uint64_t bytes) {
         fmt::format("got {} bytes, expected at most {}", bytes, kBlockingWriteBytesMax));
 }
 
-void define_input(Registry& registry) {
+Wait<Written> blocking_write(WasiContext& context, std::shared_ptr<OutputStream> stream,
+                             wasm::ByteString contents) {
+  check_blocking_size(contents.bytes.size());
+  return write_when_possible(context, std::move(stream), std::move(contents.bytes));
+}
+
+Wait<Written> blocking_write_zeroes(WasiContext& context, std::shared_ptr<OutputStream> stream,
+                                    uint64_t count) {
+  check_blocking_size(count);
+  return write_when_possible(context, std::move(stream), std::string(count, '\0'));
+}
+
+Count check_write(WasiContext& context, OutputStream& stream) {
+  if (stream.closed()) return closed();
+  return Ok(stream.check_write(context));
+}
+
+Written write(WasiContext& context, OutputStream& stream, const wasm::ByteString& contents) {
+  stream.write(context, contents.bytes);
+  if (stream.closed()) return closed();
+  return Ok();
+}
+
+Written write_zeroes(WasiContext& context, OutputStream& stream, uint64_t count) {
+  if (count > kPieceBytesMax)
+    throw GuestError(
+        fmt::format("got {} bytes, expected at most the permit of check-write", count));
+  stream.write(context, std::string(count, '\0'));
+  return Ok();
+}
+
+/// What was written is on its way at once: there is nothing to flush.
+Written flush(OutputStream& stream) {
+  if (stream.closed()) return closed();
+  return Ok();
+}
+
+/// Moves what `from` has and `to` takes, at most `bytes_max`.
+Count splice(WasiContext& context, OutputStream& to, InputStream& from, uint64_t bytes_max) {
+  if (to.closed()) return closed();
+  const uint64_t room = std::min({to.room(context), bytes_max, kPieceBytesMax});
+  if (room == 0) return Ok(uint64_t{0});
+  InputStream::Read read = from.read(room);
+  if (read.state == BodyPipe::Read::State::kBytes) to.put(context, read.bytes);
+  return count_result(std::move(read));
+}
+
+Wait<Count> blocking_splice(WasiContext& context, std::shared_ptr<OutputStream> to,
+                            std::shared_ptr<InputStream> from, uint64_t bytes_max) {
+  std::vector<wasm::EventRef> events;
+  if (!to->closed() && to->room(context) == 0)
+    events.push_back(to->writable(context));
+  else if (!to->closed() && bytes_max > 0)
+    events.push_back(from->readable());
+  return {std::move(events), [to = std::move(to), from = std::move(from), &context, bytes_max] {
+            return splice(context, *to, *from, bytes_max);
+          }};
+}
+
+void define_input(wasm::HostFunctions& functions) {
   const std::string method = "[method]input-stream.";
-  registry.resource(kStreams, "input-stream");
-  const auto define = [&](const std::string& name, Value (*result)(InputStream::Read)) {
-    registry.function(kStreams, method + name, [result](Call& call) {
-      auto stream = call.object<InputStream>(0);
-      call.ret(result(stream->read(std::min(call.u64(1), kPieceBytesMax))));
-    });
-    registry.async_function(kStreams, method + "blocking-" + name,
-                            [result](Call& call) { return read_when_possible(call, result); });
-  };
-  define("read", read_result);
-  define("skip", skip_result);
-  registry.function(kStreams, method + "subscribe", [](Call& call) {
-    call.ret(wasm::make_pollable(call.object<InputStream>(0)->readable()));
-  });
+  functions.resource(InputStream::kResource);
+  functions.add(kStreams, method + "read", read_now<Bytes, read_result>);
+  functions.add(kStreams, method + "blocking-read", read_when_possible<Bytes, read_result>);
+  functions.add(kStreams, method + "skip", read_now<Count, count_result>);
+  functions.add(kStreams, method + "blocking-skip", read_when_possible<Count, count_result>);
+  functions.add(kStreams, method + "subscribe", [](InputStream& self) { return self.readable(); });
 }
 
-void define_flush(Registry& registry, const std::string& method) {
-  // What was written is on its way at once: there is nothing to flush.
-  for (const char* name : {"flush", "blocking-flush"})
-    registry.function(kStreams, method + name, [](Call& call) {
-      call.ret(call.object<OutputStream>(0)->closed() ? closed() : Value::ok());
-    });
-}
-
-void define_splice(Registry& registry, const std::string& method) {
-  registry.function(kStreams, method + "splice", [](Call& call) {
-    auto to = call.object<OutputStream>(0);
-    call.ret(spliced(context_of(call), *to, *call.object<InputStream>(1), call.u64(2)));
-  });
-  registry.async_function(kStreams, method + "blocking-splice", [](Call& call) {
-    auto to = call.object<OutputStream>(0);
-    auto from = call.object<InputStream>(1);
-    WasiContext& context = context_of(call);
-    const uint64_t bytes_max = call.u64(2);
-    Wait wait;
-    if (!to->closed() && to->room(context) == 0)
-      wait.events.push_back(to->writable(context));
-    else if (!to->closed() && bytes_max > 0)
-      wait.events.push_back(from->readable());
-    wait.finish = [to, from, &context, bytes_max](const std::vector<uint32_t>&) {
-      return spliced(context, *to, *from, bytes_max);
-    };
-    return wait;
-  });
-}
-
-void define_output(Registry& registry) {
+void define_output(wasm::HostFunctions& functions) {
   const std::string method = "[method]output-stream.";
-  registry.resource(kStreams, "output-stream");
-  registry.function(kStreams, method + "check-write", [](Call& call) {
-    auto stream = call.object<OutputStream>(0);
-    if (stream->closed()) return call.ret(closed());
-    call.ret(Value::ok(Value::u64(stream->check_write(context_of(call)))));
-  });
-  registry.function(kStreams, method + "write", [](Call& call) {
-    auto stream = call.object<OutputStream>(0);
-    stream->write(context_of(call), view_of(call.bytes(1)));
-    call.ret(stream->closed() ? closed() : Value::ok());
-  });
-  registry.function(kStreams, method + "write-zeroes", [](Call& call) {
-    const uint64_t count = call.u64(1);
-    if (count > kPieceBytesMax)
-      throw GuestError(
-          fmt::format("got {} bytes, expected at most the permit of check-write", count));
-    call.object<OutputStream>(0)->write(context_of(call), std::string(count, '\0'));
-    call.ret(Value::ok());
-  });
-  registry.async_function(kStreams, method + "blocking-write-and-flush", [](Call& call) {
-    const std::vector<uint8_t> bytes = call.bytes(1);
-    check_blocking_size(bytes.size());
-    return write_when_possible(call, std::string(view_of(bytes)));
-  });
-  registry.async_function(kStreams, method + "blocking-write-zeroes-and-flush", [](Call& call) {
-    check_blocking_size(call.u64(1));
-    return write_when_possible(call, std::string(call.u64(1), '\0'));
-  });
-  define_flush(registry, method);
-  define_splice(registry, method);
-  registry.function(kStreams, method + "subscribe", [](Call& call) {
-    call.ret(wasm::make_pollable(call.object<OutputStream>(0)->writable(context_of(call))));
-  });
+  functions.resource(OutputStream::kResource);
+  functions.add(kStreams, method + "check-write", check_write);
+  functions.add(kStreams, method + "write", write);
+  functions.add(kStreams, method + "write-zeroes", write_zeroes);
+  functions.add(kStreams, method + "blocking-write-and-flush", blocking_write);
+  functions.add(kStreams, method + "blocking-write-zeroes-and-flush", blocking_write_zeroes);
+  functions.add(kStreams, method + "flush", flush);
+  functions.add(kStreams, method + "blocking-flush", flush);
+  functions.add(kStreams, method + "splice", splice);
+  functions.add(kStreams, method + "blocking-splice", blocking_splice);
+  functions.add(kStreams, method + "subscribe",
+                [](WasiContext& context, OutputStream& self) { return self.writable(context); });
 }
 
 }  // namespace
@@ -205,14 +203,13 @@ wasm::EventRef StandardOutput::writable(WasiContext& context) {
   return context.writable();
 }
 
-void define_streams(Registry& registry) {
-  registry.resource("wasi:io/error", "error");
-  registry.function("wasi:io/error", "[method]error.to-debug-string", [](Call& call) {
-    const auto error = call.object<StreamError>(0);
-    call.ret(Value::string(error->failure().code + ": " + error->failure().detail));
+void define_streams(wasm::HostFunctions& functions) {
+  functions.resource(StreamError::kResource);
+  functions.add("wasi:io/error", "[method]error.to-debug-string", [](StreamError& self) {
+    return self.failure().code + ": " + self.failure().detail;
   });
-  define_input(registry);
-  define_output(registry);
+  define_input(functions);
+  define_output(functions);
 }
 
 }  // namespace pie::wasi

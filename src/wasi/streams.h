@@ -7,13 +7,14 @@
 
 #include "base/body_pipe.h"
 #include "wasi/wasi_context.h"
-#include "wasm/call.h"
+#include "wasm/object.h"
 
 namespace pie::wasi {
 
 /// Behind wasi:io/error/error: why a stream failed.
 class StreamError final : public wasm::Object {
  public:
+  static constexpr std::string_view kResource = "wasi:io/error/error";
   explicit StreamError(HttpFailure failure) : failure_(std::move(failure)) {}
   const HttpFailure& failure() const { return failure_; }
 
@@ -24,6 +25,7 @@ class StreamError final : public wasm::Object {
 /// Behind wasi:io/streams/input-stream.
 class InputStream : public wasm::Object {
  public:
+  static constexpr std::string_view kResource = "wasi:io/streams/input-stream";
   /// What is there now: bytes (none: nothing yet), the end, or a failure.
   struct Read {
     BodyPipe::Read::State state = BodyPipe::Read::State::kEnd;
@@ -45,6 +47,7 @@ class EmptyInput final : public InputStream {
 /// Behind wasi:io/streams/output-stream.
 class OutputStream : public wasm::Object {
  public:
+  static constexpr std::string_view kResource = "wasi:io/streams/output-stream";
   /// How much is taken now; 0: wait.
   virtual uint64_t room(WasiContext& context) = 0;
   /// Takes the bytes, whatever the room.

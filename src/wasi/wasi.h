@@ -7,9 +7,12 @@
 #include <vector>
 
 #include "wasi/http.h"
-#include "wasm/call.h"
 #include "wasm/event.h"
-#include "wasm/registry.h"
+#include "wasm/object.h"
+
+namespace pie::wasm {
+class HostFunctions;
+}
 
 namespace pie::wasi {
 
@@ -48,6 +51,6 @@ std::unique_ptr<wasm::InstanceContext> make_wasi_context(WasiConfig config);
 /// random, an empty list of preopened folders, http. Everything else of wasi:* (sockets, files) is
 /// not defined, and so refused by result type where it is called.
 /// Requires WasiContext at wasm::kWasiContext of every instance.
-void define_wasi(wasm::Registry& registry);
+void define_wasi(wasm::HostFunctions& functions);
 
 }  // namespace pie::wasi

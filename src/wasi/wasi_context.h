@@ -6,13 +6,14 @@
 #include <vector>
 
 #include "wasi/wasi.h"
-#include "wasm/call.h"
+#include "wasm/object.h"
 
 namespace pie::wasi {
 
 /// WASI's state of one instance. Used by the thread that runs it.
 class WasiContext final : public wasm::InstanceContext {
  public:
+  static constexpr size_t kContext = wasm::kWasiContext;
   explicit WasiContext(WasiConfig config) : config_(std::move(config)) {}
 
   const std::vector<std::string>& arguments() const { return config_.arguments; }
@@ -41,9 +42,5 @@ class WasiContext final : public wasm::InstanceContext {
   const std::shared_ptr<std::atomic<uint32_t>> outgoing_ =
       std::make_shared<std::atomic<uint32_t>>(0);
 };
-
-inline WasiContext& context_of(wasm::Call& call) {
-  return call.context<WasiContext>(wasm::kWasiContext);
-}
 
 }  // namespace pie::wasi

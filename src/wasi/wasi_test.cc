@@ -76,8 +76,8 @@ class FakeOutput final : public OutputPorts {
 class WasiTest : public testing::Test {
  protected:
   void SetUp() override {
-    define_wasi(registry_);
-    auto made = wasm::Runtime::create({2, 100, ""}, registry_);
+    define_wasi(functions_);
+    auto made = wasm::Runtime::create({2, 100, ""}, functions_);
     ASSERT_TRUE(made.ok()) << made.error().message;
     runtime_ = std::move(*made);
   }
@@ -105,7 +105,7 @@ class WasiTest : public testing::Test {
   wasm::Outcome run(const std::string& wat) { return launch(wat).ending.wait(); }
 
   std::shared_ptr<FakeOutput> output_ = std::make_shared<FakeOutput>();
-  wasm::Registry registry_;
+  wasm::HostFunctions functions_;
   std::unique_ptr<wasm::Runtime> runtime_;
 };
 

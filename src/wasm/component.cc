@@ -7,7 +7,8 @@
 #include <utility>
 
 #include "wasm/bulk_shape.h"
-#include "wasm/host_call.h"
+#include "wasm/entry_points.h"
+#include "wasm/type_text.h"
 
 namespace pie::wasm {
 namespace {
@@ -66,14 +67,14 @@ bool is_handler_function(const wasmtime_component_func_type_t* type) {
 /// Builds one LinkedComponent.
 class ComponentLinker {
  public:
-  ComponentLinker(LinkedComponent& target, const Registry& registry)
-      : target_(target), registry_(registry), engine_(target.engine_->get()) {}
+  ComponentLinker(LinkedComponent& target, const HostFunctions& functions)
+      : target_(target), functions_(functions), engine_(target.engine_->get()) {}
 
   Result<void> run() {
     type_.reset(wasmtime_component_type(target_.component_.get()));
     target_.linker_.reset(wasmtime_component_linker_new(engine_));
     wasmtime_component_linker_allow_shadowing(target_.linker_.get(), true);
-    for (const std::string& name : registry_.resources()) number_of(name);
+    for (const std::string& name : functions_.resources()) number_of(name);
     PIE_TRY(define_imports());
     return read_exports();
   }
@@ -100,7 +101,7 @@ class ComponentLinker {
           if (item.kind == WASMTIME_COMPONENT_ITEM_TYPE) return {};
           const bool known = item.kind == WASMTIME_COMPONENT_ITEM_COMPONENT_INSTANCE &&
                              (is_wasi(name) || name.starts_with("inferlet:") ||
-                              registry_.serves(without_version(name)));
+                              functions_.serves(without_version(name)));
           if (!known)
             return invalid(fmt::format(
                 "got the import '{}', expected only interfaces of wasi:* (0.2.x), inferlet:* and "
@@ -143,10 +144,9 @@ class ComponentLinker {
                                const std::string& interface, const std::string& name,
                                const wasmtime_component_resource_type_t* type) {
     // `use`d from an interface that was imported before: defined there.
-    for (const ResourceType& seen : seen_)
-      if (wasmtime_component_resource_type_equal(seen.get(), type)) return {};
-    seen_.emplace_back(wasmtime_component_resource_type_clone(type));
+    if (!resource_name(type).empty()) return {};
     const std::string full = interface + "/" + name;
+    seen_.push_back({ResourceType(wasmtime_component_resource_type_clone(type)), full});
     if (!defined_.insert(full).second) return {};
     const ResourceType host(wasmtime_component_resource_type_new_host(number_of(full)));
     return check(
@@ -160,7 +160,8 @@ class ComponentLinker {
                                const wasmtime_component_func_type_t* type) {
     std::string full = interface + "#" + name;
     if (!defined_.insert(full).second) return {};
-    const Registry::Function* function = registry_.find(interface, name);
+    const HostFunction* function = functions_.find(interface, name);
+    if (function) PIE_TRY(check_type(*function, type));
     target_.imports_.push_back(std::make_unique<Import>(
         Import{full, function, unserved_message(interface), is_wasi(interface), &target_}));
     Import* import = target_.imports_.back().get();
@@ -176,16 +177,37 @@ class ComponentLinker {
       error = wasmtime_component_linker_instance_add_func_async(&instance, name.data(), name.size(),
                                                                 call_async_import, import, nullptr);
     else
-      error = wasmtime_component_linker_instance_add_func(&instance, name.data(), name.size(),
-                                                          call_sync_import, import, nullptr);
+      error = wasmtime_component_linker_instance_add_func(
+          &instance, name.data(), name.size(), function ? call_sync_import : call_unserved_import,
+          import, nullptr);
     return check(error, full);
+  }
+
+  /// Whether the component imports the function with the type that the host's has.
+  Result<void> check_type(const HostFunction& function,
+                          const wasmtime_component_func_type_t* type) const {
+    if (function.type.empty()) return {};
+    const std::string got = text_of(
+        type, [this](const wasmtime_component_resource_type_t* one) { return resource_name(one); });
+    if (got == function.type) return {};
+    return invalid(
+        fmt::format("got the import '{}' as {}, expected {}; build the program against this "
+                    "server's WIT",
+                    function.name, got, function.type));
+  }
+
+  /// The name of an imported resource that was defined; empty for another.
+  std::string resource_name(const wasmtime_component_resource_type_t* type) const {
+    for (const auto& [seen, name] : seen_)
+      if (wasmtime_component_resource_type_equal(seen.get(), type)) return name;
+    return {};
   }
 
   /// The message of the longest prefix that was registered, or nothing.
   std::string unserved_message(const std::string& interface) const {
     std::string message;
     size_t longest = 0;
-    for (const auto& [prefix, text] : registry_.unserved_messages()) {
+    for (const auto& [prefix, text] : functions_.unserved_messages()) {
       if (!interface.starts_with(prefix) || prefix.size() < longest) continue;
       longest = prefix.size();
       message = text;
@@ -280,26 +302,26 @@ class ComponentLinker {
   }
 
   LinkedComponent& target_;
-  const Registry& registry_;
+  const HostFunctions& functions_;
   wasm_engine_t* const engine_;
   ComponentType type_;
-  std::vector<ResourceType> seen_;
+  std::vector<std::pair<ResourceType, std::string>> seen_;  ///< with their "interface/name"
   std::set<std::string> defined_;
 };
 
 Result<std::shared_ptr<const LinkedComponent>> LinkedComponent::link(
     std::shared_ptr<const Engine> engine, RawComponent component, const std::string& hash,
-    const Registry& registry) {
+    const HostFunctions& functions) {
   std::shared_ptr<LinkedComponent> linked(new LinkedComponent());
   linked->engine_ = std::move(engine);
   linked->component_ = std::move(component);
   linked->hash_ = hash;
   PIE_TRY_ASSIGN(linked->needs_, Needs::of(*linked->component_));
-  PIE_TRY(ComponentLinker(*linked, registry).run());
+  PIE_TRY(ComponentLinker(*linked, functions).run());
   return std::shared_ptr<const LinkedComponent>(std::move(linked));
 }
 
-uint32_t LinkedComponent::resource_number(const std::string& name) const {
+uint32_t LinkedComponent::resource_number(std::string_view name) const {
   const auto it = resources_.find(name);
   return it == resources_.end() ? 0 : it->second;
 }

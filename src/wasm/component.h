@@ -4,12 +4,13 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
 #include "wasm/engine.h"
+#include "wasm/host_functions.h"
 #include "wasm/needs.h"
-#include "wasm/registry.h"
 #include "wasm/runtime.h"
 #include "wasm/wasmtime_ptr.h"
 
@@ -19,8 +20,8 @@ class LinkedComponent;
 
 /// One function that a component imports; what wasmtime hands back to us at each call.
 struct Import {
-  std::string name;                    ///< "interface#function"
-  const Registry::Function* function;  ///< null: not served
+  std::string name;              ///< "interface#function"
+  const HostFunction* function;  ///< null: not served
   std::string unserved_message;  ///< ends the instance that calls it; empty: none was registered
   bool refusable;                ///< wasi:*: answered by a refusal, if its result type has one
   const LinkedComponent* component;
@@ -36,7 +37,7 @@ class LinkedComponent final : public Component {
   static Result<std::shared_ptr<const LinkedComponent>> link(std::shared_ptr<const Engine> engine,
                                                              RawComponent component,
                                                              const std::string& hash,
-                                                             const Registry& registry);
+                                                             const HostFunctions& functions);
 
   const std::string& hash() const override { return hash_; }
   bool exports(const std::string& interface) const override { return exports_.contains(interface); }
@@ -50,7 +51,7 @@ class LinkedComponent final : public Component {
     return entry == Entry::kRun ? run_.get() : handler_.get();
   }
   /// The number of a resource ("interface/name") in the linker; 0 when it is not imported.
-  uint32_t resource_number(const std::string& name) const;
+  uint32_t resource_number(std::string_view name) const;
   /// The name of the resource that a type stands for; empty for the guest's own.
   std::string resource_name(const wasmtime_component_resource_type_t* type) const;
 

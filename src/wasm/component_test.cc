@@ -26,7 +26,7 @@ class ComponentTest : public testing::Test {
 
   void start(uint64_t cache_bytes_max = 1ULL << 30) {
     runtime_.reset();
-    auto made = Runtime::create({2, 100, folder_.path(), cache_bytes_max}, registry_);
+    auto made = Runtime::create({2, 100, folder_.path(), cache_bytes_max}, functions_);
     ASSERT_TRUE(made.ok()) << made.error().message;
     runtime_ = std::move(*made);
   }
@@ -54,7 +54,7 @@ class ComponentTest : public testing::Test {
   }
 
   ScratchFolder folder_;
-  Registry registry_;
+  HostFunctions functions_;
   std::unique_ptr<Runtime> runtime_;
 };
 
@@ -136,7 +136,7 @@ TEST_F(ComponentTest, other_generations_of_wasi_are_refused) {
 }
 
 TEST_F(ComponentTest, unserved_interfaces_link_and_fail_when_called) {
-  registry_.unserved("inferlet:actor", "inferlet:actor is not served");
+  functions_.unserved("inferlet:actor", "inferlet:actor is not served");
   start();
   const auto calling = [&](const std::string& interface) {
     const auto wasm = from_text(joined({R"((component
@@ -301,7 +301,7 @@ TEST_F(ComponentTest, files_that_were_used_longest_ago_make_room) {
 
 TEST_F(ComponentTest, cache_folder_that_cannot_be_written_is_no_obstacle) {
   std::ofstream(folder_.path() / "file") << "x";
-  auto made = Runtime::create({1, 10, folder_.path() / "file" / "folder"}, registry_);
+  auto made = Runtime::create({1, 10, folder_.path() / "file" / "folder"}, functions_);
   ASSERT_TRUE(made.ok());
   EXPECT_TRUE((*made)->compile(from_text(standalone(kReturnsOk)), "abc").ok());
 }

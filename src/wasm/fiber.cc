@@ -7,7 +7,7 @@
 #include <exception>
 #include <utility>
 
-#include "wasm/call_arguments.h"
+#include "wasm/lowering.h"
 #include "wasm/trap_text.h"
 #include "wasm/wasmtime_extra.h"
 
@@ -33,12 +33,12 @@ uint64_t thread_cpu_ns() {
 
 Fiber::Fiber(std::shared_ptr<Scheduler> scheduler, InstanceSpec spec,
              std::function<void(Fiber&)> on_released, std::function<void(Fiber&)> on_gone)
-    : InstanceState(spec.limits.handles_max),
+    : StoreData(spec.limits.handles_max),
       scheduler_(std::move(scheduler)),
       limits_(spec.limits),
       quotas_(std::move(spec.quotas)),
       entry_(spec.entry),
-      argument_values_(std::move(spec.arguments)),
+      argument_handles_(std::move(spec.arguments)),
       on_end_(std::move(spec.on_end)),
       on_blocked_(std::move(spec.on_blocked)),
       on_released_(std::move(on_released)),
@@ -84,7 +84,7 @@ Task::Slice Fiber::run_slice() {
 
 void Fiber::make_store() {
   store_.reset(
-      wasmtime_store_new(component->engine().get(), static_cast<InstanceState*>(this), nullptr));
+      wasmtime_store_new(component->engine().get(), static_cast<StoreData*>(this), nullptr));
   wasmtime_store_limiter(store_.get(), kMemoryByBudget,
                          static_cast<int64_t>(component->needs().table_elements_max()),
                          kCoreInstancesMax, kTablesMax, kMemoriesMax);
@@ -120,14 +120,17 @@ bool Fiber::start_call() {
     return false;
   }
   try {
-    arguments_.reserve(argument_values_.size());
-    for (const Value& value : argument_values_)
-      arguments_.push_back(to_wasmtime(value, handle_maker(*this, context)));
+    arguments_.reserve(argument_handles_.size());
+    for (OwnedHandle& one : argument_handles_) {
+      NewValue made;
+      ValueWriter(*made, Lowering{*this, context}).handle(one.resource, std::move(one.object));
+      arguments_.push_back(made.release());
+    }
   } catch (const std::exception& e) {
     verdict = Outcome{Outcome::Kind::kFault, e.what(), 0};
     return false;
   }
-  argument_values_.clear();
+  argument_handles_.clear();
   const size_t result_count = entry_ == Entry::kRun ? 1 : 0;
   future_.reset(wasmtime_component_func_call_async(
       &function_, context, arguments_.data(), arguments_.size(), &result_, result_count, &error_));
@@ -232,10 +235,10 @@ Task::Slice Fiber::end(Outcome outcome) {
   result_ = {};
   for (auto& argument : arguments_) wasmtime_component_val_delete(&argument);
   arguments_.clear();
-  argument_values_.clear();
+  argument_handles_.clear();
   store_.reset();
   memory_.give_back(std::exchange(heap_charged_bytes_, 0));
-  handle_arguments.clear();
+  handle_arguments = {};
   handles.clear();
   on_released_(*this);
   if (on_end_) on_end_(std::move(outcome));

@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "wasm/host_call.h"
 #include "wasm/memory_budget.h"
 #include "wasm/runtime.h"
 #include "wasm/scheduler.h"
+#include "wasm/store_data.h"
 #include "wasm/wasmtime_ptr.h"
 
 namespace pie::wasm {
@@ -18,7 +18,7 @@ namespace pie::wasm {
 /// workers. Everything of wasmtime's that belongs to it is made, used and destroyed on them.
 class Fiber final : public Instance,
                     public Task,
-                    public InstanceState,
+                    public StoreData,
                     public std::enable_shared_from_this<Fiber> {
  public:
   /// `on_released` is called once everything is gone but on_end has not been; `on_gone` last.
@@ -61,7 +61,7 @@ class Fiber final : public Instance,
   const InstanceLimits limits_;
   const UserQuotasRef quotas_;
   const Entry entry_;
-  std::vector<Value> argument_values_;  ///< until the call is made of them
+  std::vector<OwnedHandle> argument_handles_;  ///< until the call is made of them
   std::function<void(Outcome)> on_end_;
   std::function<void()> on_blocked_;
   std::function<void(Fiber&)> on_released_, on_gone_;

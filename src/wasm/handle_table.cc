@@ -4,7 +4,7 @@
 
 #include <utility>
 
-#include "wasm/call.h"
+#include "wasm/guest_error.h"
 
 namespace pie::wasm {
 

@@ -3,7 +3,7 @@
 #include <memory>
 #include <vector>
 
-#include "wasm/value.h"
+#include "wasm/object.h"
 
 namespace pie::wasm {
 

@@ -4,10 +4,9 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
-#include "wasm/call.h"
+#include "wasm/object.h"
 
 namespace pie::wasm {
 namespace {
@@ -45,46 +44,53 @@ std::vector<std::string> names_of(const wasmtime_component_valtype_t& type) {
   return names;
 }
 
-std::optional<Value> refusing_error(const wasmtime_component_valtype_t& type) {
+/// The clearest case that says no; empty when there is none.
+std::string_view refusing_case(const wasmtime_component_valtype_t& type) {
   const std::vector<std::string> names = names_of(type);
-  for (const std::string_view word : kRefusals) {
-    if (std::find(names.begin(), names.end(), word) == names.end()) continue;
-    return type.kind == WASMTIME_COMPONENT_VALTYPE_ENUM ? Value::enumeration(std::string(word))
-                                                        : Value::variant(std::string(word));
-  }
-  return std::nullopt;
+  for (const std::string_view word : kRefusals)
+    if (std::find(names.begin(), names.end(), word) != names.end()) return word;
+  return {};
 }
 
-std::optional<Value> refusing_value(const wasmtime_component_valtype_t& type,
-                                    const LinkedComponent& component) {
-  switch (type.kind) {
-    case WASMTIME_COMPONENT_VALTYPE_OPTION: return Value::none();
-    case WASMTIME_COMPONENT_VALTYPE_LIST: return Value::list({});
-    case WASMTIME_COMPONENT_VALTYPE_BOOL: return Value::boolean(false);
-    case WASMTIME_COMPONENT_VALTYPE_RESULT: {
-      ValueType error_type;
-      if (!wasmtime_component_result_type_err(type.of.result, &error_type)) return Value::err();
-      std::optional<Value> error = refusing_error(error_type);
-      if (!error) return std::nullopt;
-      return Value::err(std::move(*error));
-    }
-    case WASMTIME_COMPONENT_VALTYPE_OWN: {
-      std::string name = component.resource_name(type.of.own);
-      if (name.empty()) return std::nullopt;
-      if (name == kPollableResource) return make_pollable(std::make_shared<Event>(true));
-      return Value::handle(std::move(name), std::make_shared<Nothing>());
-    }
-    default: return std::nullopt;
-  }
+bool refuse_result(const wasmtime_component_result_type_t* type, ValueWriter result) {
+  ValueType error_type;
+  if (!wasmtime_component_result_type_err(type, &error_type)) return result.err(), true;
+  const std::string_view word = refusing_case(error_type);
+  if (word.empty()) return false;
+  const ValueWriter error = result.err_with();
+  if (error_type.kind == WASMTIME_COMPONENT_VALTYPE_ENUM)
+    error.enum_case(word);
+  else
+    error.variant(word);
+  return true;
+}
+
+bool refuse_handle(const wasmtime_component_resource_type_t* type, const LinkedComponent& component,
+                   ValueWriter result) {
+  const std::string name = component.resource_name(type);
+  if (name.empty()) return false;
+  if (name == Pollable::kResource)
+    result.handle(name, std::make_shared<Pollable>(std::make_shared<Event>(true)));
+  else
+    result.handle(name, std::make_shared<Nothing>());
+  return true;
 }
 
 }  // namespace
 
-Refusal refuse(const wasmtime_component_func_type_t* type, const LinkedComponent& component) {
-  ValueType result;
-  if (!wasmtime_component_func_type_result(type, &result)) return {true, std::nullopt};
-  std::optional<Value> value = refusing_value(result, component);
-  return {value.has_value(), std::move(value)};
+bool refuse(const wasmtime_component_func_type_t* type, const LinkedComponent& component,
+            ValueWriter result) {
+  ValueType result_type;
+  if (!wasmtime_component_func_type_result(type, &result_type)) return true;
+  switch (result_type.kind) {
+    case WASMTIME_COMPONENT_VALTYPE_OPTION: return result.none(), true;
+    case WASMTIME_COMPONENT_VALTYPE_LIST: return result.list(0), true;
+    case WASMTIME_COMPONENT_VALTYPE_BOOL: return result.boolean(false), true;
+    case WASMTIME_COMPONENT_VALTYPE_RESULT: return refuse_result(result_type.of.result, result);
+    case WASMTIME_COMPONENT_VALTYPE_OWN:
+      return refuse_handle(result_type.of.own, component, result);
+    default: return false;
+  }
 }
 
 }  // namespace pie::wasm

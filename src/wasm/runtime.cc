@@ -46,10 +46,11 @@ uint64_t read_mappings_max() {
 
 class RuntimeImpl final : public Runtime {
  public:
-  RuntimeImpl(const RuntimeConfig& config, const Registry& registry, std::shared_ptr<Engine> engine)
+  RuntimeImpl(const RuntimeConfig& config, const HostFunctions& functions,
+              std::shared_ptr<Engine> engine)
       : instances_max_(config.instances_max),
         mappings_max_(config.mappings_max > 0 ? config.mappings_max : read_mappings_max()),
-        registry_(registry),
+        functions_(functions),
         engine_(std::move(engine)),
         cache_(engine_, config.cache_folder, config.cache_bytes_max),
         ticker_(kTickMs, [this] { engine_->raise_epoch(); }, [this] { return busy_workers(); }) {
@@ -129,7 +130,7 @@ class RuntimeImpl final : public Runtime {
                                                              const std::string& hash) {
     PIE_TRY_ASSIGN(CompileCache::Compiled compiled, cache_.load_or_compile(wasm, hash));
     PIE_TRY_ASSIGN(auto linked,
-                   LinkedComponent::link(engine_, std::move(compiled.component), hash, registry_));
+                   LinkedComponent::link(engine_, std::move(compiled.component), hash, functions_));
     if (compiled.is_new) cache_.keep(*linked->raw(), hash);
     return linked;
   }
@@ -177,7 +178,7 @@ class RuntimeImpl final : public Runtime {
 
   const uint32_t instances_max_;
   const uint64_t mappings_max_;
-  const Registry& registry_;
+  const HostFunctions& functions_;
   const std::shared_ptr<Engine> engine_;
   CompileCache cache_;
   TimerQueue timers_;
@@ -199,10 +200,10 @@ class RuntimeImpl final : public Runtime {
 }  // namespace
 
 Result<std::unique_ptr<Runtime>> Runtime::create(const RuntimeConfig& config,
-                                                 const Registry& registry) {
+                                                 const HostFunctions& functions) {
   PIE_TRY_ASSIGN(std::shared_ptr<Engine> engine, Engine::create());
   return std::unique_ptr<Runtime>(
-      std::make_unique<RuntimeImpl>(config, registry, std::move(engine)));
+      std::make_unique<RuntimeImpl>(config, functions, std::move(engine)));
 }
 
 }  // namespace pie::wasm

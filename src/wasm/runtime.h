@@ -11,8 +11,8 @@
 #include "base/ledger.h"
 #include "base/limits.h"
 #include "base/result.h"
-#include "wasm/call.h"
-#include "wasm/registry.h"
+#include "wasm/host_functions.h"
+#include "wasm/object.h"
 
 namespace pie::wasm {
 
@@ -61,7 +61,7 @@ enum class Entry {
 struct InstanceSpec {
   std::shared_ptr<const Component> component;
   Entry entry = Entry::kRun;
-  std::vector<Value> arguments;  ///< of the export
+  std::vector<OwnedHandle> arguments;  ///< of the export
   InstanceLimits limits;
   UserQuotasRef quotas;  ///< memory and CPU time together with other instances; may be null
   std::array<std::unique_ptr<InstanceContext>, kContextCount> contexts;
@@ -86,9 +86,9 @@ class Instance {
 /// its own. The only user of wasmtime's headers is this layer.
 class Runtime {
  public:
-  /// `registry` is complete and outlives the runtime.
+  /// `functions` are complete and outlive the runtime.
   static Result<std::unique_ptr<Runtime>> create(const RuntimeConfig& config,
-                                                 const Registry& registry);
+                                                 const HostFunctions& functions);
   virtual ~Runtime() = default;  ///< kills what runs and waits for it
 
   /// See host::ProgramHost::compile.
