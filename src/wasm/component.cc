@@ -2,67 +2,22 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <set>
 #include <string_view>
 #include <utility>
 
 #include "wasm/bulk_shape.h"
 #include "wasm/entry_points.h"
+#include "wasm/reflection.h"
 #include "wasm/type_text.h"
 
 namespace pie::wasm {
 namespace {
 
-constexpr std::string_view kRunInterface = "inferlet:core/run";
-constexpr std::string_view kHttpInterface = "wasi:http/incoming-handler";
 /// The version under which each wasi:* interface is defined; wasmtime matches any 0.2.x with it.
 constexpr std::string_view kWasiVersion = "@0.2.12";
 
-Error invalid(std::string message) {
-  return {ErrorCode::kInvalidArgument, "[component] " + std::move(message)};
-}
-
-struct Item : wasmtime_component_item_t {
-  explicit Item(const wasmtime_component_extern_t* source) {
-    wasmtime_component_extern_type(source, this);
-  }
-  ~Item() { wasmtime_component_item_delete(this); }
-  Item(const Item&) = delete;
-  Item& operator=(const Item&) = delete;
-};
-
-std::string without_version(std::string_view name) {
-  return std::string(name.substr(0, name.find('@')));
-}
-
-bool is_wasi(std::string_view name) { return name.starts_with("wasi:"); }
-
-/// "", "@0.2.x" and the like; wasi:* is served in versions 0.2.x alone.
-bool version_served(std::string_view name) {
-  const size_t at = name.find('@');
-  return !is_wasi(name) || at == name.npos || name.substr(at).starts_with("@0.2.");
-}
-
-/// Whether a function is `func() -> result<_, string>`.
-bool is_run_function(const wasmtime_component_func_type_t* type) {
-  if (wasmtime_component_func_type_param_count(type) != 0) return false;
-  ValueType result;
-  if (!wasmtime_component_func_type_result(type, &result)) return false;
-  if (result.kind != WASMTIME_COMPONENT_VALTYPE_RESULT) return false;
-  ValueType ok, err;
-  if (wasmtime_component_result_type_ok(result.of.result, &ok)) return false;
-  return wasmtime_component_result_type_err(result.of.result, &err) &&
-         err.kind == WASMTIME_COMPONENT_VALTYPE_STRING;
-}
-
 }  // namespace
-
-/// Whether a function is `func(request: own<..>, response-out: own<..>)`.
-bool is_handler_function(const wasmtime_component_func_type_t* type) {
-  ValueType result;
-  return wasmtime_component_func_type_param_count(type) == 2 &&
-         !wasmtime_component_func_type_result(type, &result);
-}
 
 /// Builds one LinkedComponent.
 class ComponentLinker {
@@ -76,39 +31,25 @@ class ComponentLinker {
     wasmtime_component_linker_allow_shadowing(target_.linker_.get(), true);
     for (const std::string& name : functions_.resources()) number_of(name);
     PIE_TRY(define_imports());
-    return read_exports();
-  }
-
- private:
-  using Items = std::function<Result<void>(const std::string& name, const Item& item)>;
-
-  template <auto kNth, class Type>
-  Result<void> each(const Type* type, const Items& visit) {
-    const char* name = nullptr;
-    size_t length = 0;
-    wasmtime_component_extern_t* raw = nullptr;
-    for (size_t i = 0; kNth(type, engine_, i, &name, &length, &raw); ++i) {
-      const Extern owned(raw);
-      const Item item(raw);
-      PIE_TRY(visit(std::string(name, length), item));
-    }
+    PIE_TRY_ASSIGN(target_.exports_, Exports::of(*target_.component_, *type_, engine_));
     return {};
   }
 
+ private:
   Result<void> define_imports() {
     return each<wasmtime_component_type_import_nth>(
-        type_.get(), [this](const std::string& name, const Item& item) -> Result<void> {
+        type_.get(), engine_, [this](const std::string& name, const Item& item) -> Result<void> {
           if (item.kind == WASMTIME_COMPONENT_ITEM_TYPE) return {};
           const bool known = item.kind == WASMTIME_COMPONENT_ITEM_COMPONENT_INSTANCE &&
                              (is_wasi(name) || name.starts_with("inferlet:") ||
                               functions_.serves(without_version(name)));
           if (!known)
-            return invalid(fmt::format(
+            return invalid_component(fmt::format(
                 "got the import '{}', expected only interfaces of wasi:* (0.2.x), inferlet:* and "
                 "pie:* that this server has; build the program against its WIT",
                 name));
           if (!version_served(name))
-            return invalid(fmt::format(
+            return invalid_component(fmt::format(
                 "got the import '{}', expected WASI 0.2.x; build the program for WASI 0.2", name));
           return define_interface(name, item.of.component_instance);
         });
@@ -125,7 +66,7 @@ class ComponentLinker {
                   name));
     const LinkerInstance instance(raw);
     return each<wasmtime_component_instance_type_export_nth>(
-        type, [&](const std::string& item_name, const Item& item) -> Result<void> {
+        type, engine_, [&](const std::string& item_name, const Item& item) -> Result<void> {
           switch (item.kind) {
             case WASMTIME_COMPONENT_ITEM_RESOURCE:
               return define_resource(*instance, base, item_name, item.of.resource);
@@ -133,7 +74,7 @@ class ComponentLinker {
               return define_function(*instance, base, item_name, item.of.component_func);
             case WASMTIME_COMPONENT_ITEM_TYPE: return {};
             default:
-              return invalid(
+              return invalid_component(
                   fmt::format("got '{}' in the import '{}', expected functions and types only",
                               item_name, name));
           }
@@ -190,7 +131,7 @@ class ComponentLinker {
     const std::string got = text_of(
         type, [this](const wasmtime_component_resource_type_t* one) { return resource_name(one); });
     if (got == function.type) return {};
-    return invalid(
+    return invalid_component(
         fmt::format("got the import '{}' as {}, expected {}; build the program against this "
                     "server's WIT",
                     function.name, got, function.type));
@@ -215,80 +156,6 @@ class ComponentLinker {
     return message;
   }
 
-  Result<void> read_exports() {
-    PIE_TRY(each<wasmtime_component_type_export_nth>(
-        type_.get(), [this](const std::string& name, const Item& item) -> Result<void> {
-          if (item.kind != WASMTIME_COMPONENT_ITEM_COMPONENT_INSTANCE) return {};
-          target_.exports_.insert(without_version(name));
-          if (name == kRunInterface) return take_run(name, item.of.component_instance);
-          if (without_version(name) == kHttpInterface)
-            return take_handler(name, item.of.component_instance);
-          return {};
-        }));
-    if (target_.run_ || target_.handler_) return {};
-    return invalid(
-        fmt::format("got a component without the export '{}' (or '{}'), expected one of them; "
-                    "export it, as the SDK does",
-                    kRunInterface, kHttpInterface));
-  }
-
-  Result<void> take_run(const std::string& name, const wasmtime_component_instance_type_t* type) {
-    PIE_TRY(check_run(type));
-    target_.run_ = function_of(name, "run");
-    return {};
-  }
-
-  Result<void> take_handler(const std::string& name,
-                            const wasmtime_component_instance_type_t* type) {
-    if (!version_served(name))
-      return invalid(fmt::format(
-          "got the export '{}', expected wasi:http 0.2.x; build the program for WASI 0.2", name));
-    PIE_TRY(check_handler(name, type));
-    target_.handler_ = function_of(name, "handle");
-    return {};
-  }
-
-  Result<void> check_run(const wasmtime_component_instance_type_t* type) {
-    bool found = false;
-    PIE_TRY(each<wasmtime_component_instance_type_export_nth>(
-        type, [&](const std::string& name, const Item& item) -> Result<void> {
-          found |= name == "run" && item.kind == WASMTIME_COMPONENT_ITEM_COMPONENT_FUNC &&
-                   is_run_function(item.of.component_func);
-          return {};
-        }));
-    if (found) return {};
-    return invalid(
-        fmt::format("got an export '{}' of another shape, expected 'run: func() -> "
-                    "result<_, string>' in it",
-                    kRunInterface));
-  }
-
-  Result<void> check_handler(const std::string& interface,
-                             const wasmtime_component_instance_type_t* type) {
-    bool found = false;
-    PIE_TRY(each<wasmtime_component_instance_type_export_nth>(
-        type, [&](const std::string& name, const Item& item) -> Result<void> {
-          found |= name == "handle" && item.kind == WASMTIME_COMPONENT_ITEM_COMPONENT_FUNC &&
-                   is_handler_function(item.of.component_func);
-          return {};
-        }));
-    if (found) return {};
-    return invalid(fmt::format(
-        "got an export '{}' of another shape, expected 'handle: func(request: incoming-request, "
-        "response-out: response-outparam)' in it",
-        interface));
-  }
-
-  /// A function of an exported interface; null when it has none of this name.
-  ExportIndex function_of(const std::string& interface, std::string_view name) const {
-    const wasmtime_component_t* component = target_.component_.get();
-    const ExportIndex outer(wasmtime_component_get_export_index(
-        component, nullptr, interface.data(), interface.size()));
-    if (!outer) return nullptr;
-    return ExportIndex(
-        wasmtime_component_get_export_index(component, outer.get(), name.data(), name.size()));
-  }
-
   uint32_t number_of(const std::string& resource) {
     return target_.resources_
         .try_emplace(resource, static_cast<uint32_t>(target_.resources_.size() + 1))
@@ -298,7 +165,7 @@ class ComponentLinker {
   static Result<void> check(wasmtime_error_t* raw, const std::string& what) {
     const WasmError error(raw);
     if (!error) return {};
-    return invalid(fmt::format("import '{}' can't be linked: {}", what, text_of(*error)));
+    return invalid_component(fmt::format("import '{}' can't be linked: {}", what, text_of(*error)));
   }
 
   LinkedComponent& target_;

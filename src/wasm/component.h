@@ -2,13 +2,13 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
 #include "wasm/engine.h"
+#include "wasm/exports.h"
 #include "wasm/host_functions.h"
 #include "wasm/needs.h"
 #include "wasm/runtime.h"
@@ -40,7 +40,9 @@ class LinkedComponent final : public Component {
                                                              const HostFunctions& functions);
 
   const std::string& hash() const override { return hash_; }
-  bool exports(const std::string& interface) const override { return exports_.contains(interface); }
+  bool exports(const std::string& interface) const override {
+    return exports_.interfaces.contains(interface);
+  }
 
   const Needs& needs() const { return needs_; }
   const Engine& engine() const { return *engine_; }
@@ -48,7 +50,7 @@ class LinkedComponent final : public Component {
   const wasmtime_component_linker_t* linker() const { return linker_.get(); }
   /// The function that the entry names; null when it is not exported.
   const wasmtime_component_export_index_t* entry_export(Entry entry) const {
-    return entry == Entry::kRun ? run_.get() : handler_.get();
+    return entry == Entry::kRun ? exports_.run.get() : exports_.handler.get();
   }
   /// The number of a resource ("interface/name") in the linker; 0 when it is not imported.
   uint32_t resource_number(std::string_view name) const;
@@ -62,12 +64,11 @@ class LinkedComponent final : public Component {
   std::shared_ptr<const Engine> engine_;
   std::string hash_;
   Needs needs_;
-  std::set<std::string> exports_;
+  Exports exports_;
   std::map<std::string, uint32_t, std::less<>> resources_;
   std::vector<std::unique_ptr<Import>> imports_;
   RawComponent component_;
   Linker linker_;
-  ExportIndex run_, handler_;
 };
 
 }  // namespace pie::wasm
