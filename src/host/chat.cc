@@ -48,22 +48,22 @@ struct Interest {
   std::stop_source source;
 };
 
-struct Message {
+struct ChatTurn {
   std::string role, content;
 };
-constexpr auto wit_type(const Message*) {
-  return wasm::record(wasm::field("role", &Message::role),
-                      wasm::field("content", &Message::content));
+constexpr auto wit_type(const ChatTurn*) {
+  return wasm::record(wasm::field("role", &ChatTurn::role),
+                      wasm::field("content", &ChatTurn::content));
 }
 
 /// A template may take seconds.
 wasm::Wait<wasm::WitResult<std::string, std::string>> render(InstanceState& state,
                                                              ModelObject& model,
-                                                             std::vector<Message> messages,
+                                                             std::vector<ChatTurn> messages,
                                                              bool add_generation_prompt) {
   std::vector<model::ChatMessage> conversation;
   uint64_t bytes = 0;
-  for (Message& one : messages) {
+  for (ChatTurn& one : messages) {
     bytes += one.role.size() + one.content.size() + sizeof(model::ChatMessage);
     conversation.push_back({std::move(one.role), std::move(one.content)});
   }

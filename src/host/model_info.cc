@@ -8,19 +8,19 @@
 namespace pie::host {
 namespace {
 
-struct Facts {
+struct ModelFacts {
   uint32_t context_length = 0, vocab_size = 0;
   std::optional<uint32_t> bos_token;
   bool adds_bos = false;
 };
-constexpr auto wit_type(const Facts*) {
-  return wasm::record(wasm::field("context-length", &Facts::context_length),
-                      wasm::field("vocab-size", &Facts::vocab_size),
-                      wasm::field("bos-token", &Facts::bos_token),
-                      wasm::field("adds-bos", &Facts::adds_bos));
+constexpr auto wit_type(const ModelFacts*) {
+  return wasm::record(wasm::field("context-length", &ModelFacts::context_length),
+                      wasm::field("vocab-size", &ModelFacts::vocab_size),
+                      wasm::field("bos-token", &ModelFacts::bos_token),
+                      wasm::field("adds-bos", &ModelFacts::adds_bos));
 }
 
-Facts get(ModelObject& model) {
+ModelFacts get(ModelObject& model) {
   const model::ModelInfo& info = model.service.info();
   return {info.context_length, info.vocab_size, info.bos_token, info.adds_bos};
 }

@@ -35,40 +35,42 @@ Wait<WitResult<void, std::string>> save(QueueObject& queue, std::string name,
   return {{answer}, [answer] { return answer->take_result(); }};
 }
 
-struct Loaded {
+struct LoadedContext {
   std::vector<uint32_t> pages;
   uint32_t last_page_len = 0;
   std::vector<uint32_t> tokens;
 };
-constexpr auto wit_type(const Loaded*) {
-  return wasm::record(wasm::field("pages", &Loaded::pages),
-                      wasm::field("last-page-len", &Loaded::last_page_len),
-                      wasm::field("tokens", &Loaded::tokens));
+constexpr auto wit_type(const LoadedContext*) {
+  return wasm::record(wasm::field("pages", &LoadedContext::pages),
+                      wasm::field("last-page-len", &LoadedContext::last_page_len),
+                      wasm::field("tokens", &LoadedContext::tokens));
 }
 
-Wait<WitResult<Loaded, std::string>> load(QueueObject& queue, const std::string& name) {
+Wait<WitResult<LoadedContext, std::string>> load(QueueObject& queue, const std::string& name) {
   auto answer = std::make_shared<Answer<engine::LoadedSnapshot>>();
   Result<void> accepted = queue.engine().load_snapshot(
       queue.id, name,
       [answer](Result<engine::LoadedSnapshot> result) { answer->set(std::move(result)); });
   if (!accepted.ok()) answer->set(accepted.error());
-  return {{answer}, [answer]() -> Result<Loaded> {
+  return {{answer}, [answer]() -> Result<LoadedContext> {
             PIE_TRY_ASSIGN(engine::LoadedSnapshot loaded, answer->take_result());
-            return Loaded{std::move(loaded.pages), loaded.last_page_len, std::move(loaded.tokens)};
+            return LoadedContext{std::move(loaded.pages), loaded.last_page_len,
+                                 std::move(loaded.tokens)};
           }};
 }
 
-struct Entry {
+struct SavedContext {
   std::string name;
   uint32_t pages = 0, tokens = 0;
   uint64_t bytes = 0, seconds_left = 0;
   bool pinned = false;
 };
-constexpr auto wit_type(const Entry*) {
-  return wasm::record(wasm::field("name", &Entry::name), wasm::field("pages", &Entry::pages),
-                      wasm::field("tokens", &Entry::tokens), wasm::field("bytes", &Entry::bytes),
-                      wasm::field("seconds-left", &Entry::seconds_left),
-                      wasm::field("pinned", &Entry::pinned));
+constexpr auto wit_type(const SavedContext*) {
+  return wasm::record(
+      wasm::field("name", &SavedContext::name), wasm::field("pages", &SavedContext::pages),
+      wasm::field("tokens", &SavedContext::tokens), wasm::field("bytes", &SavedContext::bytes),
+      wasm::field("seconds-left", &SavedContext::seconds_left),
+      wasm::field("pinned", &SavedContext::pinned));
 }
 
 uint64_t seconds_left(uint64_t expires_s) {
@@ -79,9 +81,9 @@ uint64_t seconds_left(uint64_t expires_s) {
   return expires_s > now_s ? expires_s - now_s : 1;
 }
 
-Result<std::vector<Entry>> entries(QueueObject& queue) {
+Result<std::vector<SavedContext>> entries(QueueObject& queue) {
   PIE_TRY_ASSIGN(auto list, queue.engine().list_snapshots(queue.id));
-  std::vector<Entry> all;
+  std::vector<SavedContext> all;
   all.reserve(list.size());
   for (engine::SnapshotInfo& one : list)
     all.push_back({std::move(one.name), one.page_count, one.token_count, one.bytes,
@@ -89,7 +91,7 @@ Result<std::vector<Entry>> entries(QueueObject& queue) {
   return all;
 }
 
-WitResult<std::vector<Entry>, std::string> all(QueueObject& queue) { return entries(queue); }
+WitResult<std::vector<SavedContext>, std::string> all(QueueObject& queue) { return entries(queue); }
 
 WitResult<void, std::string> remove(QueueObject& queue, const std::string& name) {
   return queue.engine().remove_snapshot(queue.id, name);

@@ -81,8 +81,8 @@ Result<void> check_hash(const std::string& hash) {
 
 }  // namespace
 
-CompileCache::CompileCache(std::shared_ptr<const Engine> engine, std::filesystem::path folder,
-                           uint64_t bytes_max)
+CompileCache::CompileCache(std::shared_ptr<const WasmtimeEngine> engine,
+                           std::filesystem::path folder, uint64_t bytes_max)
     : engine_(std::move(engine)), folder_(std::move(folder)), bytes_max_(bytes_max) {}
 
 std::filesystem::path CompileCache::file_of(const std::string& hash) const {

@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "base/result.h"
-#include "wasm/engine.h"
+#include "wasm/wasmtime_engine.h"
 #include "wasm/wasmtime_ptr.h"
 
 namespace pie::wasm {
@@ -22,7 +22,7 @@ class CompileCache {
  public:
   /// An empty `folder` means: keep nothing. The newest file stays even when it alone is larger than
   /// `bytes_max`.
-  CompileCache(std::shared_ptr<const Engine> engine, std::filesystem::path folder,
+  CompileCache(std::shared_ptr<const WasmtimeEngine> engine, std::filesystem::path folder,
                uint64_t bytes_max);
 
   struct Compiled {
@@ -42,7 +42,7 @@ class CompileCache {
   /// Removes what is too much, and what a crash left of files that were being written.
   void make_room(const std::filesystem::path& newest) const;
 
-  const std::shared_ptr<const Engine> engine_;
+  const std::shared_ptr<const WasmtimeEngine> engine_;
   const std::filesystem::path folder_;
   const uint64_t bytes_max_;
   mutable std::mutex room_;  ///< one make_room() at a time

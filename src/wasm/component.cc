@@ -38,7 +38,8 @@ class ComponentLinker {
  private:
   Result<void> define_imports() {
     return each<wasmtime_component_type_import_nth>(
-        type_.get(), engine_, [this](const std::string& name, const Item& item) -> Result<void> {
+        type_.get(), engine_,
+        [this](const std::string& name, const ExternItem& item) -> Result<void> {
           if (item.kind == WASMTIME_COMPONENT_ITEM_TYPE) return {};
           const bool known = item.kind == WASMTIME_COMPONENT_ITEM_COMPONENT_INSTANCE &&
                              (is_wasi(name) || name.starts_with("inferlet:") ||
@@ -66,7 +67,7 @@ class ComponentLinker {
                   name));
     const LinkerInstance instance(raw);
     return each<wasmtime_component_instance_type_export_nth>(
-        type, engine_, [&](const std::string& item_name, const Item& item) -> Result<void> {
+        type, engine_, [&](const std::string& item_name, const ExternItem& item) -> Result<void> {
           switch (item.kind) {
             case WASMTIME_COMPONENT_ITEM_RESOURCE:
               return define_resource(*instance, base, item_name, item.of.resource);
@@ -177,7 +178,7 @@ class ComponentLinker {
 };
 
 Result<std::shared_ptr<const LinkedComponent>> LinkedComponent::link(
-    std::shared_ptr<const Engine> engine, RawComponent component, const std::string& hash,
+    std::shared_ptr<const WasmtimeEngine> engine, RawComponent component, const std::string& hash,
     const HostFunctions& functions) {
   std::shared_ptr<LinkedComponent> linked(new LinkedComponent());
   linked->engine_ = std::move(engine);

@@ -7,11 +7,11 @@
 #include <vector>
 
 #include "base/result.h"
-#include "wasm/engine.h"
 #include "wasm/exports.h"
 #include "wasm/host_functions.h"
 #include "wasm/needs.h"
 #include "wasm/runtime.h"
+#include "wasm/wasmtime_engine.h"
 #include "wasm/wasmtime_ptr.h"
 
 namespace pie::wasm {
@@ -34,10 +34,9 @@ class LinkedComponent final : public Component {
  public:
   /// Reflects over the component's imports, exports and needs. kInvalidArgument names what is
   /// wrong.
-  static Result<std::shared_ptr<const LinkedComponent>> link(std::shared_ptr<const Engine> engine,
-                                                             RawComponent component,
-                                                             const std::string& hash,
-                                                             const HostFunctions& functions);
+  static Result<std::shared_ptr<const LinkedComponent>> link(
+      std::shared_ptr<const WasmtimeEngine> engine, RawComponent component, const std::string& hash,
+      const HostFunctions& functions);
 
   const std::string& hash() const override { return hash_; }
   bool exports(const std::string& interface) const override {
@@ -45,7 +44,7 @@ class LinkedComponent final : public Component {
   }
 
   const Needs& needs() const { return needs_; }
-  const Engine& engine() const { return *engine_; }
+  const WasmtimeEngine& engine() const { return *engine_; }
   const wasmtime_component_t* raw() const { return component_.get(); }
   const wasmtime_component_linker_t* linker() const { return linker_.get(); }
   /// The function that the entry names; null when it is not exported.
@@ -61,7 +60,7 @@ class LinkedComponent final : public Component {
   friend class ComponentLinker;
   LinkedComponent() = default;
 
-  std::shared_ptr<const Engine> engine_;
+  std::shared_ptr<const WasmtimeEngine> engine_;
   std::string hash_;
   Needs needs_;
   Exports exports_;

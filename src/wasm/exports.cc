@@ -38,7 +38,7 @@ Result<bool> has_function(const wasmtime_component_instance_type_t* type,
                           bool (*is_of_shape)(const wasmtime_component_func_type_t*)) {
   bool found = false;
   PIE_TRY(each<wasmtime_component_instance_type_export_nth>(
-      type, engine, [&](const std::string& name, const Item& item) -> Result<void> {
+      type, engine, [&](const std::string& name, const ExternItem& item) -> Result<void> {
         found |= name == wanted && item.kind == WASMTIME_COMPONENT_ITEM_COMPONENT_FUNC &&
                  is_of_shape(item.of.component_func);
         return {};
@@ -90,7 +90,7 @@ Result<Exports> Exports::of(const wasmtime_component_t& component,
                             const wasmtime_component_type_t& type, const wasm_engine_t* engine) {
   Exports exports;
   PIE_TRY(each<wasmtime_component_type_export_nth>(
-      &type, engine, [&](const std::string& name, const Item& item) -> Result<void> {
+      &type, engine, [&](const std::string& name, const ExternItem& item) -> Result<void> {
         if (item.kind != WASMTIME_COMPONENT_ITEM_COMPONENT_INSTANCE) return {};
         const auto* interface = item.of.component_instance;
         const std::string base = without_version(name);

@@ -31,7 +31,7 @@ uint64_t thread_cpu_ns() {
 
 }  // namespace
 
-Fiber::Fiber(std::shared_ptr<Scheduler> scheduler, InstanceSpec spec,
+Fiber::Fiber(std::shared_ptr<FiberScheduler> scheduler, InstanceSpec spec,
              std::function<void(Fiber&)> on_released, std::function<void(Fiber&)> on_gone)
     : StoreData(spec.limits.handles_max),
       scheduler_(std::move(scheduler)),

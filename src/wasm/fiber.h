@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "wasm/fiber_scheduler.h"
 #include "wasm/memory_budget.h"
 #include "wasm/runtime.h"
-#include "wasm/scheduler.h"
 #include "wasm/store_data.h"
 #include "wasm/wasmtime_ptr.h"
 
@@ -22,7 +22,7 @@ class Fiber final : public Instance,
                     public std::enable_shared_from_this<Fiber> {
  public:
   /// `on_released` is called once everything is gone but on_end has not been; `on_gone` last.
-  Fiber(std::shared_ptr<Scheduler> scheduler, InstanceSpec spec,
+  Fiber(std::shared_ptr<FiberScheduler> scheduler, InstanceSpec spec,
         std::function<void(Fiber&)> on_released, std::function<void(Fiber&)> on_gone);
   ~Fiber() override;
 
@@ -57,7 +57,7 @@ class Fiber final : public Instance,
   Outcome limit(const char* what, uint64_t used, uint64_t allowed, const char* unit) const;
   Slice end(Outcome outcome);
 
-  const std::shared_ptr<Scheduler> scheduler_;
+  const std::shared_ptr<FiberScheduler> scheduler_;
   const InstanceLimits limits_;
   const UserQuotasRef quotas_;
   const Entry entry_;

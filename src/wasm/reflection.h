@@ -16,25 +16,26 @@ inline Error invalid_component(std::string message) {
 }
 
 /// An import or export; deleted with its scope.
-struct Item : wasmtime_component_item_t {
-  explicit Item(const wasmtime_component_extern_t* source) {
+struct ExternItem : wasmtime_component_item_t {
+  explicit ExternItem(const wasmtime_component_extern_t* source) {
     wasmtime_component_extern_type(source, this);
   }
-  ~Item() { wasmtime_component_item_delete(this); }
-  Item(const Item&) = delete;
-  Item& operator=(const Item&) = delete;
+  ~ExternItem() { wasmtime_component_item_delete(this); }
+  ExternItem(const ExternItem&) = delete;
+  ExternItem& operator=(const ExternItem&) = delete;
 };
 
 /// Visits every item that `kNth` gives of a type, up to the first error.
 template <auto kNth, class Type>
-Result<void> each(const Type* type, const wasm_engine_t* engine,
-                  const std::function<Result<void>(const std::string& name, const Item&)>& visit) {
+Result<void> each(
+    const Type* type, const wasm_engine_t* engine,
+    const std::function<Result<void>(const std::string& name, const ExternItem&)>& visit) {
   const char* name = nullptr;
   size_t length = 0;
   wasmtime_component_extern_t* raw = nullptr;
   for (size_t i = 0; kNth(type, engine, i, &name, &length, &raw); ++i) {
     const Extern owned(raw);
-    const Item item(raw);
+    const ExternItem item(raw);
     PIE_TRY(visit(std::string(name, length), item));
   }
   return {};

@@ -16,11 +16,11 @@
 #include "base/log.h"
 #include "wasm/compile_cache.h"
 #include "wasm/component.h"
-#include "wasm/engine.h"
 #include "wasm/fiber.h"
-#include "wasm/scheduler.h"
+#include "wasm/fiber_scheduler.h"
 #include "wasm/ticker.h"
 #include "wasm/timer_queue.h"
+#include "wasm/wasmtime_engine.h"
 
 namespace pie::wasm {
 namespace {
@@ -47,16 +47,16 @@ uint64_t read_mappings_max() {
 class RuntimeImpl final : public Runtime {
  public:
   RuntimeImpl(const RuntimeConfig& config, const HostFunctions& functions,
-              std::shared_ptr<Engine> engine)
+              std::shared_ptr<WasmtimeEngine> engine)
       : instances_max_(config.instances_max),
         mappings_max_(config.mappings_max > 0 ? config.mappings_max : read_mappings_max()),
         functions_(functions),
         engine_(std::move(engine)),
         cache_(engine_, config.cache_folder, config.cache_bytes_max),
         ticker_(kTickMs, [this] { engine_->raise_epoch(); }, [this] { return busy_workers(); }) {
-    scheduler_ = std::make_shared<Scheduler>(
+    scheduler_ = std::make_shared<FiberScheduler>(
         config.worker_count,
-        Scheduler::Hooks{[this] { engine_->raise_epoch(); }, [this] { ticker_.wake(); }});
+        FiberScheduler::Hooks{[this] { engine_->raise_epoch(); }, [this] { ticker_.wake(); }});
     scheduler_ready_.store(scheduler_.get());
   }
 
@@ -136,7 +136,7 @@ class RuntimeImpl final : public Runtime {
   }
 
   bool busy_workers() const {
-    const Scheduler* scheduler = scheduler_ready_.load();
+    const FiberScheduler* scheduler = scheduler_ready_.load();
     return scheduler && scheduler->busy();
   }
 
@@ -179,11 +179,11 @@ class RuntimeImpl final : public Runtime {
   const uint32_t instances_max_;
   const uint64_t mappings_max_;
   const HostFunctions& functions_;
-  const std::shared_ptr<Engine> engine_;
+  const std::shared_ptr<WasmtimeEngine> engine_;
   CompileCache cache_;
   TimerQueue timers_;
-  std::atomic<Scheduler*> scheduler_ready_{nullptr};
-  std::shared_ptr<Scheduler> scheduler_;
+  std::atomic<FiberScheduler*> scheduler_ready_{nullptr};
+  std::shared_ptr<FiberScheduler> scheduler_;
 
   std::mutex mutex_;
   std::condition_variable changed_;
@@ -201,7 +201,7 @@ class RuntimeImpl final : public Runtime {
 
 Result<std::unique_ptr<Runtime>> Runtime::create(const RuntimeConfig& config,
                                                  const HostFunctions& functions) {
-  PIE_TRY_ASSIGN(std::shared_ptr<Engine> engine, Engine::create());
+  PIE_TRY_ASSIGN(std::shared_ptr<WasmtimeEngine> engine, WasmtimeEngine::create());
   return std::unique_ptr<Runtime>(
       std::make_unique<RuntimeImpl>(config, functions, std::move(engine)));
 }

@@ -23,7 +23,7 @@ class Listing {
 };
 
 /// A name that one of the C API's functions gives.
-struct Name {
+struct ItemName {
   const char* data = nullptr;
   size_t size = 0;
   std::string text() const { return {data, size}; }
@@ -68,7 +68,7 @@ struct TypeText {
   std::string record(const wasmtime_component_record_type_t* type) const {
     Listing fields("record{");
     for (size_t i = 0;; ++i) {
-      Name name;
+      ItemName name;
       ValueType field;
       if (!wasmtime_component_record_type_field_nth(type, i, &name.data, &name.size, &field))
         return std::move(fields).closed("}");
@@ -87,7 +87,7 @@ struct TypeText {
   std::string variant(const wasmtime_component_variant_type_t* type) const {
     Listing cases("variant{");
     for (size_t i = 0;; ++i) {
-      Name name;
+      ItemName name;
       bool has_payload = false;
       wasmtime_component_valtype_t payload;
       if (!wasmtime_component_variant_type_case_nth(type, i, &name.data, &name.size, &has_payload,
@@ -103,7 +103,7 @@ struct TypeText {
   }
   std::string enumeration(const wasmtime_component_enum_type_t* type) const {
     Listing cases("enum{");
-    Name name;
+    ItemName name;
     for (size_t i = 0; wasmtime_component_enum_type_names_nth(type, i, &name.data, &name.size); ++i)
       cases.add(name.text());
     return std::move(cases).closed("}");
@@ -128,7 +128,7 @@ std::string text_of(const wasmtime_component_func_type_t* type, const ResourceNa
   const TypeText text{names};
   Listing parameters("func(");
   for (size_t i = 0; i < wasmtime_component_func_type_param_count(type); ++i) {
-    Name name;
+    ItemName name;
     ValueType parameter;
     wasmtime_component_func_type_param_nth(type, i, &name.data, &name.size, &parameter);
     parameters.add(text.of(parameter));

@@ -18,7 +18,7 @@ struct Deleter {
 template <class T, auto kDelete>
 using CPtr = std::unique_ptr<T, Deleter<kDelete>>;
 
-using WasmEngine = CPtr<wasm_engine_t, wasm_engine_delete>;
+using RawEngine = CPtr<wasm_engine_t, wasm_engine_delete>;
 using Store = CPtr<wasmtime_store_t, wasmtime_store_delete>;
 using CallFuture = CPtr<wasmtime_call_future_t, wasmtime_call_future_delete>;
 using WasmError = CPtr<wasmtime_error_t, wasmtime_error_delete>;

@@ -30,11 +30,11 @@ constexpr Field<T, Member> field(std::string_view name, Member T::* member) {
 
 /// A record; its fields in the order of their declaration in WIT.
 template <class... Fields>
-struct Record {
+struct RecordFields {
   std::tuple<Fields...> fields;
 };
 template <class... Fields>
-constexpr Record<Fields...> record(Fields... fields) {
+constexpr RecordFields<Fields...> record(Fields... fields) {
   return {{fields...}};
 }
 
@@ -76,7 +76,7 @@ size_t case_index(const Cases& cases, std::string_view name) {
 
 template <class T, class... Fields>
 struct DescribedRecord {
-  using Description = Record<Fields...>;
+  using Description = RecordFields<Fields...>;
   static std::string text(const Description& record) {
     std::string all;
     std::apply([&](const auto&... field) { (add(all, field), ...); }, record.fields);
@@ -185,7 +185,7 @@ struct DescribedVariant {
 template <class T, class Description>
 struct Described;
 template <class T, class... Fields>
-struct Described<T, Record<Fields...>> : DescribedRecord<T, Fields...> {};
+struct Described<T, RecordFields<Fields...>> : DescribedRecord<T, Fields...> {};
 template <class T, size_t kCount>
 struct Described<T, EnumCases<kCount>> : DescribedEnum<T, kCount> {};
 template <class... T, size_t kCount>

@@ -1,4 +1,4 @@
-#include "wasm/scheduler.h"
+#include "wasm/fiber_scheduler.h"
 
 #include <gtest/gtest.h>
 
@@ -43,7 +43,7 @@ void compute_until(const std::atomic<uint64_t>& epoch, uint64_t ns_max) {
 }
 
 TEST(SchedulerTest, task_runs_when_woken_and_sleeps_when_blocked) {
-  Scheduler scheduler(2, {});
+  FiberScheduler scheduler(2, {});
   std::atomic<int> slices{0};
   const auto task = make_task([&] { return ++slices, Task::Slice::kBlocked; });
   scheduler.wake(task);
@@ -53,7 +53,7 @@ TEST(SchedulerTest, task_runs_when_woken_and_sleeps_when_blocked) {
 }
 
 TEST(SchedulerTest, wake_while_running_is_not_lost) {
-  Scheduler scheduler(1, {});
+  FiberScheduler scheduler(1, {});
   std::atomic<int> slices{0};
   std::atomic<bool> go{false};
   const auto task = make_task([&] {
@@ -71,7 +71,7 @@ TEST(SchedulerTest, wake_while_running_is_not_lost) {
 }
 
 TEST(SchedulerTest, task_is_never_run_by_two_workers) {
-  Scheduler scheduler(4, {});
+  FiberScheduler scheduler(4, {});
   std::atomic<int> inside{0}, slices{0};
   std::atomic<bool> overlap{false};
   const auto task = make_task([&] {
@@ -92,7 +92,7 @@ TEST(SchedulerTest, task_is_never_run_by_two_workers) {
 }
 
 TEST(SchedulerTest, done_task_never_runs_again) {
-  Scheduler scheduler(1, {});
+  FiberScheduler scheduler(1, {});
   std::atomic<int> slices{0};
   const auto task = make_task([&] { return ++slices, Task::Slice::kDone; });
   scheduler.wake(task);
@@ -108,7 +108,7 @@ TEST(SchedulerTest, done_task_never_runs_again) {
 TEST(SchedulerTest, woken_task_goes_before_hogs_and_preempts_them) {
   std::atomic<uint64_t> epoch{0};
   std::atomic<int> hog_slices{0}, preempted{0}, hog_count{0};
-  Scheduler scheduler(1, {[&] { ++epoch; }, nullptr});
+  FiberScheduler scheduler(1, {[&] { ++epoch; }, nullptr});
   std::atomic<bool> stop{false};
   std::vector<std::shared_ptr<Task>> hogs;
   for (int i = 0; i < 20; ++i)
@@ -143,13 +143,13 @@ TEST(SchedulerTest, woken_task_goes_before_hogs_and_preempts_them) {
 }
 
 TEST(SchedulerTest, hogs_are_not_starved_by_woken_tasks) {
-  Scheduler scheduler(1, {});
+  FiberScheduler scheduler(1, {});
   std::atomic<int> hog_slices{0};
   std::atomic<bool> stop{false};
   const std::atomic<uint64_t> no_epoch{0};
   const auto hog = make_task([&] {
     ++hog_slices;
-    compute_until(no_epoch, 2 * Scheduler::kHogNs);
+    compute_until(no_epoch, 2 * FiberScheduler::kHogNs);
     return stop ? Task::Slice::kDone : Task::Slice::kYielded;
   });
   std::vector<std::shared_ptr<Task>> busy(2);
@@ -167,7 +167,7 @@ TEST(SchedulerTest, hogs_are_not_starved_by_woken_tasks) {
 }
 
 TEST(SchedulerTest, hog_that_is_to_be_ended_comes_first) {
-  Scheduler scheduler(1, {});
+  FiberScheduler scheduler(1, {});
   std::mutex mutex;
   std::vector<int> order;
   std::atomic<bool> hold{false};
@@ -186,7 +186,7 @@ TEST(SchedulerTest, hog_that_is_to_be_ended_comes_first) {
         order.push_back(i);
         return Task::Slice::kDone;
       }
-      compute_until(no_epoch, 2 * Scheduler::kHogNs);
+      compute_until(no_epoch, 2 * FiberScheduler::kHogNs);
       return Task::Slice::kYielded;
     }));
   }
@@ -209,7 +209,7 @@ TEST(SchedulerTest, hog_that_is_to_be_ended_comes_first) {
 }
 
 TEST(SchedulerTest, wakes_after_stop_do_nothing) {
-  Scheduler scheduler(2, {});
+  FiberScheduler scheduler(2, {});
   scheduler.stop();
   std::atomic<int> slices{0};
   scheduler.wake(make_task([&] { return ++slices, Task::Slice::kDone; }));

@@ -1,4 +1,4 @@
-#include "wasm/scheduler.h"
+#include "wasm/fiber_scheduler.h"
 
 #include <ctime>
 
@@ -18,19 +18,19 @@ uint64_t read_clock_ns(clockid_t clock) {
 
 }  // namespace
 
-Scheduler::Scheduler(uint32_t worker_count, Hooks hooks) : hooks_(std::move(hooks)) {
+FiberScheduler::FiberScheduler(uint32_t worker_count, Hooks hooks) : hooks_(std::move(hooks)) {
   start_threads(workers_, std::max(worker_count, 1U), [this] { work(); }, [this] { end(); });
 }
 
-Scheduler::~Scheduler() { stop(); }
+FiberScheduler::~FiberScheduler() { stop(); }
 
-void Scheduler::stop() {
+void FiberScheduler::stop() {
   end();
   for (std::thread& worker : workers_)
     if (worker.joinable()) worker.join();
 }
 
-void Scheduler::end() {
+void FiberScheduler::end() {
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;
@@ -38,7 +38,7 @@ void Scheduler::end() {
   changed_.notify_all();
 }
 
-void Scheduler::wake(const std::shared_ptr<Task>& task) {
+void FiberScheduler::wake(const std::shared_ptr<Task>& task) {
   State state = task->state_.load();
   for (;;) {
     if (state == State::kIdle) {
@@ -52,7 +52,7 @@ void Scheduler::wake(const std::shared_ptr<Task>& task) {
   }
 }
 
-void Scheduler::wake_first(const std::shared_ptr<Task>& task) {
+void FiberScheduler::wake_first(const std::shared_ptr<Task>& task) {
   {
     std::lock_guard lock(mutex_);
     const auto it = std::find(hogs_.begin(), hogs_.end(), task);
@@ -66,7 +66,7 @@ void Scheduler::wake_first(const std::shared_ptr<Task>& task) {
   if (busy() && hooks_.preempt) hooks_.preempt();
 }
 
-void Scheduler::enqueue(std::shared_ptr<Task> task, Place place) {
+void FiberScheduler::enqueue(std::shared_ptr<Task> task, Place place) {
   bool preempt = false;
   {
     std::lock_guard lock(mutex_);
@@ -83,14 +83,14 @@ void Scheduler::enqueue(std::shared_ptr<Task> task, Place place) {
 }
 
 /// Whether the next task comes from the hogs. The lock is held, one of the queues is not empty.
-bool Scheduler::pick_hog() {
+bool FiberScheduler::pick_hog() {
   if (hogs_.empty()) return false;
   if (woken_.empty()) return true;
   if (hog_slices_ > 0) return false;
   return read_clock_ns(CLOCK_MONOTONIC) - hogs_unserved_since_ns_ > kHogPatienceNs;
 }
 
-void Scheduler::work() {
+void FiberScheduler::work() {
   std::unique_lock lock(mutex_);
   for (;;) {
     ++idle_workers_;
@@ -103,7 +103,7 @@ void Scheduler::work() {
     queue.pop_front();
     if (hog) ++hog_slices_;
     lock.unlock();
-    run(task, hog);
+    run(task, hog ? Place::kHogs : Place::kWoken);
     lock.lock();
     if (!hog) continue;
     --hog_slices_;
@@ -111,7 +111,7 @@ void Scheduler::work() {
   }
 }
 
-void Scheduler::run(const std::shared_ptr<Task>& task, bool was_hog) {
+void FiberScheduler::run(const std::shared_ptr<Task>& task, Place from) {
   if (running_.fetch_add(1) == 0 && hooks_.on_busy) hooks_.on_busy();
   task->state_.store(State::kRunning);
   const uint64_t start_ns = read_clock_ns(CLOCK_THREAD_CPUTIME_ID);
@@ -123,7 +123,7 @@ void Scheduler::run(const std::shared_ptr<Task>& task, bool was_hog) {
   } else if (slice == Task::Slice::kYielded) {
     task->state_.store(State::kQueued);
     // One that was pre-empted early, for the sake of another, keeps its place among the woken.
-    enqueue(task, was_hog || used_ns > kHogNs ? Place::kHogs : Place::kWoken);
+    enqueue(task, used_ns > kHogNs ? Place::kHogs : from);
   } else {
     State expected = State::kRunning;
     if (!task->state_.compare_exchange_strong(expected, State::kIdle)) {

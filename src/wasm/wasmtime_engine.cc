@@ -1,4 +1,4 @@
-#include "wasm/engine.h"
+#include "wasm/wasmtime_engine.h"
 
 #include <fmt/format.h>
 
@@ -55,15 +55,16 @@ std::string make_fingerprint() {
 
 }  // namespace
 
-Engine::Engine(WasmEngine engine) : engine_(std::move(engine)), fingerprint_(make_fingerprint()) {}
+WasmtimeEngine::WasmtimeEngine(RawEngine engine)
+    : engine_(std::move(engine)), fingerprint_(make_fingerprint()) {}
 
-Result<std::shared_ptr<Engine>> Engine::create() {
-  WasmEngine engine(wasm_engine_new_with_config(make_config()));
+Result<std::shared_ptr<WasmtimeEngine>> WasmtimeEngine::create() {
+  RawEngine engine(wasm_engine_new_with_config(make_config()));
   if (!engine)
     return Error{ErrorCode::kInternal,
                  "[engine] wasmtime refused our settings; this machine may lack the address space "
                  "or a CPU feature it needs"};
-  return std::shared_ptr<Engine>(new Engine(std::move(engine)));
+  return std::shared_ptr<WasmtimeEngine>(new WasmtimeEngine(std::move(engine)));
 }
 
 }  // namespace pie::wasm

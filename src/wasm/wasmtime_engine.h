@@ -8,9 +8,9 @@
 namespace pie::wasm {
 
 /// wasmtime's engine with our settings. Thread-safe. Shared by everything compiled with it.
-class Engine {
+class WasmtimeEngine {
  public:
-  static Result<std::shared_ptr<Engine>> create();
+  static Result<std::shared_ptr<WasmtimeEngine>> create();
 
   wasm_engine_t* get() const { return engine_.get(); }
   /// Makes every running guest call its deadline callback soon.
@@ -20,8 +20,8 @@ class Engine {
   const std::string& fingerprint() const { return fingerprint_; }
 
  private:
-  explicit Engine(WasmEngine engine);
-  const WasmEngine engine_;
+  explicit WasmtimeEngine(RawEngine engine);
+  const RawEngine engine_;
   const std::string fingerprint_;
 };
 

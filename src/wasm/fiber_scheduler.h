@@ -16,7 +16,7 @@ namespace pie::wasm {
 class Task {
  public:
   enum class Slice {
-    kBlocked,  ///< sleeps until Scheduler::wake
+    kBlocked,  ///< sleeps until FiberScheduler::wake
     kYielded,  ///< was pre-empted, wants to go on
     kDone,     ///< never runs again
   };
@@ -25,7 +25,7 @@ class Task {
   virtual Slice run_slice() = 0;
 
  private:
-  friend class Scheduler;
+  friend class FiberScheduler;
   /// kNotified: woken while it was running; it is queued again when its slice ends.
   enum class State { kIdle, kQueued, kRunning, kNotified, kDone };
   std::atomic<State> state_{State::kIdle};
@@ -35,7 +35,7 @@ class Task {
 /// Woken tasks go first, so a program that waits for tokens is not slowed by one that computes;
 /// hogs share what is left and are never starved (after
 /// kHogPatienceNs without a slice one goes first). Thread-safe. It knows nothing of WebAssembly.
-class Scheduler {
+class FiberScheduler {
  public:
   /// A task that used more CPU time than this before it was pre-empted is a hog.
   static constexpr uint64_t kHogNs = 1'000'000;
@@ -47,11 +47,11 @@ class Scheduler {
     /// A worker goes from idle to running something; it is quick.
     std::function<void()> on_busy;
   };
-  Scheduler(uint32_t worker_count, Hooks hooks);
+  FiberScheduler(uint32_t worker_count, Hooks hooks);
   /// stop()
-  ~Scheduler();
-  Scheduler(const Scheduler&) = delete;
-  Scheduler& operator=(const Scheduler&) = delete;
+  ~FiberScheduler();
+  FiberScheduler(const FiberScheduler&) = delete;
+  FiberScheduler& operator=(const FiberScheduler&) = delete;
 
   /// Makes the task run (again). Does nothing for one that is queued or done, or after stop().
   void wake(const std::shared_ptr<Task>& task);
@@ -70,7 +70,7 @@ class Scheduler {
   /// stop() without the wait.
   void end();
   bool pick_hog();
-  void run(const std::shared_ptr<Task>& task, bool was_hog);
+  void run(const std::shared_ptr<Task>& task, Place from);
 
   const Hooks hooks_;
   std::mutex mutex_;
