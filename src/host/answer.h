@@ -4,13 +4,13 @@
 
 #include "base/result.h"
 #include "host/guest_errors.h"
-#include "wasm/event.h"
+#include "wasm/readiness.h"
 
 namespace pie::host {
 
 /// What a port answers later, from any thread; ready when it has.
 template <class T>
-class Answer final : public wasm::Event {
+class Answer final : public wasm::Readiness {
  public:
   /// Once.
   void set(Result<T> result) {

@@ -67,8 +67,9 @@ void define_blobs(wasm::HostFunctions& functions) {
   functions.add(kCommon, "[method]blob.read", read);
   functions.add(kCommon, "[method]blob.size", [](BlobObject& self) { return self.blob->size(); });
   functions.resource(BlobResultObject::kResource);
-  functions.add(kCommon, "[method]blob-result.pollable",
-                [](BlobResultObject& self) -> wasm::EventRef { return self.receiver->event(); });
+  functions.add(
+      kCommon, "[method]blob-result.pollable",
+      [](BlobResultObject& self) -> wasm::ReadinessRef { return self.receiver->event(); });
   functions.add(kCommon, "[method]blob-result.get", result_get);
 }
 

@@ -14,7 +14,7 @@ namespace pie::host {
 namespace {
 
 /// A conversation that is rendered in the background; ready when it is.
-struct Rendering final : wasm::Event {
+struct Rendering final : wasm::Readiness {
   explicit Rendering(Charge charge_) : charge(std::move(charge_)) {}
 
   /// Adds the processor time that it took to `cpu`, which may be null.

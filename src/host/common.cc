@@ -14,7 +14,7 @@ constexpr const char* kCommon = "inferlet:core/common";
 
 struct SynchronizationObject final : wasm::Object {
   static constexpr std::string_view kResource = "inferlet:core/common/synchronization-result";
-  struct State final : wasm::Event {
+  struct State final : wasm::Readiness {
     bool completed = false;  ///< written before fire(), read after ready()
   };
   const std::shared_ptr<State> state = std::make_shared<State>();
@@ -109,7 +109,7 @@ void define_queue(wasm::HostFunctions& functions) {
 
   functions.resource(SynchronizationObject::kResource);
   functions.add(kCommon, "[method]synchronization-result.pollable",
-                [](SynchronizationObject& self) -> wasm::EventRef { return self.state; });
+                [](SynchronizationObject& self) -> wasm::ReadinessRef { return self.state; });
   functions.add(kCommon, "[method]synchronization-result.get", synchronization_get);
 
   functions.resource(DebugQueryObject::kResource);

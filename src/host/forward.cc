@@ -230,7 +230,7 @@ void define_forward(wasm::HostFunctions& functions) {
 
   functions.resource(PassResult::kResource);
   functions.add(kForward, "[method]forward-pass-result.pollable",
-                [](std::shared_ptr<PassResult> self) -> wasm::EventRef { return self; });
+                [](std::shared_ptr<PassResult> self) -> wasm::ReadinessRef { return self; });
   functions.add(kForward, "[method]forward-pass-result.get-tokens", get_tokens);
   functions.add(kForward, "[method]forward-pass-result.get-distributions", get_distributions);
 }

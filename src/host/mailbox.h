@@ -11,7 +11,7 @@
 #include "base/blob.h"
 #include "base/result.h"
 #include "host/host_memory.h"
-#include "wasm/event.h"
+#include "wasm/readiness.h"
 
 namespace pie::host {
 
@@ -55,20 +55,20 @@ class Mailbox : public std::enable_shared_from_this<Mailbox<T>> {
     Receiver& operator=(const Receiver&) = delete;
 
     /// Ready when take() gives a message; stays ready afterwards.
-    const wasm::EventRef& event() const { return event_; }
+    const wasm::ReadinessRef& event() const { return event_; }
     /// The message, once; none before it is there and after it was taken.
     std::optional<Message> take() { return mailbox_->take(this); }
 
    private:
     std::shared_ptr<Mailbox> mailbox_;
-    wasm::EventRef event_ = std::make_shared<wasm::Event>();
+    wasm::ReadinessRef event_ = std::make_shared<wasm::Readiness>();
   };
 
   /// kResourceExhausted when the instance's host memory is full.
   Result<void> post(T content) {
     Charge charge(memory_);
     PIE_TRY(charge.try_add(mailbox_memory_of(content)));
-    wasm::EventRef wake;
+    wasm::ReadinessRef wake;
     {
       std::lock_guard lock(mutex_);
       if (closed_) return {};
@@ -121,7 +121,7 @@ class Mailbox : public std::enable_shared_from_this<Mailbox<T>> {
   }
 
   void leave(Receiver* receiver) {
-    wasm::EventRef wake;
+    wasm::ReadinessRef wake;
     {
       std::lock_guard lock(mutex_);
       auto it = std::find(waiting_.begin(), waiting_.end(), receiver);
@@ -134,7 +134,7 @@ class Mailbox : public std::enable_shared_from_this<Mailbox<T>> {
 
   /// The event of the youngest receiver that has a message: the only one that a new message, or a
   /// receiver's leaving, can have made ready. Null when there is none. Needs the lock.
-  wasm::EventRef last_ready() const {
+  wasm::ReadinessRef last_ready() const {
     if (messages_.empty() || messages_.size() > waiting_.size()) return nullptr;
     return waiting_[messages_.size() - 1]->event();
   }

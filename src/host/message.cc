@@ -107,7 +107,7 @@ void define_receiving(wasm::HostFunctions& functions) {
   functions.resource(ReceiveObject::kResource);
   functions.add(kMessage, "receive", receive);
   functions.add(kMessage, "[method]receive-result.pollable",
-                [](ReceiveObject& self) -> wasm::EventRef { return self.receiver->event(); });
+                [](ReceiveObject& self) -> wasm::ReadinessRef { return self.receiver->event(); });
   functions.add(kMessage, "[method]receive-result.get", receive_result_get);
   functions.add(kMessage, "receive-blob", receive_blob);
 }

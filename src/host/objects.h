@@ -57,7 +57,8 @@ struct DebugQueryObject final : wasm::Object {
       : text(std::move(text_)), charge(memory) {
     charge.add(text.size());
   }
-  const wasm::EventRef event = std::make_shared<wasm::Event>(true);
+  const wasm::ReadinessRef event =
+      std::make_shared<wasm::Readiness>(wasm::Readiness::Start::kReady);
   std::string text;  ///< handed over by the first get
   bool taken = false;
   Charge charge;

@@ -9,8 +9,8 @@
 
 namespace pie::host {
 
-struct Output::Gate final : wasm::Event {
-  Gate() : Event(true) {}
+struct Output::Gate final : wasm::Readiness {
+  Gate() : Readiness(Start::kReady) {}
   std::atomic<bool> armed{false};  ///< the ports hold a callback that will fire this
 };
 
@@ -50,7 +50,7 @@ void Output::write_stderr(std::string_view bytes) {
   ports_->write_stderr(bytes);
 }
 
-wasm::EventRef Output::writable() {
+wasm::ReadinessRef Output::writable() {
   if (ports_->writable_bytes() > 0) {
     if (!gate_->ready()) gate_->fire();
   } else if (!gate_->armed.exchange(true)) {

@@ -8,7 +8,7 @@
 #include "host/ending.h"
 #include "host/instance_ports.h"
 #include "wasi/wasi.h"
-#include "wasm/event.h"
+#include "wasm/readiness.h"
 
 namespace pie::host {
 
@@ -32,7 +32,7 @@ class Output final : public wasi::OutputPorts {
   InstancePorts& ports() { return *ports_; }
 
   /// Ready while the log takes output, as far as the last call knew.
-  wasm::EventRef writable();
+  wasm::ReadinessRef writable();
 
  private:
   /// Shared with the callback that the ports hold, which may outlive the instance.

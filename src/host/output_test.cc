@@ -37,7 +37,7 @@ TEST_F(OutputTest, stdio_over_the_limit_ends_the_instance_with_the_figures) {
 TEST_F(OutputTest, writable_follows_the_log) {
   EXPECT_TRUE(output.writable()->ready());
   ports->set_writable_bytes(0);
-  wasm::EventRef event = output.writable();
+  wasm::ReadinessRef event = output.writable();
   EXPECT_FALSE(event->ready());
   EXPECT_FALSE(output.writable()->ready());
   EXPECT_EQ(ports->waiting_count(), 1U);  // however often it is asked
@@ -51,7 +51,7 @@ TEST_F(OutputTest, writable_follows_the_log) {
 TEST_F(OutputTest, writable_callback_may_come_after_the_instance) {
   auto other = std::make_unique<Output>(ports, ending, 10);
   ports->set_writable_bytes(0);
-  wasm::EventRef event = other->writable();
+  wasm::ReadinessRef event = other->writable();
   other = nullptr;
   ports->set_writable_bytes(1);
   EXPECT_TRUE(event->ready());

@@ -6,14 +6,14 @@
 
 #include "engine/forward_pass.h"
 #include "host/host_memory.h"
-#include "wasm/event.h"
 #include "wasm/object.h"
+#include "wasm/readiness.h"
 
 namespace pie::host {
 
 /// `forward-pass-result`: its own event, so that a pass costs one allocation here. Shared by the
 /// engine's callback and the program's handle.
-class PassResult final : public wasm::Object, public wasm::Event {
+class PassResult final : public wasm::Object, public wasm::Readiness {
  public:
   static constexpr std::string_view kResource = "inferlet:core/forward/forward-pass-result";
   /// `pass`: what the pass is charged for, kept until the engine is done with it.

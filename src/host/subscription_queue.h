@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "host/host_memory.h"
-#include "wasm/event.h"
+#include "wasm/readiness.h"
 
 namespace pie::host {
 
@@ -33,7 +33,7 @@ class SubscriptionQueue {
   /// Forgets what is queued and takes nothing more.
   void close();
   /// Ready while pop() would give something.
-  const wasm::EventRef& event() const { return event_; }
+  const wasm::ReadinessRef& event() const { return event_; }
 
  private:
   struct Message {
@@ -44,7 +44,7 @@ class SubscriptionQueue {
 
   const std::shared_ptr<HostMemory> memory_;
   const Limits limits_;
-  const wasm::EventRef event_ = std::make_shared<wasm::Event>();
+  const wasm::ReadinessRef event_ = std::make_shared<wasm::Readiness>();
   std::mutex mutex_;
   std::deque<Message> messages_;
   size_t bytes_ = 0;

@@ -9,7 +9,7 @@
 namespace pie::wasi {
 namespace {
 
-using wasm::EventRef;
+using wasm::ReadinessRef;
 
 struct Datetime {
   uint64_t seconds = 0;
@@ -24,7 +24,7 @@ Datetime datetime(uint64_t ns) {
   return {ns / 1'000'000'000, static_cast<uint32_t>(ns % 1'000'000'000)};
 }
 
-EventRef subscribe_instant(WasiContext& context, uint64_t when) {
+ReadinessRef subscribe_instant(WasiContext& context, uint64_t when) {
   const uint64_t now = system_clock().now_ns();
   return context.timer(when > now ? when - now : 0);
 }

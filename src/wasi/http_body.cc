@@ -11,8 +11,8 @@
 namespace pie::wasi {
 
 using wasm::Err;
-using wasm::EventRef;
 using wasm::Ok;
+using wasm::ReadinessRef;
 using wasm::WitResult;
 
 /// What one body may hold of the host's memory: the pipe, and one write above it.
@@ -51,11 +51,11 @@ class PipeInput final : public InputStream {
       return {got.state, {}, pipe_->failure().value_or(HttpFailure{})};
     return {got.state, std::move(got.bytes), {}};
   }
-  EventRef readable() override { return readable_; }
+  ReadinessRef readable() override { return readable_; }
 
  private:
   const BodyPipeRef pipe_;
-  const EventRef readable_;
+  const ReadinessRef readable_;
 };
 
 /// The stream of an outgoing body.
@@ -80,11 +80,11 @@ class PipeOutput final : public OutputStream {
     state_->pipe->write(std::string(bytes));
   }
   bool closed() const override { return state_->closed(); }
-  EventRef writable(WasiContext&) override { return writable_; }
+  ReadinessRef writable(WasiContext&) override { return writable_; }
 
  private:
   const std::shared_ptr<OutgoingBody::State> state_;
-  const EventRef writable_;
+  const ReadinessRef writable_;
 };
 
 /// Behind `future-trailers`: reads what is left of a body and forgets it; ready at its end.
@@ -95,7 +95,7 @@ class FutureTrailers final : public wasm::Object {
     Drain::go_on(drain_);
   }
   ~FutureTrailers() override { drain_->pipe->cancel(); }
-  const EventRef& event() const { return drain_->ended; }
+  const ReadinessRef& event() const { return drain_->ended; }
 
   using Trailers = WitResult<std::optional<std::shared_ptr<Fields>>, HttpErrorCode>;
   /// The trailers, once.
@@ -112,7 +112,7 @@ class FutureTrailers final : public wasm::Object {
   struct Drain {
     explicit Drain(BodyPipeRef one) : pipe(std::move(one)) {}
     const BodyPipeRef pipe;
-    const EventRef ended = std::make_shared<wasm::Event>(false);
+    const ReadinessRef ended = std::make_shared<wasm::Readiness>();
     std::optional<HttpFailure> failure;  ///< written before the event fires
 
     static void go_on(const std::shared_ptr<Drain>& self) {
@@ -173,7 +173,7 @@ void define_outgoing_body(wasm::HostFunctions& functions) {
 }  // namespace
 
 uint64_t ConditionEvent::add_waiter(std::function<void()> wake) {
-  const uint64_t token = Event::add_waiter(std::move(wake));
+  const uint64_t token = Readiness::add_waiter(std::move(wake));
   if (!armed_.exchange(true))
     subscribe_([weak = weak_from_this()] {
       const auto self = weak.lock();

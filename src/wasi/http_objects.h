@@ -10,8 +10,8 @@
 #include "wasi/http_values.h"
 #include "wasi/streams.h"
 #include "wasi/wasi_context.h"
-#include "wasm/event.h"
 #include "wasm/object.h"
+#include "wasm/readiness.h"
 
 namespace pie::wasi {
 
@@ -59,7 +59,7 @@ class Fields final : public wasm::Object {
 
 /// An event that is ready while a condition holds: `subscribe(wake)` has `wake` called once, from
 /// any thread, when it does.
-class ConditionEvent final : public wasm::Event,
+class ConditionEvent final : public wasm::Readiness,
                              public std::enable_shared_from_this<ConditionEvent> {
  public:
   using Subscribe = std::function<void(std::function<void()> wake)>;

@@ -78,7 +78,7 @@ class FutureResponse final : public wasm::Object {
       state->answered(std::move(answer));
     });
   }
-  const wasm::EventRef& event() const { return state_->event; }
+  const wasm::ReadinessRef& event() const { return state_->event; }
 
   using Response = WitResult<std::shared_ptr<IncomingResponse>, HttpErrorCode>;
   /// The answer, once.
@@ -96,7 +96,7 @@ class FutureResponse final : public wasm::Object {
  private:
   /// Shared with the client's callback.
   struct State {
-    const wasm::EventRef event = std::make_shared<wasm::Event>(false);
+    const wasm::ReadinessRef event = std::make_shared<wasm::Readiness>();
     std::mutex mutex;
     std::optional<HttpCallAnswer> answer;
     bool dropped = false;

@@ -14,7 +14,7 @@ using Indices = std::vector<uint32_t>;
 wasm::Wait<> block(Pollable& self) { return wasm::Wait<>({self.event()}); }
 
 wasm::Wait<Indices> poll(const std::vector<std::shared_ptr<Pollable>>& pollables) {
-  std::vector<wasm::EventRef> events;
+  std::vector<wasm::ReadinessRef> events;
   events.reserve(pollables.size());
   for (const auto& pollable : pollables) events.push_back(pollable->event());
   if (events.empty())

@@ -64,7 +64,7 @@ Answer read_now(InputStream& stream, uint64_t bytes_max) {
 /// Waits until the stream has something to say, then answers of it.
 template <class Answer, Answer (*kResult)(InputStream::Read)>
 Wait<Answer> read_when_possible(std::shared_ptr<InputStream> stream, uint64_t bytes_max) {
-  std::vector<wasm::EventRef> events;
+  std::vector<wasm::ReadinessRef> events;
   if (bytes_max > 0) events.push_back(stream->readable());
   return {std::move(events), [stream = std::move(stream), bytes_max] {
             return read_now<Answer, kResult>(*stream, bytes_max);
@@ -74,7 +74,7 @@ Wait<Answer> read_when_possible(std::shared_ptr<InputStream> stream, uint64_t by
 /// Waits until the stream takes output, then writes `bytes` whole.
 Wait<Written> write_when_possible(WasiContext& context, std::shared_ptr<OutputStream> stream,
                                   std::string bytes) {
-  std::vector<wasm::EventRef> events;
+  std::vector<wasm::ReadinessRef> events;
   if (!stream->closed() && stream->room(context) == 0) events.push_back(stream->writable(context));
   return {std::move(events),
           [stream = std::move(stream), &context, bytes = std::move(bytes)]() -> Written {
@@ -139,7 +139,7 @@ Count splice(WasiContext& context, OutputStream& to, InputStream& from, uint64_t
 
 Wait<Count> blocking_splice(WasiContext& context, std::shared_ptr<OutputStream> to,
                             std::shared_ptr<InputStream> from, uint64_t bytes_max) {
-  std::vector<wasm::EventRef> events;
+  std::vector<wasm::ReadinessRef> events;
   if (!to->closed() && to->room(context) == 0)
     events.push_back(to->writable(context));
   else if (!to->closed() && bytes_max > 0)
@@ -198,7 +198,7 @@ void StandardOutput::put(WasiContext& context, std::string_view bytes) {
     context.output().write_stderr(bytes);
 }
 
-wasm::EventRef StandardOutput::writable(WasiContext& context) {
+wasm::ReadinessRef StandardOutput::writable(WasiContext& context) {
   context.writable_bytes();
   return context.writable();
 }

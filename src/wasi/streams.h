@@ -34,14 +34,16 @@ class InputStream : public wasm::Object {
   };
   virtual Read read(uint64_t bytes_max) = 0;
   /// Ready while read() gives something.
-  virtual wasm::EventRef readable() = 0;
+  virtual wasm::ReadinessRef readable() = 0;
 };
 
 /// stdin, which is empty.
 class EmptyInput final : public InputStream {
  public:
   Read read(uint64_t) override { return {}; }
-  wasm::EventRef readable() override { return std::make_shared<wasm::Event>(true); }
+  wasm::ReadinessRef readable() override {
+    return std::make_shared<wasm::Readiness>(wasm::Readiness::Start::kReady);
+  }
 };
 
 /// Behind wasi:io/streams/output-stream.
@@ -55,7 +57,7 @@ class OutputStream : public wasm::Object {
   /// Nobody takes anything any more.
   virtual bool closed() const = 0;
   /// Ready while room() > 0 or closed().
-  virtual wasm::EventRef writable(WasiContext& context) = 0;
+  virtual wasm::ReadinessRef writable(WasiContext& context) = 0;
 
   /// The room, remembered as the permit of the next write.
   uint64_t check_write(WasiContext& context);
@@ -74,7 +76,7 @@ class StandardOutput final : public OutputStream {
   uint64_t room(WasiContext& context) override { return context.writable_bytes(); }
   void put(WasiContext& context, std::string_view bytes) override;
   bool closed() const override { return false; }
-  wasm::EventRef writable(WasiContext& context) override;
+  wasm::ReadinessRef writable(WasiContext& context) override;
 
  private:
   const Target target_;

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "wasi/http.h"
-#include "wasm/event.h"
 #include "wasm/object.h"
+#include "wasm/readiness.h"
 
 namespace pie::wasm {
 class HostFunctions;
@@ -40,7 +40,7 @@ struct WasiConfig {
   std::vector<std::string> arguments;
   std::shared_ptr<OutputPorts> output;
   /// An event that fires after `ns` nanoseconds of monotonic time (Runtime::timer).
-  std::function<wasm::EventRef(uint64_t ns)> timer;
+  std::function<wasm::ReadinessRef(uint64_t ns)> timer;
   HttpClientPort* http = nullptr;      ///< null: no request to others is allowed
   std::string user;                    ///< whose requests they are
   std::shared_ptr<MemoryPort> memory;  ///< null: not bounded

@@ -18,7 +18,7 @@ class WasiContext final : public wasm::InstanceContext {
 
   const std::vector<std::string>& arguments() const { return config_.arguments; }
   OutputPorts& output() { return *config_.output; }
-  wasm::EventRef timer(uint64_t ns) { return config_.timer(ns); }
+  wasm::ReadinessRef timer(uint64_t ns) { return config_.timer(ns); }
   HttpClientPort* http() { return config_.http; }
   const std::string& user() const { return config_.user; }
   const std::shared_ptr<MemoryPort>& memory() const { return config_.memory; }
@@ -28,12 +28,12 @@ class WasiContext final : public wasm::InstanceContext {
   /// How much output is taken now. When none is, writable() is not ready until some is.
   uint64_t writable_bytes();
   /// Ready while output is taken, as far as writable_bytes() has last seen.
-  const wasm::EventRef& writable() const { return writable_->event; }
+  const wasm::ReadinessRef& writable() const { return writable_->event; }
 
  private:
   /// Shared with the callback that the log keeps while it is full.
   struct Writable {
-    wasm::EventRef event = std::make_shared<wasm::Event>(true);
+    wasm::ReadinessRef event = std::make_shared<wasm::Readiness>(wasm::Readiness::Start::kReady);
     std::atomic<bool> armed{false};
   };
 

@@ -57,11 +57,11 @@ TEST_F(RuntimeTest, objects_of_a_killed_instance_are_released) {
 }
 
 /// An event that counts the wakers put at it.
-class CountingEvent final : public Event {
+class CountingEvent final : public Readiness {
  public:
   uint64_t add_waiter(std::function<void()> wake) override {
     ++wakers;
-    return Event::add_waiter(std::move(wake));
+    return Readiness::add_waiter(std::move(wake));
   }
   std::atomic<int> wakers{0};
 };

@@ -115,13 +115,13 @@ class PendingWait {
   void arm() {
     disarm();
     lowering_.store.event_fired.store(false);
-    std::vector<Event*> events;
+    std::vector<Readiness*> events;
     events.reserve(wait_.events.size());
-    for (const EventRef& event : wait_.events) events.push_back(event.get());
+    for (const ReadinessRef& event : wait_.events) events.push_back(event.get());
     std::sort(events.begin(), events.end());
     events.erase(std::unique(events.begin(), events.end()), events.end());
     armed_.reserve(events.size());
-    for (Event* event : events)
+    for (Readiness* event : events)
       armed_.emplace_back(event, event->add_waiter(lowering_.store.waker()));
   }
   void disarm() {
@@ -134,7 +134,7 @@ class PendingWait {
   const Lowering lowering_;
   PendingResult wait_;
   const std::span<wasmtime_component_val_t> results_;
-  std::vector<std::pair<Event*, uint64_t>> armed_;  ///< events of wait_, with our waker's token
+  std::vector<std::pair<Readiness*, uint64_t>> armed_;  ///< events of wait_, with our waker's token
 };
 
 bool wait_is_done(void* env) { return static_cast<PendingWait*>(env)->done(); }

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "wasm/event.h"
+#include "wasm/readiness.h"
 
 namespace pie::wasm {
 
@@ -57,11 +57,11 @@ constexpr size_t kContextCount = 2;
 class Pollable final : public Object {
  public:
   static constexpr std::string_view kResource = "wasi:io/poll/pollable";
-  explicit Pollable(EventRef event) : event_(std::move(event)) {}
-  const EventRef& event() const { return event_; }
+  explicit Pollable(ReadinessRef event) : event_(std::move(event)) {}
+  const ReadinessRef& event() const { return event_; }
 
  private:
-  EventRef event_;
+  ReadinessRef event_;
 };
 
 }  // namespace pie::wasm

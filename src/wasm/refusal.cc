@@ -70,7 +70,8 @@ bool refuse_handle(const wasmtime_component_resource_type_t* type, const LinkedC
   const std::string name = component.resource_name(type);
   if (name.empty()) return false;
   if (name == Pollable::kResource)
-    result.handle(name, std::make_shared<Pollable>(std::make_shared<Event>(true)));
+    result.handle(
+        name, std::make_shared<Pollable>(std::make_shared<Readiness>(Readiness::Start::kReady)));
   else
     result.handle(name, std::make_shared<Nothing>());
   return true;

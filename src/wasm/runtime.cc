@@ -123,7 +123,7 @@ class RuntimeImpl final : public Runtime {
     return std::shared_ptr<Instance>(std::move(fiber));
   }
 
-  EventRef timer(uint64_t ns) override { return timers_.after(ns); }
+  ReadinessRef timer(uint64_t ns) override { return timers_.after(ns); }
 
  private:
   Result<std::shared_ptr<const LinkedComponent>> compile_now(std::span<const uint8_t> wasm,

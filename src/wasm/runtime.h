@@ -96,7 +96,7 @@ class Runtime {
                                                            const std::string& hash) = 0;
   virtual Result<std::shared_ptr<Instance>> launch(InstanceSpec spec) = 0;
   /// An event that fires after `ns` nanoseconds of monotonic time.
-  virtual EventRef timer(uint64_t ns) = 0;
+  virtual ReadinessRef timer(uint64_t ns) = 0;
 };
 
 }  // namespace pie::wasm

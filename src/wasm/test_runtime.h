@@ -43,7 +43,7 @@ class RuntimeTest : public testing::Test {
     functions_.add("wasi:io/poll", "[method]pollable.block",
                    [](Pollable& self) { return Wait<>({self.event()}); });
     functions_.add("wasi:io/poll", "poll", [](const std::vector<std::shared_ptr<Pollable>>& all) {
-      std::vector<EventRef> events;
+      std::vector<ReadinessRef> events;
       for (const auto& one : all) events.push_back(one->event());
       return Wait<std::vector<uint32_t>>(std::move(events),
                                          [](const std::vector<uint32_t>& ready) { return ready; });
@@ -102,7 +102,7 @@ class RuntimeTest : public testing::Test {
   ScratchFolder folder_;
   std::atomic<int> live_{0};
   std::atomic<uint64_t> nops_{0};
-  EventRef event_ = std::make_shared<Event>();
+  ReadinessRef event_ = std::make_shared<Readiness>();
   HostFunctions functions_;
   std::unique_ptr<Runtime> runtime_;
 };

@@ -20,7 +20,7 @@ constexpr uint64_t kSleepNsMax = 3'600'000'000'000;
 
 }  // namespace
 
-class TimerQueue::TimerEvent final : public Event {
+class TimerQueue::TimerEvent final : public Readiness {
  public:
   TimerEvent(std::shared_ptr<Heap> heap, Key key) : heap_(std::move(heap)), key_(key) {}
   ~TimerEvent() override {
@@ -44,8 +44,8 @@ TimerQueue::~TimerQueue() {
   thread_.join();
 }
 
-EventRef TimerQueue::after(uint64_t ns) {
-  if (ns == 0) return std::make_shared<Event>(true);
+ReadinessRef TimerQueue::after(uint64_t ns) {
+  if (ns == 0) return std::make_shared<Readiness>(Readiness::Start::kReady);
   const uint64_t now = now_ns();
   const uint64_t deadline = now + std::min(ns, std::numeric_limits<uint64_t>::max() - now);
   std::shared_ptr<TimerEvent> event;

@@ -7,7 +7,7 @@
 #include <thread>
 #include <utility>
 
-#include "wasm/event.h"
+#include "wasm/readiness.h"
 
 namespace pie::wasm {
 
@@ -22,7 +22,7 @@ class TimerQueue {
   TimerQueue& operator=(const TimerQueue&) = delete;
 
   /// Fires `ns` nanoseconds of monotonic time from now; ready at once for 0.
-  EventRef after(uint64_t ns);
+  ReadinessRef after(uint64_t ns);
   /// Timers that are pending.
   size_t size() const;
 

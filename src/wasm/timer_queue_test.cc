@@ -19,7 +19,7 @@ TEST(TimerQueueTest, timers_fire_in_order_of_their_time) {
   TimerQueue timers;
   std::mutex mutex;
   std::vector<int> order;
-  std::vector<EventRef> events;
+  std::vector<ReadinessRef> events;
   const auto add = [&](uint64_t ns, int name) {
     events.push_back(timers.after(ns));
     events.back()->add_waiter([&, name] {
@@ -42,7 +42,7 @@ TEST(TimerQueueTest, timers_fire_in_order_of_their_time) {
 TEST(TimerQueueTest, timer_does_not_fire_early) {
   TimerQueue timers;
   const auto start = std::chrono::steady_clock::now();
-  const EventRef event = timers.after(10 * kMillisecond);
+  const ReadinessRef event = timers.after(10 * kMillisecond);
   ASSERT_TRUE(eventually([&] { return event->ready(); }));
   EXPECT_GE(std::chrono::steady_clock::now() - start, std::chrono::milliseconds(10));
 }
@@ -61,14 +61,14 @@ TEST(TimerQueueTest, dropped_timers_leave_the_heap) {
 
 TEST(TimerQueueTest, time_beyond_the_clock_never_fires) {
   TimerQueue timers;
-  const EventRef event = timers.after(std::numeric_limits<uint64_t>::max());
-  const EventRef soon = timers.after(kMillisecond);
+  const ReadinessRef event = timers.after(std::numeric_limits<uint64_t>::max());
+  const ReadinessRef soon = timers.after(kMillisecond);
   ASSERT_TRUE(eventually([&] { return soon->ready(); }));
   EXPECT_FALSE(event->ready());
 }
 
 TEST(TimerQueueTest, timers_may_outlive_the_queue) {
-  EventRef event;
+  ReadinessRef event;
   {
     TimerQueue timers;
     event = timers.after(kHour);
@@ -83,8 +83,8 @@ TEST(TimerQueueTest, many_threads_make_and_drop_timers) {
   for (int t = 0; t < 4; ++t)
     threads.emplace_back([&] {
       for (int i = 0; i < 500; ++i) {
-        const EventRef event = timers.after(static_cast<uint64_t>(i % 7) * 1000);
-        const EventRef other = timers.after(kHour);
+        const ReadinessRef event = timers.after(static_cast<uint64_t>(i % 7) * 1000);
+        const ReadinessRef other = timers.after(kHour);
         ASSERT_TRUE(eventually([&] { return event->ready(); }));
         ++fired;
       }

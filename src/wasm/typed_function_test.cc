@@ -60,8 +60,8 @@ TEST(TypedFunction, leaves_out_the_context_and_sees_through_results_and_waits) {
             "func(handle<inferlet:test/things/thing>, handle<inferlet:test/things/thing>)");
   EXPECT_EQ(type_of([]() -> Result<void> { return {}; }), "func()");
   EXPECT_EQ(type_of([]() -> Result<uint32_t> { return 1U; }), "func() -> u32");
-  EXPECT_EQ(type_of([] { return Wait<>(std::vector<EventRef>()); }), "func()");
-  EXPECT_EQ(type_of([] { return EventRef(); }), "func() -> handle<wasi:io/poll/pollable>");
+  EXPECT_EQ(type_of([] { return Wait<>(std::vector<ReadinessRef>()); }), "func()");
+  EXPECT_EQ(type_of([] { return ReadinessRef(); }), "func() -> handle<wasi:io/poll/pollable>");
   EXPECT_EQ(type_of([](WitResult<>) { return WitResult<void, std::string>(Ok()); }),
             "func(result) -> result<_, string>");
   EXPECT_EQ(type_of([] { return WitResult<std::vector<uint64_t>, Colour>(Err(Colour::kRed)); }),

@@ -14,7 +14,7 @@ namespace pie::wasm {
 /// (not at all without any), then `finish` writes the result, or `then` gives what is waited for
 /// next. What they throw ends the instance as what the function throws.
 struct PendingResult {
-  std::vector<EventRef> events;
+  std::vector<ReadinessRef> events;
   std::function<void(const std::vector<uint32_t>& ready, ValueWriter result)> finish;
   std::function<PendingResult()> then;
 };
@@ -28,7 +28,7 @@ class Wait {
   /// `finish()` or `finish(ready)` gives the result, from the indices of the events that are ready.
   template <class Finish>
     requires std::invocable<Finish&> || std::invocable<Finish&, const std::vector<uint32_t>&>
-  Wait(std::vector<EventRef> events, Finish finish) {
+  Wait(std::vector<ReadinessRef> events, Finish finish) {
     pending_.events = std::move(events);
     pending_.finish = [finish = std::move(finish)](const std::vector<uint32_t>& ready,
                                                    ValueWriter result) mutable {
@@ -39,14 +39,14 @@ class Wait {
     };
   }
   /// Nothing is left to do after the wait.
-  explicit Wait(std::vector<EventRef> events)
+  explicit Wait(std::vector<ReadinessRef> events)
     requires std::is_void_v<T>
   {
     pending_.events = std::move(events);
   }
   /// First these, then what `next()` waits for.
   template <class Next>
-  static Wait first(std::vector<EventRef> events, Next next) {
+  static Wait first(std::vector<ReadinessRef> events, Next next) {
     Wait wait;
     wait.pending_.events = std::move(events);
     wait.pending_.then = [next = std::move(next)]() mutable { return next().release(); };

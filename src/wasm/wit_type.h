@@ -171,9 +171,9 @@ struct WitType<std::shared_ptr<T>> {
 
 /// As a result: a pollable of this event.
 template <>
-struct WitType<EventRef> {
+struct WitType<ReadinessRef> {
   static std::string text() { return WitType<std::shared_ptr<Pollable>>::text(); }
-  static void write(ValueWriter to, EventRef event) {
+  static void write(ValueWriter to, ReadinessRef event) {
     to.handle(Pollable::kResource, std::make_shared<Pollable>(std::move(event)));
   }
 };

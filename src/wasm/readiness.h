@@ -8,15 +8,16 @@
 
 namespace pie::wasm {
 
-/// Readiness that programs wait on: what stands behind every pollable, ours and WASI's alike.
+/// What programs wait on: stands behind every pollable, ours and WASI's alike.
 /// Thread-safe. Level-triggered: fire() makes it ready until reset(). One over a condition of its
 /// own overrides ready() and add_waiter(), and calls fire() when it may hold.
-class Event {
+class Readiness {
  public:
-  explicit Event(bool ready = false) : ready_(ready) {}
-  virtual ~Event() = default;
-  Event(const Event&) = delete;
-  Event& operator=(const Event&) = delete;
+  enum class Start { kNotReady, kReady };
+  explicit Readiness(Start start = Start::kNotReady) : ready_(start == Start::kReady) {}
+  virtual ~Readiness() = default;
+  Readiness(const Readiness&) = delete;
+  Readiness& operator=(const Readiness&) = delete;
 
   virtual bool ready() const { return ready_.load(std::memory_order_acquire); }
   /// Makes it ready and wakes every waiter. Waiters are called without a lock held.
@@ -34,6 +35,6 @@ class Event {
   uint64_t next_token_ = 1;
   std::map<uint64_t, std::function<void()>> waiters_;  ///< by token, so the oldest are woken first
 };
-using EventRef = std::shared_ptr<Event>;
+using ReadinessRef = std::shared_ptr<Readiness>;
 
 }  // namespace pie::wasm

@@ -1,4 +1,4 @@
-#include "wasm/event.h"
+#include "wasm/readiness.h"
 
 #include <gtest/gtest.h>
 
@@ -10,7 +10,7 @@ namespace pie::wasm {
 namespace {
 
 TEST(EventTest, fire_wakes_every_waiter_once) {
-  Event event;
+  Readiness event;
   int first = 0, second = 0;
   event.add_waiter([&] { ++first; });
   event.add_waiter([&] { ++second; });
@@ -23,14 +23,14 @@ TEST(EventTest, fire_wakes_every_waiter_once) {
 }
 
 TEST(EventTest, waiter_of_a_ready_event_is_woken_at_once) {
-  Event event(true);
+  Readiness event(Readiness::Start::kReady);
   int woken = 0;
   event.add_waiter([&] { ++woken; });
   EXPECT_EQ(woken, 1);
 }
 
 TEST(EventTest, removed_waiter_is_not_woken) {
-  Event event;
+  Readiness event;
   int woken = 0;
   const uint64_t token = event.add_waiter([&] { ++woken; });
   event.remove_waiter(token);
@@ -40,7 +40,7 @@ TEST(EventTest, removed_waiter_is_not_woken) {
 }
 
 TEST(EventTest, reset_makes_it_wait_again) {
-  Event event(true);
+  Readiness event(Readiness::Start::kReady);
   event.reset();
   int woken = 0;
   event.add_waiter([&] { ++woken; });
@@ -50,7 +50,7 @@ TEST(EventTest, reset_makes_it_wait_again) {
 }
 
 TEST(EventTest, waiter_may_use_the_event) {
-  Event event;
+  Readiness event;
   int woken = 0;
   event.add_waiter([&] {
     event.reset();
@@ -63,7 +63,7 @@ TEST(EventTest, waiter_may_use_the_event) {
 
 TEST(EventTest, no_wake_is_lost_between_threads) {
   for (int round = 0; round < 2000; ++round) {
-    Event event;
+    Readiness event;
     std::atomic<int> woken{0};
     std::thread firing([&] { event.fire(); });
     event.add_waiter([&] { ++woken; });

@@ -1,10 +1,10 @@
-#include "wasm/event.h"
+#include "wasm/readiness.h"
 
 #include <utility>
 
 namespace pie::wasm {
 
-void Event::fire() {
+void Readiness::fire() {
   std::map<uint64_t, std::function<void()>> woken;
   {
     std::lock_guard lock(mutex_);
@@ -14,7 +14,7 @@ void Event::fire() {
   for (const auto& [token, wake] : woken) wake();
 }
 
-uint64_t Event::add_waiter(std::function<void()> wake) {
+uint64_t Readiness::add_waiter(std::function<void()> wake) {
   uint64_t token;
   {
     std::lock_guard lock(mutex_);
@@ -28,7 +28,7 @@ uint64_t Event::add_waiter(std::function<void()> wake) {
   return token;
 }
 
-void Event::remove_waiter(uint64_t token) {
+void Readiness::remove_waiter(uint64_t token) {
   std::map<uint64_t, std::function<void()>>::node_type removed;  // goes after the lock is released
   std::lock_guard lock(mutex_);
   removed = waiters_.extract(token);
