@@ -9,7 +9,7 @@
 #include "base/strong_id.h"
 #include "host/instance_ports.h"
 
-namespace pie::wasi {
+namespace pie {
 class IncomingExchange;
 }
 
@@ -44,7 +44,7 @@ struct LaunchSpec {
   UserQuotasRef quotas;  ///< with the user's other instances; may be null
   std::shared_ptr<InstancePorts> ports;
   /// The request that it is to serve; null: it runs inferlet:core/run.
-  std::shared_ptr<wasi::IncomingExchange> exchange;
+  std::shared_ptr<IncomingExchange> exchange;
 };
 
 }  // namespace pie::host

@@ -48,7 +48,7 @@ WorkQueue::Config background_config(const HostConfig& config) {
 class WasmProgramHost final : public ProgramHost {
  public:
   WasmProgramHost(const HostConfig& config, std::vector<engine::Engine*> engines, KeyValues& kvs,
-                  Bus& bus, wasi::HttpClientPort* http)
+                  Bus& bus, OutgoingHttp* http)
       : background_(background_config(config)),
         services_{{}, config.model_aliases, kvs, bus, config.server_version, background_, disk_} {
     for (engine::Engine* engine : engines)
@@ -114,7 +114,7 @@ class WasmProgramHost final : public ProgramHost {
 Result<std::unique_ptr<ProgramHost>> ProgramHost::create(const HostConfig& config,
                                                          std::vector<engine::Engine*> engines,
                                                          KeyValues& kvs, Bus& bus,
-                                                         wasi::HttpClientPort* http) {
+                                                         OutgoingHttp* http) {
   if (engines.empty())
     return Error{ErrorCode::kInvalidArgument, "[host] got no engine, expected at least one"};
   auto host = std::make_unique<WasmProgramHost>(config, std::move(engines), kvs, bus, http);

@@ -11,13 +11,11 @@
 #include "host/launch_spec.h"
 #include "host/running_instance.h"
 #include "ports/bus.h"
+#include "ports/http.h"
 #include "ports/key_values.h"
 
 namespace pie::engine {
 class Engine;
-}
-namespace pie::wasi {
-class HttpClientPort;
 }
 
 namespace pie::host {
@@ -39,7 +37,7 @@ class ProgramHost {
   static Result<std::unique_ptr<ProgramHost>> create(const HostConfig& config,
                                                      std::vector<engine::Engine*> engines,
                                                      KeyValues& kvs, Bus& bus,
-                                                     wasi::HttpClientPort* http = nullptr);
+                                                     OutgoingHttp* http = nullptr);
   /// Terminates what runs and waits for it.
   virtual ~ProgramHost() = default;
 

@@ -9,7 +9,7 @@
 #include "engine/engine.h"
 #include "host/instance_state.h"
 #include "host/running_instance.h"
-#include "wasi/http.h"
+#include "ports/http.h"
 #include "wasm/runtime.h"
 
 namespace pie::host {
@@ -30,8 +30,8 @@ class InstanceCount {
 /// What programs run on.
 struct ProgramMachinery {
   std::vector<engine::Engine*> engines;
-  wasi::HttpClientPort* http = nullptr;  ///< may be null
-  wasm::Runtime* runtime = nullptr;      ///< until it is destroyed: not for the end of an instance
+  OutgoingHttp* http = nullptr;      ///< may be null
+  wasm::Runtime* runtime = nullptr;  ///< until it is destroyed: not for the end of an instance
   InstanceCount running;
 };
 

@@ -10,7 +10,7 @@
 #include "host/instance_ports.h"
 #include "host/running_instance.h"
 #include "net/http_server.h"
-#include "wasi/http.h"
+#include "ports/http.h"
 
 namespace pie::instance {
 
@@ -20,7 +20,7 @@ class HttpInstance;
 /// goes to the log of the instance, in whole characters, so that runs that speak at the same time
 /// don't cut each other's. Thread-safe as its two interfaces ask for.
 class HttpRun final : public host::InstancePorts,
-                      public wasi::IncomingExchange,
+                      public IncomingExchange,
                       public std::enable_shared_from_this<HttpRun> {
  public:
   HttpRun(std::shared_ptr<HttpInstance> instance, uint64_t number,
@@ -31,7 +31,7 @@ class HttpRun final : public host::InstancePorts,
   void fail(uint16_t status, const std::string& text) { exchange_->fail(status, text); }
   bool answered() const { return answered_; }
 
-  // wasi::IncomingExchange
+  // IncomingExchange
   const HttpRequestHead& head() const override { return exchange_->head(); }
   const BodyPipeRef& body() const override { return exchange_->body(); }
   void respond(HttpResponseHead head, BodyPipeRef body) override;

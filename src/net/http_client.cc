@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/user_name.h"
 #include "net/host_policy.h"
 #include "net/io_context.h"
 #include "net/outgoing_call.h"
@@ -33,7 +34,7 @@ class AsioHttpClient final : public HttpClient {
                               std::function<void(HttpCallAnswer)> done) override {
     std::optional<HttpFailure> failure = refusal(request.head);
     OutgoingPlaces places;
-    if (!failure && !request.user.empty()) {
+    if (!failure && !request.user.empty() && request.user != kInternalUser) {
       places.of_user = shared_->users.enter(request.user);
       if (!places.of_user) failure = HttpFailure{"connection-limit-reached", "of one user"};
     }

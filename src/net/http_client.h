@@ -1,15 +1,13 @@
 #pragma once
 #include <cstdint>
-#include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "base/http_call.h"
 #include "base/result.h"
 #include "net/io_threads.h"
 #include "net/name_lookup.h"
+#include "ports/http.h"
 
 namespace pie::net {
 
@@ -30,20 +28,12 @@ struct HttpClientConfig {
 
 /// Sends HTTP/1.1 requests of programs, over TLS for https, to the hosts that the patterns allow:
 /// the address that is connected to is one that was checked. Redirects are not followed, proxies
-/// not used, connections not kept. Thread-safe; nothing here blocks.
-class HttpClient {
+/// not used, connections not kept. `internal` has no share of the calls.
+class HttpClient : public OutgoingHttp {
  public:
   /// kInvalidArgument names a pattern, or a file, that is no use.
   static Result<std::unique_ptr<HttpClient>> create(IoThreads& threads,
                                                     const HttpClientConfig& config);
-  virtual ~HttpClient() = default;
-
-  /// Why a request there is not even tried, if it is not.
-  virtual std::optional<HttpFailure> refusal(const HttpRequestHead& head) const = 0;
-  /// Sends the request and calls `done` once from a thread of its own, unless what is returned is
-  /// destroyed before: that cancels. Later, cancelling the answer's body does.
-  virtual std::shared_ptr<void> start(HttpCallRequest request,
-                                      std::function<void(HttpCallAnswer)> done) = 0;
 };
 
 }  // namespace pie::net

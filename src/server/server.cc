@@ -21,7 +21,6 @@
 #include "net/shares.h"
 #include "server/home_lock.h"
 #include "server/models.h"
-#include "server/outgoing_http.h"
 #include "server/private_folder.h"
 #include "server/program_library.h"
 #include "server/session.h"
@@ -117,7 +116,7 @@ class PieServer final : public Server {
     PIE_TRY(open_http_client());
     PIE_TRY_ASSIGN(host_,
                    host::ProgramHost::create(host_config, models_.pointers(), store_->key_values(),
-                                             bus_, http_port_ ? &*http_port_ : nullptr));
+                                             bus_, http_client_.get()));
     programs_.emplace(store_->programs(), *host_, config_.limits);
     instances_.emplace(config_.limits,
                        instance::InstanceServices{ledger_, *host_, store_->instances(),
@@ -167,7 +166,6 @@ class PieServer final : public Server {
                            .calls_max = config_.limits.http_calls_max,
                            .calls_per_user_max = config_.limits.user.http_calls_max,
                            .unread_ms_max = config_.limits.http_unread_s_max * kMsPerSecond}));
-    http_port_.emplace(*http_client_);
     return {};
   }
 
@@ -223,7 +221,6 @@ class PieServer final : public Server {
   instance::LocalBus bus_;
   net::IoThreads net_threads_{kNetThreads};
   std::unique_ptr<net::HttpClient> http_client_;
-  std::optional<OutgoingHttp> http_port_;
   ServedModels models_;
   std::unique_ptr<host::ProgramHost> host_;
   std::optional<ProgramLibrary> programs_;

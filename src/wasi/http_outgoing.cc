@@ -73,7 +73,7 @@ class FutureResponse final : public wasm::Object {
     count_->fetch_sub(1);
   }
 
-  void start(HttpClientPort& client, HttpCallRequest request) {
+  void start(OutgoingHttp& client, HttpCallRequest request) {
     call_ = client.start(std::move(request), [state = state_](HttpCallAnswer answer) {
       state->answered(std::move(answer));
     });

@@ -41,7 +41,7 @@ struct WasiConfig {
   std::shared_ptr<OutputPorts> output;
   /// An event that fires after `ns` nanoseconds of monotonic time (Runtime::timer).
   std::function<wasm::ReadinessRef(uint64_t ns)> timer;
-  HttpClientPort* http = nullptr;      ///< null: no request to others is allowed
+  OutgoingHttp* http = nullptr;        ///< null: no request to others is allowed
   std::string user;                    ///< whose requests they are
   std::shared_ptr<MemoryPort> memory;  ///< null: not bounded
 };

@@ -19,7 +19,7 @@ class WasiContext final : public wasm::InstanceContext {
   const std::vector<std::string>& arguments() const { return config_.arguments; }
   OutputPorts& output() { return *config_.output; }
   wasm::ReadinessRef timer(uint64_t ns) { return config_.timer(ns); }
-  HttpClientPort* http() { return config_.http; }
+  OutgoingHttp* http() { return config_.http; }
   const std::string& user() const { return config_.user; }
   const std::shared_ptr<MemoryPort>& memory() const { return config_.memory; }
   /// How many requests to others are under way.
