@@ -28,7 +28,8 @@ class KeyValues {
   /// A key that is not there is removed already.
   virtual void remove(const std::string& user, std::string key, Done<void> done) = 0;
   virtual void exists(const std::string& user, std::string key, Done<bool> done) = 0;
-  /// kResourceExhausted when they are more than `bytes_max` bytes, kListedKeyBytes for each counted.
+  /// kResourceExhausted when they are more than `bytes_max` bytes, kListedKeyBytes for each
+  /// counted.
   virtual void list_keys(const std::string& user, uint64_t bytes_max,
                          Done<std::vector<std::string>> done) = 0;
 };
