@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <thread>
 
-#include "engine/engine_rig.h"
+#include "engine/test_rig.h"
 
 namespace pie::engine {
 namespace {

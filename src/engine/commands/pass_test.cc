@@ -1,7 +1,7 @@
 // What passes give and what is wrong with them, over an executor that remembers tokens.
 #include <gtest/gtest.h>
 
-#include "engine/engine_rig.h"
+#include "engine/test_rig.h"
 
 namespace pie::engine {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <chrono>
 #include <thread>
-#include "engine/engine_rig.h"
+#include "engine/test_rig.h"
 
 namespace pie::engine {
 namespace {

@@ -10,7 +10,7 @@
 
 #include "base/file.h"
 #include "engine/disk_thread.h"
-#include "engine/engine_rig.h"
+#include "engine/test_rig.h"
 #include "engine/snapshot/file.h"
 #include "engine/snapshot/reader.h"
 #include "engine/snapshot/store.h"
