@@ -1,3 +1,5 @@
+#include "instance/instance_id.h"
+
 #include <openssl/rand.h>
 
 #include <array>
@@ -5,7 +7,6 @@
 #include <string_view>
 
 #include "base/check.h"
-#include "instance/instance_id.h"
 
 namespace pie::instance {
 namespace {
