@@ -20,7 +20,7 @@ set(PIE_ALLOWED_protocol base crypto)
 set(PIE_ALLOWED_store base ports crypto)
 set(PIE_ALLOWED_net base ports)
 set(PIE_ALLOWED_instance base ports host store net)
-set(PIE_ALLOWED_server base ports crypto sample model exec engine wasm wasi host instance protocol store net)
+set(PIE_ALLOWED_server base ports crypto sample model exec engine host instance protocol store net)
 set(PIE_ALLOWED_client base protocol net crypto)
 set(PIE_ALLOWED_cli base server client protocol crypto store)
 
