@@ -10,11 +10,11 @@
 
 #include "base/file.h"
 #include "engine/disk_thread.h"
-#include "engine/test_rig.h"
 #include "engine/snapshot/file.h"
 #include "engine/snapshot/reader.h"
 #include "engine/snapshot/store.h"
 #include "engine/snapshot/writer.h"
+#include "engine/test_rig.h"
 
 namespace pie::engine {
 namespace {
