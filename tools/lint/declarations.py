@@ -16,7 +16,7 @@ from tools.lint import ROOT, code_of, is_production, report, tracked
 BOOL_IS_THE_VALUE = {
     "src/protocol/codec_reader.h": {"take"},
     "src/protocol/codec_writer.h": {"put"},
-    "src/wasm/value.h": {"boolean"},
+    "src/wasm/value_writer.h": {"boolean"},
 }
 # Twins: the same kernel for each instruction set, in namespaces that never meet.
 TWINS = "src/kernels/"
