@@ -39,9 +39,9 @@ uint64_t nanoseconds(clockid_t clock) {
 }
 
 /// What the thread that has one may still allocate. That thread only.
-class Budget {
+class RunBudget {
  public:
-  Budget(const RunBounds& bounds, std::stop_token stop)
+  RunBudget(const RunBounds& bounds, std::stop_token stop)
       : bounds_(bounds),
         stop_(std::move(stop)),
         floor_(static_cast<const char*>(__builtin_frame_address(0)) - bounds.stack_bytes) {}
@@ -76,7 +76,7 @@ class Budget {
   Refusal refusal_ = Refusal::kNone;
 };
 
-constinit thread_local Budget* budget = nullptr;
+constinit thread_local RunBudget* budget = nullptr;
 
 /// What the thread and who waits for it share.
 struct Run {
@@ -92,7 +92,7 @@ struct Run {
 };
 
 void execute(Run& run) {
-  Budget own(run.bounds, run.stop);
+  RunBudget own(run.bounds, run.stop);
   std::exception_ptr thrown;
   try {
     budget = &own;
@@ -196,7 +196,7 @@ Result<void> run_bounded(const RunBounds& bounds, std::stop_token stop, std::fun
 // The standard lets a program replace these; the array and nothrow forms call them. A thread
 // without a budget pays a look at a thread-local pointer.
 void* operator new(size_t size) {
-  pie::model::Budget* const own = pie::model::budget;
+  pie::model::RunBudget* const own = pie::model::budget;
   if (own != nullptr) [[unlikely]]
     own->check(size);
   for (;;) {
