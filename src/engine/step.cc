@@ -8,12 +8,12 @@
 namespace pie::engine {
 namespace {
 
-bool contains(const sched::Chunk& chunk, uint32_t index) {
+bool contains(const sched::PassChunk& chunk, uint32_t index) {
   return index >= chunk.first_token && index - chunk.first_token < chunk.token_count;
 }
 
 /// The rows of a pass that lie in the chunk, as indices of the chunk.
-std::vector<uint32_t> rows_in(std::span<const uint32_t> rows, const sched::Chunk& chunk) {
+std::vector<uint32_t> rows_in(std::span<const uint32_t> rows, const sched::PassChunk& chunk) {
   const auto first = std::lower_bound(rows.begin(), rows.end(), chunk.first_token);
   const auto end = std::lower_bound(first, rows.end(), chunk.first_token + chunk.token_count);
   std::vector<uint32_t> result(first, end);
@@ -24,7 +24,7 @@ std::vector<uint32_t> rows_in(std::span<const uint32_t> rows, const sched::Chunk
 }  // namespace
 
 exec::StepSlice StepComputer::build_slice(const StepPart& part) const {
-  const sched::Chunk& chunk = *part.chunk;
+  const sched::PassChunk& chunk = *part.chunk;
   PassCommand& pass = *part.pass;
   const uint32_t first = chunk.first_token;
   for (uint32_t i = first; i < first + chunk.token_count && !pass.input_slots.empty(); ++i) {
@@ -59,7 +59,7 @@ exec::StepBatch StepComputer::build_batch(std::span<const StepPart> parts) const
 
 /// Into the pass's output and the embedding slots that it names.
 void StepComputer::take(const StepPart& part, exec::SliceResult& result) {
-  const sched::Chunk& chunk = *part.chunk;
+  const sched::PassChunk& chunk = *part.chunk;
   PassCommand& pass = *part.pass;
   auto token = result.tokens.begin();
   for (size_t i = 0; i < pass.token_slots.size(); ++i) {

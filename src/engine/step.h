@@ -12,7 +12,7 @@ namespace pie::engine {
 
 /// A chunk of the plan with the pass it belongs to.
 struct StepPart {
-  const sched::Chunk* chunk;
+  const sched::PassChunk* chunk;
   PassCommand* pass;
 };
 

@@ -136,7 +136,7 @@ void StepLoop::step(const sched::Plan& plan, uint64_t started_ns) {
   std::vector<StepPart> parts;
   parts.reserve(plan.chunks.size());
   uint32_t tokens = 0;
-  for (const sched::Chunk& chunk : plan.chunks) {
+  for (const sched::PassChunk& chunk : plan.chunks) {
     parts.push_back({&chunk, static_cast<PassCommand*>(state_.pending.at(chunk.pass).get())});
     tokens += chunk.token_count;
   }
@@ -163,7 +163,7 @@ void StepLoop::publish(const sched::Plan& plan, const std::vector<Result<void>>&
   std::vector<std::pair<std::unique_ptr<PassCommand>, Result<ForwardOutput>>> ended;
   std::vector<InstanceId> waiting;
   for (size_t i = 0; i < outcomes.size(); ++i) {
-    const sched::Chunk& chunk = plan.chunks[i];
+    const sched::PassChunk& chunk = plan.chunks[i];
     if (outcomes[i].ok() && !chunk.last) continue;
     if (!chunk.last) state_.scheduler.drop_pass(chunk.queue, chunk.pass);
     std::unique_ptr<PassCommand> pass = end_pass(state_, chunk.pass);

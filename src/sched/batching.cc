@@ -192,14 +192,14 @@ bool Scheduler::add_chunk(Candidate& candidate, uint32_t& budget, Plan& plan) {
     if (!step_pages_.compatible(read, written)) return false;
     step_pages_.add(read, written);
   }
-  plan.chunks.push_back(Chunk{.pass = command.id,
-                              .queue = q.id,
-                              .instance = q.instance,
-                              .first_token = pass->done_tokens,
-                              .token_count = count,
-                              .context_len = context,
-                              .last = count == left,
-                              .pages = read});
+  plan.chunks.push_back(PassChunk{.pass = command.id,
+                                  .queue = q.id,
+                                  .instance = q.instance,
+                                  .first_token = pass->done_tokens,
+                                  .token_count = count,
+                                  .context_len = context,
+                                  .last = count == left,
+                                  .pages = read});
   budget -= count;
   candidate.next = count == left ? candidate.next + 1 : SIZE_MAX;
   return true;

@@ -174,14 +174,14 @@ class CacheSimulation {
       close_owner(id);
     }
     const bool ok = below(50) != 0;
-    for (const Chunk& chunk : plan.chunks) {
+    for (const PassChunk& chunk : plan.chunks) {
       if (ok) compute(chunk);
       if (!ok) spoil(chunk);
     }
     std::set<size_t> failed;
     for (size_t i = 0; !ok && i < plan.chunks.size(); ++i) failed.insert(i);
     scheduler_.finish(plan, failed);
-    for (const Chunk& chunk : plan.chunks) {
+    for (const PassChunk& chunk : plan.chunks) {
       if (!ok) {
         if (!chunk.last) scheduler_.drop_pass(chunk.queue, chunk.pass);
         agents_.at(chunk.instance.value).pass.reset();
@@ -193,14 +193,14 @@ class CacheSimulation {
   }
 
   /// What a failed step leaves.
-  void spoil(const Chunk& chunk) {
+  void spoil(const PassChunk& chunk) {
     for (uint32_t i = 0; i < chunk.token_count; ++i) {
       const uint32_t slot = chunk.context_len + i;
       memory_[chunk.pages[slot / kSize].value][slot % kSize] = 666;
     }
   }
 
-  void compute(const Chunk& chunk) {
+  void compute(const PassChunk& chunk) {
     const Agent& agent = agents_.at(chunk.instance.value);
     ASSERT_EQ(agent.pass, chunk.pass);
     ASSERT_EQ(chunk.context_len, agent.context_len + chunk.first_token);

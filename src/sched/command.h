@@ -25,7 +25,7 @@ struct PassShape {
 };
 
 /// Tokens [first_token, first_token + token_count) of a pass, to be computed in one step.
-struct Chunk {
+struct PassChunk {
   CommandId pass;
   QueueId queue;
   InstanceId instance;
@@ -55,7 +55,7 @@ struct PrefixHit {
 struct Plan {
   std::vector<CommandId> completed;  ///< commands that have taken effect without computation
   kv::Bindings bindings;             ///< to be carried out before the step
-  std::vector<Chunk> chunks;         ///< the step; at most one chunk of a pass
+  std::vector<PassChunk> chunks;     ///< the step; at most one chunk of a pass
   std::vector<PrefixHit> hits;       ///< passes that found computed pages
   std::vector<CommandId> lost;       ///< passes that ended because the disk lost pages of theirs
   bool waiting = false;              ///< there is no step because all that could run wait for pages

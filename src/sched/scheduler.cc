@@ -163,7 +163,7 @@ void Scheduler::finish(const Plan& plan, const std::set<size_t>& failed) {
     finish_chunk(plan.chunks[i], failed.contains(i) ? ChunkOutcome::kFailed : ChunkOutcome::kDone);
 }
 
-void Scheduler::finish_chunk(const Chunk& chunk, ChunkOutcome outcome) {
+void Scheduler::finish_chunk(const PassChunk& chunk, ChunkOutcome outcome) {
   const bool failed = outcome == ChunkOutcome::kFailed;
   Queue& q = queue(chunk.queue);
   // Few commands precede it there.

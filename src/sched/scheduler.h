@@ -128,7 +128,7 @@ class Scheduler {
 
   Queue& queue(QueueId id);
   enum class ChunkOutcome { kDone, kFailed };
-  void finish_chunk(const Chunk& chunk, ChunkOutcome outcome);
+  void finish_chunk(const PassChunk& chunk, ChunkOutcome outcome);
   /// It has no commands any more.
   void rest(QueueId id);
   void push(QueueId queue, QueuedCommand command);

@@ -35,7 +35,7 @@ struct Fixture {
     last = scheduler.plan(overtaking);
     scheduler.check_invariants();
     std::string text;
-    for (const Chunk& chunk : last.chunks) {
+    for (const PassChunk& chunk : last.chunks) {
       if (!text.empty()) text += ' ';
       text += std::to_string(chunk.pass.value) + ":" + std::to_string(chunk.token_count);
     }

@@ -158,7 +158,7 @@ class Simulation {
     if (testing::Test::HasFatalFailure()) return;
     if (plan.stuck) evict();
     scheduler_.finish(plan);
-    for (const Chunk& chunk : plan.chunks) {
+    for (const PassChunk& chunk : plan.chunks) {
       if (chunk.last) takes_effect(chunk.pass);
     }
     source_.give_back(map_.take_dead_slots());
@@ -171,14 +171,14 @@ class Simulation {
   void check_chunks(const Plan& plan) {
     uint32_t tokens = 0;
     std::map<KvPageId, int> writers;
-    for (const Chunk& chunk : plan.chunks) {
+    for (const PassChunk& chunk : plan.chunks) {
       tokens += chunk.token_count;
       if (chunk.pages.empty()) continue;
       ASSERT_GE(chunk.pages.size() * kPageSize, chunk.context_len + chunk.token_count);
       const auto written = chunk.pages.subspan(chunk.context_len / kPageSize);
       for (const KvPageId page : written) ASSERT_EQ(writers[page]++, 0) << "two writers in a step";
     }
-    for (const Chunk& chunk : plan.chunks) {
+    for (const PassChunk& chunk : plan.chunks) {
       const size_t read = chunk.pages.empty() ? 0 : chunk.context_len / kPageSize;
       for (const KvPageId page : chunk.pages.first(read)) {
         ASSERT_FALSE(writers.contains(page)) << "a page is read and written in one step";
