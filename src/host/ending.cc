@@ -44,7 +44,7 @@ std::optional<End> Ending::end_before_start() {
   return terminated_;
 }
 
-void Ending::attach(std::shared_ptr<wasm::Instance> instance) {
+void Ending::attach(std::shared_ptr<wasm::GuestInstance> instance) {
   {
     std::lock_guard lock(mutex_);
     if (resolved_) return;
@@ -55,7 +55,7 @@ void Ending::attach(std::shared_ptr<wasm::Instance> instance) {
 }
 
 void Ending::decide(End end, std::optional<End>& slot) {
-  std::shared_ptr<wasm::Instance> instance;
+  std::shared_ptr<wasm::GuestInstance> instance;
   {
     std::lock_guard lock(mutex_);
     if (resolved_ || terminated_ || failed_) return;
@@ -79,7 +79,7 @@ End Ending::resolve(const wasm::Outcome& outcome, std::string returned) {
 }
 
 End Ending::verdict(const wasm::Outcome& outcome, std::string returned) {
-  std::shared_ptr<wasm::Instance> instance;  // let go of after the lock
+  std::shared_ptr<wasm::GuestInstance> instance;  // let go of after the lock
   std::lock_guard lock(mutex_);
   resolved_ = true;
   instance = std::move(instance_);
@@ -89,7 +89,7 @@ End Ending::verdict(const wasm::Outcome& outcome, std::string returned) {
   return end_of(outcome, std::move(returned));
 }
 
-std::shared_ptr<wasm::Instance> Ending::instance() const {
+std::shared_ptr<wasm::GuestInstance> Ending::instance() const {
   std::lock_guard lock(mutex_);
   return instance_;
 }

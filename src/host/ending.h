@@ -21,7 +21,7 @@ class Ending {
   /// The verdict, when it was terminated before its start; then it is not to be started.
   std::optional<End> end_before_start();
   /// Hands over the started instance; it is killed at once when its end was decided meanwhile.
-  void attach(std::shared_ptr<wasm::Instance> instance);
+  void attach(std::shared_ptr<wasm::GuestInstance> instance);
 
   /// Ends the instance with `end`, unless it ends by itself first or was told to before.
   void terminate(End end);
@@ -34,14 +34,14 @@ class Ending {
   End resolve(const wasm::Outcome& outcome, std::string returned);
 
   /// The running instance; null before attach() and after resolve().
-  std::shared_ptr<wasm::Instance> instance() const;
+  std::shared_ptr<wasm::GuestInstance> instance() const;
 
  private:
   End verdict(const wasm::Outcome& outcome, std::string returned);
   void decide(End end, std::optional<End>& slot);
 
   mutable std::mutex mutex_;
-  std::shared_ptr<wasm::Instance> instance_;
+  std::shared_ptr<wasm::GuestInstance> instance_;
   std::optional<End> terminated_, failed_;
   bool resolved_ = false;
 };

@@ -9,7 +9,7 @@ namespace {
 
 using Kind = wasm::Outcome::Kind;
 
-class CountingInstance final : public wasm::Instance {
+class CountingInstance final : public wasm::GuestInstance {
  public:
   void kill() override { ++kills; }
   uint64_t memory_bytes() const override { return 0; }

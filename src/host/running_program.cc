@@ -75,7 +75,7 @@ wasm::InstanceSpec RunningProgram::wasm_spec(std::unique_ptr<InstanceState> stat
   wasm::InstanceSpec made;
   made.component = component_;
   if (const auto exchange = std::exchange(state->exchange, nullptr)) {
-    made.entry = wasm::Entry::kHttpHandler;
+    made.entry = wasm::EntryPoint::kHttpHandler;
     made.arguments = wasi::handler_arguments(exchange);
   }
   made.limits = state->limits;

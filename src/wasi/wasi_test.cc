@@ -83,7 +83,7 @@ class WasiTest : public testing::Test {
   }
 
   struct Running {
-    std::shared_ptr<wasm::Instance> instance;
+    std::shared_ptr<wasm::GuestInstance> instance;
     wasm::Ending ending;
   };
   Running launch(const std::string& wat) {

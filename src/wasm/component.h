@@ -48,8 +48,8 @@ class LinkedComponent final : public Component {
   const wasmtime_component_t* raw() const { return component_.get(); }
   const wasmtime_component_linker_t* linker() const { return linker_.get(); }
   /// The function that the entry names; null when it is not exported.
-  const wasmtime_component_export_index_t* entry_export(Entry entry) const {
-    return entry == Entry::kRun ? exports_.run.get() : exports_.handler.get();
+  const wasmtime_component_export_index_t* entry_export(EntryPoint entry) const {
+    return entry == EntryPoint::kRun ? exports_.run.get() : exports_.handler.get();
   }
   /// The number of a resource ("interface/name") in the linker; 0 when it is not imported.
   uint32_t resource_number(std::string_view name) const;

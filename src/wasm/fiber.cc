@@ -131,7 +131,7 @@ bool Fiber::start_call() {
     return false;
   }
   argument_handles_.clear();
-  const size_t result_count = entry_ == Entry::kRun ? 1 : 0;
+  const size_t result_count = entry_ == EntryPoint::kRun ? 1 : 0;
   future_.reset(wasmtime_component_func_call_async(
       &function_, context, arguments_.data(), arguments_.size(), &result_, result_count, &error_));
   return true;
@@ -222,7 +222,7 @@ Outcome Fiber::outcome() {
           0};
     return {Outcome::Kind::kTrap, cause + backtrace_of(*error), 0};
   }
-  if (entry_ == Entry::kHttpHandler) return {};
+  if (entry_ == EntryPoint::kHttpHandler) return {};
   const wasmtime_component_valresult_t& result = result_.of.result;
   if (result.is_ok) return {};
   return {Outcome::Kind::kErr, {result.val->of.string.data, result.val->of.string.size}, 0};

@@ -16,7 +16,7 @@ namespace pie::wasm {
 
 /// One running instance: a wasmtime store whose call of its entry is polled by the scheduler's
 /// workers. Everything of wasmtime's that belongs to it is made, used and destroyed on them.
-class Fiber final : public Instance,
+class Fiber final : public GuestInstance,
                     public Task,
                     public StoreData,
                     public std::enable_shared_from_this<Fiber> {
@@ -60,7 +60,7 @@ class Fiber final : public Instance,
   const std::shared_ptr<FiberScheduler> scheduler_;
   const InstanceLimits limits_;
   const UserQuotasRef quotas_;
-  const Entry entry_;
+  const EntryPoint entry_;
   std::vector<OwnedHandle> argument_handles_;  ///< until the call is made of them
   std::function<void(Outcome)> on_end_;
   std::function<void()> on_blocked_;

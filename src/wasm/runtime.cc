@@ -97,12 +97,12 @@ class RuntimeImpl final : public Runtime {
     return std::shared_ptr<const Component>(std::move(*linked));
   }
 
-  Result<std::shared_ptr<Instance>> launch(InstanceSpec spec) override {
+  Result<std::shared_ptr<GuestInstance>> launch(InstanceSpec spec) override {
     const auto* component = dynamic_cast<const LinkedComponent*>(spec.component.get());
     PIE_CHECK(component != nullptr);
     if (!component->entry_export(spec.entry))
       return Error{ErrorCode::kFailedPrecondition,
-                   spec.entry == Entry::kRun
+                   spec.entry == EntryPoint::kRun
                        ? "[launch] got a program without inferlet:core/run, expected one; it can "
                          "only serve HTTP (launch_server_instance)"
                        : "[launch] got a program without wasi:http/incoming-handler, expected one "
@@ -120,7 +120,7 @@ class RuntimeImpl final : public Runtime {
       fibers_.emplace(fiber.get(), fiber);
     }
     fiber->start();
-    return std::shared_ptr<Instance>(std::move(fiber));
+    return std::shared_ptr<GuestInstance>(std::move(fiber));
   }
 
   ReadinessRef timer(uint64_t ns) override { return timers_.after(ns); }

@@ -53,14 +53,14 @@ struct Outcome {
 };
 
 /// Which of a component's exports an instance runs.
-enum class Entry {
+enum class EntryPoint {
   kRun,          ///< inferlet:core/run#run: no arguments, result<_, string>
   kHttpHandler,  ///< wasi:http/incoming-handler#handle: the spec's arguments, no result
 };
 
 struct InstanceSpec {
   std::shared_ptr<const Component> component;
-  Entry entry = Entry::kRun;
+  EntryPoint entry = EntryPoint::kRun;
   std::vector<OwnedHandle> arguments;  ///< of the export
   InstanceLimits limits;
   UserQuotasRef quotas;  ///< memory and CPU time together with other instances; may be null
@@ -73,9 +73,9 @@ struct InstanceSpec {
 };
 
 /// A running instance: a fiber on the runtime's workers. Thread-safe.
-class Instance {
+class GuestInstance {
  public:
-  virtual ~Instance() = default;
+  virtual ~GuestInstance() = default;
   /// Ends it soon, whatever it does (measured: milliseconds); on_end follows.
   virtual void kill() = 0;
   virtual uint64_t memory_bytes() const = 0;
@@ -94,7 +94,7 @@ class Runtime {
   /// See host::ProgramHost::compile.
   virtual Result<std::shared_ptr<const Component>> compile(std::span<const uint8_t> wasm,
                                                            const std::string& hash) = 0;
-  virtual Result<std::shared_ptr<Instance>> launch(InstanceSpec spec) = 0;
+  virtual Result<std::shared_ptr<GuestInstance>> launch(InstanceSpec spec) = 0;
   /// An event that fires after `ns` nanoseconds of monotonic time.
   virtual ReadinessRef timer(uint64_t ns) = 0;
 };

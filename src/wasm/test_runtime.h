@@ -79,7 +79,7 @@ class RuntimeTest : public testing::Test {
   }
 
   struct Running {
-    std::shared_ptr<Instance> instance;
+    std::shared_ptr<GuestInstance> instance;
     Ending ending;
   };
   Running launch(const std::shared_ptr<const Component>& component, InstanceLimits limits = {},
