@@ -9,7 +9,7 @@ namespace {
 constexpr uint16_t kMinusInfinity = 0xFC00;  // IEEE 754 binary16
 
 /// A slice with what grouping needs to know.
-struct Entry {
+struct BatchEntry {
   const StepSlice* slice = nullptr;
   uint32_t index = 0;  ///< in the batch
   uint32_t kv_len = 0;
@@ -25,14 +25,14 @@ bool is_consecutive(std::span<const KvPageId> pages) {
   return true;
 }
 
-std::vector<Entry> list_entries(const StepBatch& batch, const PoolLayout& layout) {
-  std::vector<Entry> entries;
+std::vector<BatchEntry> list_entries(const StepBatch& batch, const PoolLayout& layout) {
+  std::vector<BatchEntry> entries;
   uint64_t scratch = layout.scratch_slot;
   for (uint32_t i = 0; i < batch.slices.size(); ++i) {
     const StepSlice& slice = batch.slices[i];
     if (slice.tokens.empty()) continue;
     const auto token_count = static_cast<uint32_t>(slice.tokens.size());
-    Entry entry{.slice = &slice, .index = i, .kv_len = token_count};
+    BatchEntry entry{.slice = &slice, .index = i, .kv_len = token_count};
     if (slice.pages.empty()) {
       entry.first_slot = scratch;
       scratch += token_count;
@@ -49,7 +49,7 @@ std::vector<Entry> list_entries(const StepBatch& batch, const PoolLayout& layout
     }
     entries.push_back(entry);
   }
-  std::stable_sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+  std::stable_sort(entries.begin(), entries.end(), [](const BatchEntry& a, const BatchEntry& b) {
     return std::tuple(a.slice->tokens.size(), a.page_count) <
            std::tuple(b.slice->tokens.size(), b.page_count);
   });
@@ -57,8 +57,8 @@ std::vector<Entry> list_entries(const StepBatch& batch, const PoolLayout& layout
 }
 
 /// Whether a slice may join the group that `first` opened.
-bool can_join(const Entry& first, const Entry& next, uint32_t group_size, uint32_t page_size,
-              uint32_t gather_slots_max) {
+bool can_join(const BatchEntry& first, const BatchEntry& next, uint32_t group_size,
+              uint32_t page_size, uint32_t gather_slots_max) {
   if (first.page_count == 0 || next.page_count == 0) return false;
   if (first.slice->tokens.size() != next.slice->tokens.size()) return false;
   // Sorted by page count: the joining slice decides the padding of all.
@@ -66,7 +66,7 @@ bool can_join(const Entry& first, const Entry& next, uint32_t group_size, uint32
   return uint64_t{group_size + 1} * next.page_count * page_size <= gather_slots_max;
 }
 
-void add_rows(Entry& entry, const PoolLayout& layout, BatchPlan& plan) {
+void add_rows(BatchEntry& entry, const PoolLayout& layout, BatchPlan& plan) {
   const StepSlice& slice = *entry.slice;
   entry.first_row = plan.row_count();
   for (uint32_t i = 0; i < slice.tokens.size(); ++i) {
@@ -118,11 +118,11 @@ uint32_t window_start(uint32_t slot, uint32_t window) {
 }
 
 /// The mask of a group's span. `starts`: the slot of each slice that its span begins with.
-void add_mask(std::span<const Entry> entries, std::span<const uint32_t> starts, uint32_t window,
-              uint32_t slice_rows, AttentionSpan& span, BatchPlan& plan) {
+void add_mask(std::span<const BatchEntry> entries, std::span<const uint32_t> starts,
+              uint32_t window, uint32_t slice_rows, AttentionSpan& span, BatchPlan& plan) {
   span.has_mask = slice_rows > 1;
   for (size_t i = 0; i < entries.size(); ++i) {
-    const Entry& entry = entries[i];
+    const BatchEntry& entry = entries[i];
     span.has_mask = span.has_mask || !entry.slice->mask.empty() ||
                     entry.kv_len - starts[i] != span.kv_len ||
                     window_start(entry.kv_len - slice_rows, window) != starts[i];
@@ -143,13 +143,13 @@ void add_mask(std::span<const Entry> entries, std::span<const uint32_t> starts, 
 }
 
 /// What a layer with this window (0 = none) looks at.
-AttentionSpan add_span(std::span<const Entry> entries, const PoolLayout& layout, uint32_t window,
-                       BatchPlan& plan) {
+AttentionSpan add_span(std::span<const BatchEntry> entries, const PoolLayout& layout,
+                       uint32_t window, BatchPlan& plan) {
   const auto slice_rows = static_cast<uint32_t>(entries[0].slice->tokens.size());
   const bool is_contiguous = entries[0].page_count == 0;
   AttentionSpan span;
   std::vector<uint32_t> starts;
-  for (const Entry& entry : entries) {
+  for (const BatchEntry& entry : entries) {
     uint32_t start = window_start(entry.kv_len - slice_rows, window);
     if (!is_contiguous) start -= start % layout.page_size;
     starts.push_back(start);
@@ -169,14 +169,14 @@ AttentionSpan add_span(std::span<const Entry> entries, const PoolLayout& layout,
   return span;
 }
 
-void add_group(std::span<Entry> entries, const PoolLayout& layout, uint32_t window,
+void add_group(std::span<BatchEntry> entries, const PoolLayout& layout, uint32_t window,
                BatchPlan& plan) {
   AttentionGroup group;
   group.first_row = plan.row_count();
   group.slice_count = static_cast<uint32_t>(entries.size());
   group.slice_rows = static_cast<uint32_t>(entries[0].slice->tokens.size());
   group.is_contiguous = entries[0].page_count == 0;
-  for (Entry& entry : entries) add_rows(entry, layout, plan);
+  for (BatchEntry& entry : entries) add_rows(entry, layout, plan);
   group.all = add_span(entries, layout, 0, plan);
   group.windowed = group.all;
   if (window != 0 && group.all.kv_len > window)
@@ -185,17 +185,17 @@ void add_group(std::span<Entry> entries, const PoolLayout& layout, uint32_t wind
 }
 
 /// Outputs in the caller's order of slices.
-void add_outputs(std::vector<Entry>& entries, BatchPlan& plan) {
+void add_outputs(std::vector<BatchEntry>& entries, BatchPlan& plan) {
   std::sort(entries.begin(), entries.end(),
-            [](const Entry& a, const Entry& b) { return a.index < b.index; });
-  for (const Entry& entry : entries) {
+            [](const BatchEntry& a, const BatchEntry& b) { return a.index < b.index; });
+  for (const BatchEntry& entry : entries) {
     for (const uint32_t row : entry.slice->logit_rows) {
       PIE_CHECK(row < entry.slice->tokens.size());
       plan.output_rows.push_back(static_cast<int32_t>(entry.first_row + row));
     }
   }
   plan.logit_count = static_cast<uint32_t>(plan.output_rows.size());
-  for (const Entry& entry : entries) {
+  for (const BatchEntry& entry : entries) {
     for (const uint32_t row : entry.slice->hidden_rows) {
       PIE_CHECK(row < entry.slice->tokens.size());
       plan.output_rows.push_back(static_cast<int32_t>(entry.first_row + row));
@@ -208,7 +208,7 @@ void add_outputs(std::vector<Entry>& entries, BatchPlan& plan) {
 BatchPlan plan_batch(const StepBatch& batch, const PoolLayout& layout, uint32_t gather_slots_max,
                      uint32_t window) {
   BatchPlan plan;
-  std::vector<Entry> entries = list_entries(batch, layout);
+  std::vector<BatchEntry> entries = list_entries(batch, layout);
   for (size_t begin = 0; begin < entries.size();) {
     size_t end = begin + 1;
     while (end < entries.size() &&
