@@ -82,7 +82,7 @@ Match PrefixCache::match(std::span<const std::optional<FrameId>> before, uint32_
 
 std::vector<PrefixId> PrefixCache::claim(Claim claim,
                                          std::span<const std::optional<FrameId>> before,
-                                         const PassContent& pass, const Written& written) {
+                                         const PassContent& pass, const WrittenTokens& written) {
   std::vector<PrefixId> claimed;
   const size_t first = written.context_len / page_size_;
   const uint32_t offset = written.context_len % page_size_;
@@ -179,7 +179,7 @@ void PrefixCache::extend(FrameId frame, PrefixId parent, uint32_t offset, const 
 }
 
 void PrefixCache::wrote(std::span<const FrameId> frames, const PassContent& pass,
-                        const Written& written) {
+                        const WrittenTokens& written) {
   const size_t first_page = written.context_len / page_size_;
   uint32_t offset = written.context_len % page_size_;
   PrefixId parent = kNoPrefix;

@@ -26,7 +26,7 @@ struct PassContent {
 };
 
 /// A computation of `token_count` tokens of a pass after `context_len` slots.
-struct Written {
+struct WrittenTokens {
   uint32_t context_len = 0;
   uint32_t first_token = 0, token_count = 0;  ///< of the content
 };
@@ -56,14 +56,15 @@ class PrefixCache {
 
   /// The pass is about to compute these pages: others wait for them. Returns what it claimed.
   std::vector<PrefixId> claim(Claim claim, std::span<const std::optional<FrameId>> before,
-                              const PassContent& content, const Written& written);
+                              const PassContent& content, const WrittenTokens& written);
   void give_up(std::span<const PrefixId> claims);
 
   /// The frame is about to be written from `offset` tokens on: nobody finds it any more if that
   /// changes what is known of it.
   void begin_write(FrameId frame, uint32_t offset);
   /// The frames (the page list as far as the chunk reaches) hold what the chunk computed.
-  void wrote(std::span<const FrameId> frames, const PassContent& content, const Written& written);
+  void wrote(std::span<const FrameId> frames, const PassContent& content,
+             const WrittenTokens& written);
   /// The frame's content is not known any more.
   void forget(FrameId frame);
   /// The content that is known of a copied frame is known of the copy too.
