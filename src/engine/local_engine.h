@@ -14,7 +14,7 @@
 #include "engine/engine.h"
 #include "engine/engine_limits.h"
 #include "engine/export_table.h"
-#include "engine/inbox.h"
+#include "engine/loop_inbox.h"
 #include "engine/loop_state.h"
 #include "engine/prefix_domains.h"
 #include "kv/pointer_table.h"
@@ -70,7 +70,7 @@ class LocalEngine final : public Engine {
   EngineStats stats() const override;
 
   // For the step loop; from the engine thread.
-  Inbox& inbox() { return inbox_; }
+  LoopInbox& inbox() { return inbox_; }
   void apply(const LoopReport& report);
   /// The instances, once per result, are about to get results.
   void expect(std::span<const InstanceId> instances);
@@ -80,7 +80,7 @@ class LocalEngine final : public Engine {
   void unblock(InstanceId instance);
   /// The instances that wait for something that is not this engine. From now on (or no longer), one
   /// more of them is as good as a message.
-  std::set<InstanceId> paused(Inbox::PausedAlert alert);
+  std::set<InstanceId> paused(LoopInbox::PausedAlert alert);
   /// Pointers of an instance to fresh slots, of which the step loop knows.
   struct Mapped {
     std::vector<uint32_t> pointers;
@@ -154,7 +154,7 @@ class LocalEngine final : public Engine {
 
   const std::shared_ptr<const model::Model> model_;
   const EngineLimits limits_;
-  Inbox inbox_;
+  LoopInbox inbox_;
   mutable std::mutex mutex_;
   PrefixDomains domains_;
   std::unordered_map<InstanceId, Instance> instances_;

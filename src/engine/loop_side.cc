@@ -53,7 +53,7 @@ void LocalEngine::unblock(InstanceId instance) {
   if (at != instances_.end()) at->second.blocked = false;
 }
 
-std::set<InstanceId> LocalEngine::paused(Inbox::PausedAlert alert) {
+std::set<InstanceId> LocalEngine::paused(LoopInbox::PausedAlert alert) {
   const std::lock_guard lock(mutex_);
   inbox_.set_paused_alert(alert);
   std::set<InstanceId> paused;

@@ -83,7 +83,7 @@ PageMover::Freed PageMover::make_room(LoopState& state, const sched::Plan& plan)
   const bool looks = ++turns_ % kTurnsBetweenLooks == 0 && scheduler.pages_are_short();
   if (!looks && !scheduler.pages_are_needed()) return Freed::kNothing;
   const sched::Room room = scheduler.make_room(
-      engine_.paused(plan.waiting ? Inbox::PausedAlert::kOn : Inbox::PausedAlert::kOff));
+      engine_.paused(plan.waiting ? LoopInbox::PausedAlert::kOn : LoopInbox::PausedAlert::kOff));
   for (const kv::PageStore& store : room.stores) disk_->store(store);
   if (room.freed > 0) return Freed::kNow;
   return room.stores.empty() ? Freed::kNothing : Freed::kSoon;

@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "engine/engine_limits.h"
-#include "engine/inbox.h"
+#include "engine/loop_inbox.h"
 #include "engine/loop_state.h"
 #include "engine/page_mover.h"
 #include "engine/snapshot/writer.h"
@@ -45,7 +45,7 @@ class StepLoop {
   void cancel_all();
 
   LocalEngine& engine_;
-  Inbox& inbox_;
+  LoopInbox& inbox_;
   const EngineConfig config_;
   const Clock& clock_;
   const std::unique_ptr<exec::Executor> executor_;

@@ -30,7 +30,7 @@ void put(std::string& out, const ContentHash& hash) {
 }
 
 /// Takes fields off the front; `ok` turns false, and everything zero, when there are too few bytes.
-struct Reader {
+struct SnapshotReader {
   std::string_view rest;
   bool ok = true;
 
@@ -71,7 +71,7 @@ Result<std::string> read_exactly(int file, uint64_t at, uint64_t size) {
   return bytes;
 }
 
-SnapshotHeader parse(Reader& in) {
+SnapshotHeader parse(SnapshotReader& in) {
   SnapshotHeader h;
   h.layout = in.text();
   h.user = in.text();
@@ -99,17 +99,17 @@ Result<SnapshotOpened> read_head(const std::filesystem::path& path, int file) {
   const auto file_size = static_cast<uint64_t>(status.st_size);
   const Result<std::string> fixed = read_exactly(file, 0, kFixedBytes);
   if (!fixed.ok() || !fixed->starts_with(kMagic)) return corrupt(path, "another beginning");
-  Reader size_reader{std::string_view(*fixed).substr(kMagic.size())};
+  SnapshotReader size_reader{std::string_view(*fixed).substr(kMagic.size())};
   const uint64_t size = size_reader.number();
   if (size > kHeaderBytesMax || size + kFixedBytes + kHashBytes > file_size)
     return corrupt(path, "a cut header");
   const Result<std::string> bytes = read_exactly(file, kFixedBytes, size + kHashBytes);
   if (!bytes.ok()) return corrupt(path, "a cut header");
   const std::string_view head = std::string_view(*bytes).substr(0, size);
-  Reader hash_reader{std::string_view(*bytes).substr(size)};
+  SnapshotReader hash_reader{std::string_view(*bytes).substr(size)};
   if (hash_content(std::as_bytes(std::span(head))) != hash_reader.hash())
     return corrupt(path, "a damaged header");
-  Reader reader{head};
+  SnapshotReader reader{head};
   SnapshotOpened opened{parse(reader), kFixedBytes + size + kHashBytes, file};
   if (!reader.ok || !reader.rest.empty()) return corrupt(path, "a header of another form");
   if (file_size != opened.header.bytes())

@@ -25,7 +25,7 @@ struct Mail {
 /// It also knows whom the next step is worth waiting for: an instance is *expected* from the
 /// publication of a result until its next pass or synchronize, until it blocks on something else,
 /// or until it is closed.
-class Inbox {
+class LoopInbox {
  public:
   // From any thread.
   void post(LoopMessage message);

@@ -1,26 +1,26 @@
-#include "engine/inbox.h"
+#include "engine/loop_inbox.h"
 
 #include <utility>
 
 namespace pie::engine {
 
-void Inbox::wake_for_message() {
+void LoopInbox::wake_for_message() {
   if (waiting_ == Waiting::kMessage) wake_.notify_one();
 }
 
-void Inbox::post(LoopMessage message) {
+void LoopInbox::post(LoopMessage message) {
   const std::lock_guard lock(mutex_);
   messages_.push_back(std::move(message));
   wake_for_message();
 }
 
-void Inbox::change_priority(QueueId queue, Priority priority) {
+void LoopInbox::change_priority(QueueId queue, Priority priority) {
   const std::lock_guard lock(mutex_);
   priorities_[queue] = priority;
   wake_for_message();
 }
 
-void Inbox::forget(InstanceId instance, uint32_t count) {
+void LoopInbox::forget(InstanceId instance, uint32_t count) {
   const std::lock_guard lock(mutex_);
   const auto at = expected_.find(instance);
   if (at == expected_.end()) return;
@@ -32,36 +32,36 @@ void Inbox::forget(InstanceId instance, uint32_t count) {
   if (expected_.empty() && waiting_ == Waiting::kGather) wake_.notify_one();
 }
 
-void Inbox::tell_paused() {
+void LoopInbox::tell_paused() {
   const std::lock_guard lock(mutex_);
   if (paused_alert_ == PausedAlert::kOff) return;
   has_paused_ = true;
   wake_for_message();
 }
 
-void Inbox::set_paused_alert(PausedAlert alert) {
+void LoopInbox::set_paused_alert(PausedAlert alert) {
   const std::lock_guard lock(mutex_);
   paused_alert_ = alert;
   has_paused_ = false;
 }
 
-void Inbox::stop() {
+void LoopInbox::stop() {
   const std::lock_guard lock(mutex_);
   stop_ = true;
   wake_.notify_one();
 }
 
-bool Inbox::stopping() const {
+bool LoopInbox::stopping() const {
   const std::lock_guard lock(mutex_);
   return stop_;
 }
 
-Mail Inbox::receive() {
+Mail LoopInbox::receive() {
   const std::lock_guard lock(mutex_);
   return {std::exchange(messages_, {}), std::exchange(priorities_, {})};
 }
 
-bool Inbox::wait(std::optional<std::chrono::nanoseconds> patience) {
+bool LoopInbox::wait(std::optional<std::chrono::nanoseconds> patience) {
   std::unique_lock lock(mutex_);
   const auto come = [&] { return stop_ || has_mail(); };
   waiting_ = Waiting::kMessage;
@@ -76,12 +76,12 @@ bool Inbox::wait(std::optional<std::chrono::nanoseconds> patience) {
   return has_come;
 }
 
-void Inbox::expect(std::span<const InstanceId> instances) {
+void LoopInbox::expect(std::span<const InstanceId> instances) {
   const std::lock_guard lock(mutex_);
   for (const InstanceId instance : instances) ++expected_[instance];
 }
 
-void Inbox::gather(std::chrono::nanoseconds patience) {
+void LoopInbox::gather(std::chrono::nanoseconds patience) {
   std::unique_lock lock(mutex_);
   waiting_ = Waiting::kGather;
   wake_.wait_for(lock, patience, [&] { return stop_ || expected_.empty(); });
