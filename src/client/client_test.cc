@@ -99,7 +99,9 @@ TEST(Client, an_upload_arrives_whole_and_tells_its_progress) {
   uint64_t told = 0;
   const Result<std::string> hash = wait_for<std::string>([&](auto done) {
     client.upload_program(
-        memory_source(program), std::nullopt, [&](uint64_t sent, uint64_t) { told = sent; }, done);
+        borrowed_source({reinterpret_cast<const uint8_t*>(program.data()), program.size()},
+                        nullptr),
+        std::nullopt, [&](uint64_t sent, uint64_t) { told = sent; }, done);
   });
   ASSERT_TRUE(hash.ok()) << hash.error().message;
   EXPECT_EQ(*hash, crypto::blake3_hex(program));

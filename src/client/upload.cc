@@ -8,21 +8,20 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/unique_fd.h"
+
 namespace pie::client {
 namespace {
 
-class File {
+class SourceFile {
  public:
-  explicit File(int fd) : fd_(fd) {}
-  ~File() { ::close(fd_); }
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
+  explicit SourceFile(int fd) : fd_(fd) {}
 
   Result<void> read(uint64_t offset, std::span<uint8_t> out) const {
     size_t done = 0;
     while (done < out.size()) {
-      const ssize_t n =
-          ::pread(fd_, out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
+      const ssize_t n = ::pread(fd_.get(), out.data() + done, out.size() - done,
+                                static_cast<off_t>(offset + done));
       if (n < 0 && errno == EINTR) continue;
       if (n < 0) return Error{ErrorCode::kInternal, fmt::format("[read] {}", strerror(errno))};
       if (n == 0) {
@@ -35,16 +34,10 @@ class File {
   }
 
  private:
-  int fd_;
+  const UniqueFd fd_;
 };
 
 }  // namespace
-
-UploadSource memory_source(std::string bytes) {
-  auto owner = std::make_shared<std::string>(std::move(bytes));
-  const std::span span(reinterpret_cast<const uint8_t*>(owner->data()), owner->size());
-  return borrowed_source(span, std::move(owner));
-}
 
 UploadSource borrowed_source(std::span<const uint8_t> bytes, std::shared_ptr<void> owner) {
   return {bytes.size(), [bytes, owner = std::move(owner)](uint64_t offset, std::span<uint8_t> out) {
@@ -59,7 +52,7 @@ Result<UploadSource> file_source(const std::string& path) {
     return Error{errno == ENOENT ? ErrorCode::kNotFound : ErrorCode::kInternal,
                  fmt::format("[open {}] {}", path, strerror(errno))};
   }
-  auto file = std::make_shared<File>(fd);
+  auto file = std::make_shared<SourceFile>(fd);
   struct stat info{};
   if (::fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
     return Error{ErrorCode::kInvalidArgument, fmt::format("[open {}] not a regular file", path)};

@@ -17,7 +17,6 @@ struct UploadSource {
   std::function<Result<void>(uint64_t offset, std::span<uint8_t> out)> read;
 };
 
-UploadSource memory_source(std::string bytes);
 /// `bytes` must stay valid and unchanged as long as `owner` lives.
 UploadSource borrowed_source(std::span<const uint8_t> bytes, std::shared_ptr<void> owner);
 /// The file, which must not change meanwhile (the server checks the hash). kNotFound, kInternal.
