@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
@@ -25,5 +26,10 @@ using BlobRef = std::shared_ptr<const Blob>;
 BlobRef make_memory_blob(std::vector<uint8_t> bytes);
 /// A blob in the file at `path`, which stays as it is; it is open only while it is read.
 Result<BlobRef> open_file_blob(std::string path);
+
+/// All bytes, in memory once. Fails as read(), and when the file has become shorter (kCorrupt).
+Result<std::string> read_all(const Blob& blob);
+/// write_file_atomically() of a blob, of which a piece is in memory at a time.
+Result<void> write_blob_atomically(const std::filesystem::path& path, const Blob& blob);
 
 }  // namespace pie

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,6 +25,10 @@ bool write_all(int fd, std::string_view bytes);
 /// Replaces the file by one rename after its bytes (and the folder entry) are on the disk: a reader
 /// or a crash sees the old content or the new, never a part. `mode` as for open(2).
 Result<void> write_file_atomically(const std::filesystem::path& path, std::string_view bytes,
+                                   unsigned mode = 0644);
+/// The same with what `write` writes to the descriptor that it gets.
+Result<void> write_file_atomically(const std::filesystem::path& path,
+                                   const std::function<Result<void>(int fd)>& write,
                                    unsigned mode = 0644);
 
 /// Returns when the folder's entries (names of files and folders) are on the disk.

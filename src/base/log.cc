@@ -81,7 +81,7 @@ void write_all(std::string_view bytes) {
 
 /// Lines on their way to stderr, and the thread that brings them there. Never destroyed: threads
 /// may log until the process is gone.
-class Writer {
+class LineWriter {
  public:
   void put(std::string line) {
     const std::lock_guard lock(mutex_);
@@ -146,10 +146,10 @@ class Writer {
   bool is_writing_ = false;
 };
 
-Writer& writer() {
-  static Writer& instance = *[] {
+LineWriter& writer() {
+  static LineWriter& instance = *[] {
     std::atexit([] { flush(kFlushAtExit); });
-    return new Writer;
+    return new LineWriter;
   }();
   return instance;
 }

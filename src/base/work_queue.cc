@@ -33,7 +33,6 @@ struct WorkQueue::Ticket::State {
 };
 
 void WorkQueue::Ticket::cancel() { state_->cancelled = true; }
-bool WorkQueue::Ticket::is_cancelled() const { return state_->cancelled; }
 
 WorkQueue::WorkQueue(Config config)
     : config_([&config] {

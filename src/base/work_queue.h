@@ -39,8 +39,6 @@ class WorkQueue {
     /// The job does not begin any more, and no piece of it follows the one that runs. What waits is
     /// let go of when its turn comes.
     void cancel();
-    /// For a job that cannot be cut into pieces, to look at now and then.
-    bool is_cancelled() const;
 
    private:
     friend class WorkQueue;

@@ -127,7 +127,6 @@ TEST(WorkQueueTest, a_cancelled_job_does_not_begin_and_is_let_go_of) {
   auto ticket = queue.post_once("ann", [&ran, held] { ran = true; });
   ASSERT_TRUE(ticket.ok());
   ticket->cancel();
-  EXPECT_TRUE(ticket->is_cancelled());
   gate.open();
   queue.stop(WorkQueue::Rest::kFinish);
   EXPECT_FALSE(ran);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <thread>
+#include "base/test_clock.h"
 #include "engine/test_rig.h"
 
 namespace pie::engine {

@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/test_clock.h"
 #include "instance/arguments.h"
 #include "instance/instance_id.h"
 #include "instance/test_instances.h"

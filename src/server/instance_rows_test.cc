@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/test_clock.h"
 #include "instance/arguments.h"
 #include "protocol/codec.h"
 
