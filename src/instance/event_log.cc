@@ -156,7 +156,8 @@ uint64_t EventLog::before_last(uint64_t bytes_max) const {
 void EventLog::delivered(uint64_t seq) {
   {
     const std::lock_guard lock(mutex_);
-    if (entries_.deliver(seq)) storing_.delivered(std::min(seq, entries_.last_seq()));
+    if (entries_.deliver(seq) && !is_discarded_)
+      storing_.delivered(std::min(seq, entries_.last_seq()));
   }
   settle();
 }

@@ -72,7 +72,8 @@ class EventLog : public std::enable_shared_from_this<EventLog> {
   void delivered(uint64_t seq);
   /// Nobody listens any more: what is stored of a log that has ended leaves the memory.
   void release();
-  /// The log is no longer needed: nothing is stored any more. `done` follows what is under way.
+  /// The log is no longer needed: nothing is stored any more. `done` follows what is under way, and
+  /// the mark of what was delivered: were it lost, a crash would bring the instance back.
   void discard(std::function<void()> done);
 
   /// Why what was said last is not stored; null when it is.

@@ -181,6 +181,20 @@ TEST_F(EventLogTest, nothing_is_stored_once_it_is_discarded) {
   EXPECT_EQ(stored->records.size(), 1U);
 }
 
+TEST_F(EventLogTest, a_delivery_is_marked_before_the_log_is_gone_however_busy_the_disk_is) {
+  disk.is_slow = true;
+  const auto log = make_log();
+  log->append(EventKind::kMessage, "1");
+  log->end({EndKind::kCompleted, "2"});
+  disk.run_all();
+  log->delivered(1);  // is being marked while the rest comes
+  log->delivered(2);
+  bool is_marked = false;
+  log->discard([&] { is_marked = stored->delivered == 2; });
+  disk.run_all();
+  EXPECT_TRUE(is_marked);
+}
+
 TEST_F(EventLogTest, who_waits_for_the_disk_is_called_when_the_log_is_discarded) {
   stored->bytes = "a";
   stored->records = {{.seq = 1, .kind = EventKind::kMessage, .payload_bytes = 1}};

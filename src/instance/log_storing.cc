@@ -20,9 +20,10 @@ bool LogStoring::retry() {
 }
 
 std::optional<LogWork> LogStoring::begin() {
-  if (is_busy_ || is_stopped_) return std::nullopt;
-  const bool stores = (insists_ || !failure_) && entries_.first_unstored() < entries_.size();
-  const bool fetches = (insists_ || !fetch_waits_) && fetch_after_;
+  if (is_busy_) return std::nullopt;
+  const bool stores =
+      !is_stopped_ && (insists_ || !failure_) && entries_.first_unstored() < entries_.size();
+  const bool fetches = !is_stopped_ && (insists_ || !fetch_waits_) && fetch_after_;
   if (!stores && !fetches && !delivered_) return std::nullopt;
   is_busy_ = true;
   insists_ = false;

@@ -29,7 +29,7 @@ class LogStoring {
   bool retry();
   /// What comes next is tried even after a failure.
   void insist() { insists_ = true; }
-  /// Nothing begins any more.
+  /// Nothing begins any more but to mark what was delivered.
   void stop() { is_stopped_ = true; }
 
   /// The next work, unless there is none or one is under way.
