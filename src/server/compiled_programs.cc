@@ -1,16 +1,18 @@
 #include "server/compiled_programs.h"
 
 #include <algorithm>
-#include <span>
 #include <utility>
 
 #include "base/guarded.h"
+#include "crypto/blake3.h"
 
 namespace pie::server {
 namespace {
 
 /// What a small program takes in memory all the same.
 constexpr uint64_t kReadyBytesMin = 256 << 10;
+/// Of memory while a program is read and compiled, for each of its bytes, at least.
+constexpr uint64_t kMemoryPerByte = 2;
 
 }  // namespace
 
@@ -85,7 +87,7 @@ void CompiledPrograms::begin(const std::string& hash) {
 void CompiledPrograms::begin_first(const std::string& hash, const Request& first) {
   auto turn = std::make_shared<Turn>(*this, hash);
   if (first.wasm) return compile_later(turn, first.post, first.wasm);
-  stored_.wasm(first.user, hash, [this, turn, post = first.post](Result<Wasm> wasm) {
+  stored_.wasm(first.user, hash, [this, turn, post = first.post](Result<BlobRef> wasm) {
     if (wasm.ok()) return compile_later(turn, post, std::move(wasm).value());
     // A line that is too long is the user's own; what is not there is there for nobody.
     if (wasm.error().code == ErrorCode::kResourceExhausted) return turn->refuse(wasm.error());
@@ -94,21 +96,25 @@ void CompiledPrograms::begin_first(const std::string& hash, const Request& first
   });
 }
 
-void CompiledPrograms::compile_later(const TurnRef& turn, const Post& post, Wasm wasm) {
-  const uint64_t bytes = wasm->size();
+void CompiledPrograms::compile_later(const TurnRef& turn, const Post& post, BlobRef wasm) {
   post(
-      bytes,
+      kMemoryPerByte * wasm->size(),
       [this, turn, wasm = std::move(wasm)] {
         turn->take();
-        const std::span<const uint8_t> component(reinterpret_cast<const uint8_t*>(wasm->data()),
-                                                 wasm->size());
-        finish(turn->hash(),
-               guarded("compile", [&] { return host_.compile(component, turn->hash()); }),
+        finish(turn->hash(), guarded("compile", [&] { return compile(turn->hash(), *wasm); }),
                wasm->size());
       },
       [turn](std::string reason) {
         turn->refuse({ErrorCode::kResourceExhausted, std::move(reason)});
       });
+}
+
+Result<CompiledPrograms::Program> CompiledPrograms::compile(const std::string& hash,
+                                                            const Blob& wasm) {
+  PIE_TRY_ASSIGN(const std::string bytes, read_all(wasm));
+  if (crypto::blake3_hex(bytes) != hash)
+    return Error{ErrorCode::kNotFound, "Program not found"};  // the file was replaced
+  return host_.compile({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}, hash);
 }
 
 void CompiledPrograms::finish(const std::string& hash, const Result<Program>& result,

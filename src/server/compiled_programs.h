@@ -7,6 +7,7 @@
 #include <mutex>
 #include <string>
 
+#include "base/blob.h"
 #include "base/result.h"
 #include "host/program_host.h"
 #include "store/programs.h"
@@ -19,10 +20,9 @@ namespace pie::server {
 class CompiledPrograms {
  public:
   using Program = std::shared_ptr<const host::Program>;
-  using Wasm = std::shared_ptr<const std::string>;
   using Refuse = std::function<void(std::string reason)>;
-  /// Has `job` done, which compiles so many bytes, on behalf of who asks; or says why not. Drops
-  /// both when nobody waits for it any more.
+  /// Has `job` done, which reads a program and compiles it and takes so many bytes of memory, on
+  /// behalf of who asks; or says why not. Drops both when nobody waits for it any more.
   using Post = std::function<void(uint64_t bytes, std::function<void()> job, Refuse refuse)>;
 
   struct Request {
@@ -30,7 +30,7 @@ class CompiledPrograms {
     Post post;
     /// Once, from any thread; never, when `post` drops its job.
     std::function<void(Result<Program>)> done;
-    Wasm wasm;  ///< null: as stored
+    BlobRef wasm;  ///< null: as stored
   };
 
   /// `memory_bytes_max`: of wasm whose compiled form is kept, together. The others outlive it.
@@ -57,7 +57,9 @@ class CompiledPrograms {
 
   void begin(const std::string& hash);
   void begin_first(const std::string& hash, const Request& first);
-  void compile_later(const TurnRef& turn, const Post& post, Wasm wasm);
+  void compile_later(const TurnRef& turn, const Post& post, BlobRef wasm);
+  /// kNotFound, when the bytes are not those of the hash any more.
+  Result<Program> compile(const std::string& hash, const Blob& wasm);
   void finish(const std::string& hash, const Result<Program>& result, uint64_t wasm_bytes);
   /// The first one leaves the line, and hears why when there is a reason.
   void leave(const std::string& hash, const Error* reason);

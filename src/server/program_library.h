@@ -33,7 +33,7 @@ class ProgramLibrary {
   struct Upload {
     std::string user;
     std::string hash;
-    CompiledPrograms::Wasm wasm;
+    BlobRef wasm;
     std::optional<std::string> manifest;
   };
   /// Compiles it, so that a bad one is refused here, and keeps it for the user. kResourceExhausted,

@@ -96,11 +96,7 @@ void SessionRequests::handle(protocol::ProgramUploaded request) {
   work_.later(
       services().disk,
       [self = shared(), request = std::move(request)] {
-        auto wasm = [&]() -> Result<CompiledPrograms::Wasm> {
-          PIE_TRY_ASSIGN(const BlobRef whole, request.wasm->finish());
-          PIE_TRY_ASSIGN(std::string bytes, read_all(*whole));
-          return std::make_shared<const std::string>(std::move(bytes));
-        }();
+        auto wasm = request.wasm->finish();
         if (!wasm.ok()) return self->refuser(request.corr_id)(wasm.error().message);
         self->services().programs.upload(
             {self->session_.user(), request.hash, std::move(wasm).value(), request.manifest},

@@ -214,9 +214,4 @@ std::shared_ptr<protocol::UploadSpool> Spools::open(const std::string& user,
                                  std::move(backlog));
 }
 
-Result<std::string> read_all(const Blob& blob) {
-  PIE_TRY_ASSIGN(const auto bytes, blob.read(0, blob.size()));
-  return std::string(bytes.begin(), bytes.end());
-}
-
 }  // namespace pie::server

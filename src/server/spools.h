@@ -51,7 +51,4 @@ class Spools {
   std::atomic<uint64_t> next_ = 1;
 };
 
-/// All bytes of a blob.
-Result<std::string> read_all(const Blob& blob);
-
 }  // namespace pie::server

@@ -35,14 +35,9 @@ void FilePrograms::exists(const std::string& user, std::string record, Done<bool
             [this, user, record = std::move(record)] { return resolver_.exists(user, record); });
 }
 
-void FilePrograms::wasm(const std::string& user, std::string hash,
-                        Done<std::shared_ptr<const std::string>> done) {
-  using Bytes = std::shared_ptr<const std::string>;
-  ask<Bytes>(queue_, user, kWhat, std::move(done),
-             [this, hash = std::move(hash)]() -> Result<Bytes> {
-               PIE_TRY_ASSIGN(std::string bytes, resolver_.wasm(hash));
-               return std::make_shared<const std::string>(std::move(bytes));
-             });
+void FilePrograms::wasm(const std::string& user, std::string hash, Done<BlobRef> done) {
+  ask<BlobRef>(queue_, user, kWhat, std::move(done),
+               [this, hash = std::move(hash)] { return resolver_.wasm(hash); });
 }
 
 }  // namespace pie::store

@@ -27,8 +27,7 @@ class FilePrograms final : public Programs {
   void check_room(ProgramUpload upload, Done<void> done) override;
   void find(const std::string& user, ProgramReference reference, Done<FoundProgram> done) override;
   void exists(const std::string& user, std::string record, Done<bool> done) override;
-  void wasm(const std::string& user, std::string hash,
-            Done<std::shared_ptr<const std::string>> done) override;
+  void wasm(const std::string& user, std::string hash, Done<BlobRef> done) override;
 
   /// What waits is dropped: nobody is there to hear of it.
   void stop() { queue_.stop(WorkQueue::Rest::kDrop); }

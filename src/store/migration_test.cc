@@ -78,7 +78,7 @@ TEST_F(Migration, a_store_of_version_1_keeps_everything_and_its_names_owners_cou
     auto opened = Database::open(home_ / "pie.db");
     ASSERT_TRUE(opened.ok()) << opened.error().message;
     ProgramFiles programs(**opened, home_ / "programs");
-    EXPECT_EQ(*programs.wasm("aaaa"), "wasm");
+    EXPECT_EQ(*read_all(**programs.wasm("aaaa")), "wasm");
     EXPECT_EQ(programs.find("ann", {"ns", "p", {}})->name.text(), "ns/p@1.0.1");
     EXPECT_EQ(
         **KeyValueTable(std::move(Database::open(home_ / "pie.db")).value()).get("ann", "key"),

@@ -155,17 +155,16 @@ TEST_F(PowerLoss, an_acknowledged_upload_is_there_by_hash_and_by_name) {
     const std::string version = "1.0." + std::to_string(i);
     const std::string manifest = "[package]\nname = \"a/p\"\nversion = \"" + version + "\"\n";
     const Result<void> done = wait<Result<void>>([&](auto answer) {
-      store->programs().put({"u", hash, std::make_shared<const std::string>(wasm), manifest, 0},
+      store->programs().put({"u", hash, make_memory_blob({wasm.begin(), wasm.end()}), manifest, 0},
                             std::move(answer));
     });
     ASSERT_TRUE(done.ok()) << done.error().message;
     const auto after = store_after_power_loss();
     ASSERT_TRUE(after);
-    using Bytes = Result<std::shared_ptr<const std::string>>;
-    const auto bytes =
-        wait<Bytes>([&](auto answer) { after->programs().wasm("u", hash, std::move(answer)); });
+    const auto bytes = wait<Result<BlobRef>>(
+        [&](auto answer) { after->programs().wasm("u", hash, std::move(answer)); });
     ASSERT_TRUE(bytes.ok()) << bytes.error().message;
-    EXPECT_EQ(**bytes, wasm);
+    EXPECT_EQ(*read_all(**bytes), wasm);
     const auto named = wait<Result<FoundProgram>>(
         [&](auto answer) { after->programs().find("u", {.text = "a/p"}, std::move(answer)); });
     ASSERT_TRUE(named.ok()) << named.error().message;

@@ -4,7 +4,6 @@
 #include <set>
 #include <utility>
 
-#include "base/file.h"
 #include "store/manifest.h"
 #include "store/orphans.h"
 
@@ -19,7 +18,7 @@ Error program_not_found() { return {ErrorCode::kNotFound, "Program not found"}; 
 uint64_t whole_blocks(uint64_t bytes) { return (bytes + 4'095) / 4'096 * 4'096; }
 
 /// An upload with its name. Points to the upload.
-struct Entry {
+struct UploadEntry {
   const std::string& owner;
   const std::string& hash;
   uint64_t wasm_bytes;
@@ -28,9 +27,9 @@ struct Entry {
   std::string_view manifest;
 };
 
-Result<Entry> entry_of(const ProgramUpload& upload) {
-  Entry entry{upload.owner,           upload.hash,  upload.wasm->size(),
-              upload.owner_bytes_max, std::nullopt, {}};
+Result<UploadEntry> entry_of(const ProgramUpload& upload) {
+  UploadEntry entry{upload.owner,           upload.hash,  upload.wasm->size(),
+                    upload.owner_bytes_max, std::nullopt, {}};
   if (!upload.manifest) return entry;
   PIE_TRY_ASSIGN(Manifest parsed, parse_manifest(*upload.manifest));
   entry.name = std::move(parsed.name);
@@ -38,7 +37,7 @@ Result<Entry> entry_of(const ProgramUpload& upload) {
   return entry;
 }
 
-Result<void> check_quota(Database& db, const Entry& upload) {
+Result<void> check_quota(Database& db, const UploadEntry& upload) {
   if (upload.bytes_max == 0) return {};
   // What the upload replaces does not count.
   PIE_TRY_ASSIGN(
@@ -60,7 +59,7 @@ Result<void> check_quota(Database& db, const Entry& upload) {
                    "; upload fewer or smaller ones, or raise limits.user_program_bytes_max"};
 }
 
-Result<void> record(Database& db, const Entry& upload) {
+Result<void> record(Database& db, const UploadEntry& upload) {
   const auto bytes = static_cast<int64_t>(upload.wasm_bytes);
   PIE_TRY_ASSIGN(Statement program, db.prepare("INSERT OR REPLACE INTO programs VALUES(?,?)"));
   PIE_TRY(program.text(upload.hash).integer(bytes).run());
@@ -85,9 +84,9 @@ ProgramFiles::ProgramFiles(Database& database, fs::path folder)
 }
 
 Result<void> ProgramFiles::put(const ProgramUpload& upload) {
-  PIE_TRY_ASSIGN(const Entry entry, entry_of(upload));
+  PIE_TRY_ASSIGN(const UploadEntry entry, entry_of(upload));
   PIE_TRY(database_.read([&](Database& db) { return check_quota(db, entry); }));
-  PIE_TRY(write_file_atomically(file_of(upload.hash), *upload.wasm));
+  PIE_TRY(write_blob_atomically(file_of(upload.hash), *upload.wasm));
   return database_.write(Durability::kDisk, [&](Database& db) -> Result<void> {
     PIE_TRY(check_quota(db, entry));  // others may have uploaded meanwhile
     return record(db, entry);
@@ -95,7 +94,7 @@ Result<void> ProgramFiles::put(const ProgramUpload& upload) {
 }
 
 Result<void> ProgramFiles::check_room(const ProgramUpload& upload) {
-  PIE_TRY_ASSIGN(const Entry entry, entry_of(upload));
+  PIE_TRY_ASSIGN(const UploadEntry entry, entry_of(upload));
   return database_.read([&](Database& db) { return check_quota(db, entry); });
 }
 
@@ -110,10 +109,10 @@ Result<bool> ProgramFiles::has(const std::string& hash) {
   return found;
 }
 
-Result<std::string> ProgramFiles::wasm(const std::string& hash) {
+Result<BlobRef> ProgramFiles::wasm(const std::string& hash) {
   PIE_TRY_ASSIGN(const bool known, has(hash));
   if (!known) return program_not_found();
-  return read_file(file_of(hash));
+  return open_file_blob(file_of(hash));
 }
 
 Result<NamedProgram> ProgramFiles::find(const std::string& owner, const ProgramName& name) {

@@ -31,7 +31,7 @@ class ProgramFiles {
   Result<void> check_room(const ProgramUpload& upload);
   Result<bool> has(const std::string& hash);
   /// The component's bytes. kNotFound "Program not found".
-  Result<std::string> wasm(const std::string& hash);
+  Result<BlobRef> wasm(const std::string& hash);
   /// What the owner called so; the newest release when the name says no version. kNotFound.
   Result<NamedProgram> find(const std::string& owner, const ProgramName& name);
   /// Every name and version that the owner has given this program, in no particular order.

@@ -125,7 +125,7 @@ Result<void> ProgramResolver::check_dependencies(const std::string& user,
   return {};
 }
 
-Result<std::string> ProgramResolver::wasm(const std::string& hash) {
+Result<BlobRef> ProgramResolver::wasm(const std::string& hash) {
   auto stored = uploaded_.wasm(hash);
   if (stored.ok() || !is_not_found(stored.error())) return stored;
   return registry_.wasm(hash);

@@ -20,7 +20,7 @@ class ProgramResolver {
   /// Programs::find, exists and wasm.
   Result<FoundProgram> find(const std::string& user, const ProgramReference& reference);
   Result<bool> exists(const std::string& user, const std::string& record);
-  Result<std::string> wasm(const std::string& hash);
+  Result<BlobRef> wasm(const std::string& hash);
 
  private:
   Result<NamedProgram> resolve(const std::string& user, const ProgramName& name, LookFirst first);

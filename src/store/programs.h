@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "base/blob.h"
 #include "base/result.h"
 
 namespace pie::store {
@@ -14,7 +15,7 @@ namespace pie::store {
 struct ProgramUpload {
   std::string owner;
   std::string hash;  ///< BLAKE3, 64 hexadecimal digits
-  std::shared_ptr<const std::string> wasm;
+  BlobRef wasm;
   std::optional<std::string> manifest;  ///< TOML text
   uint64_t owner_bytes_max = 0;         ///< 0 = unlimited
 };
@@ -57,9 +58,9 @@ class Programs {
                     Done<FoundProgram> done) = 0;
   /// The answer to `query program_exists`.
   virtual void exists(const std::string& user, std::string record, Done<bool> done) = 0;
-  /// The component's bytes, of whoever it is. kNotFound.
-  virtual void wasm(const std::string& user, std::string hash,
-                    Done<std::shared_ptr<const std::string>> done) = 0;
+  /// The component's bytes, of whoever it is, to be read on a thread that may wait for a disk; who
+  /// reads them compares them with the hash. kNotFound.
+  virtual void wasm(const std::string& user, std::string hash, Done<BlobRef> done) = 0;
 };
 
 }  // namespace pie::store

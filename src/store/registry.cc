@@ -120,11 +120,11 @@ Result<fs::path> Registry::file_with(const std::string& hash) {
   return *path;
 }
 
-Result<std::string> Registry::wasm(const std::string& hash) {
+Result<BlobRef> Registry::wasm(const std::string& hash) {
   PIE_TRY_ASSIGN(const fs::path path, file_with(hash));
-  PIE_TRY_ASSIGN(std::string bytes, read_file(path));
-  if (crypto::blake3_hex(bytes) != hash) return not_found();
-  return bytes;
+  PIE_TRY_ASSIGN(const std::string now, hash_of(path));
+  if (now != hash) return not_found();
+  return open_file_blob(path);
 }
 
 Result<NamedProgram> Registry::find_hash(const std::string& hash) {

@@ -22,7 +22,7 @@ class Registry {
   /// kNotFound "Program not found"; a registry that cannot be read says why.
   Result<NamedProgram> find(const ProgramName& name);
   /// The bytes of the program with this hash. kNotFound. The first question reads every file.
-  Result<std::string> wasm(const std::string& hash);
+  Result<BlobRef> wasm(const std::string& hash);
   /// The name and manifest of the program with this hash. kNotFound; as slow as wasm().
   Result<NamedProgram> find_hash(const std::string& hash);
 

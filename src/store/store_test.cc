@@ -73,7 +73,7 @@ class StoreTest : public testing::Test {
   static ProgramUpload upload(const std::string& owner, const std::string& wasm,
                               const std::optional<std::string>& manifest_text,
                               uint64_t bytes_max = 0) {
-    return {owner, crypto::blake3_hex(wasm), std::make_shared<const std::string>(wasm),
+    return {owner, crypto::blake3_hex(wasm), make_memory_blob({wasm.begin(), wasm.end()}),
             manifest_text, bytes_max};
   }
   Result<void> set(const std::string& user, const std::string& key, const std::string& value) {
@@ -103,7 +103,7 @@ TEST_F(StoreTest, a_program_is_there_by_hash_after_reopening) {
   const std::string hash = put("u", "bytes");
   reopen();
   EXPECT_TRUE(*files_->has(hash));
-  EXPECT_EQ(*files_->wasm(hash), "bytes");
+  EXPECT_EQ(*read_all(**files_->wasm(hash)), "bytes");
   EXPECT_EQ(files_->wasm(std::string(64, '0')).error().message, "Program not found");
   EXPECT_FALSE(files_->wasm("../pie.db").ok());
 }
@@ -194,7 +194,7 @@ TEST_F(StoreTest, files_of_programs_that_nobody_uploaded_are_removed_at_start) {
   std::ofstream(folder / (std::string(64, '0') + ".wasm")) << "written, and then the power failed";
   std::ofstream(folder / (hash + ".wasm.tmp1-2")) << "half of";
   reopen();
-  EXPECT_EQ(*files_->wasm(hash), "bytes");
+  EXPECT_EQ(*read_all(**files_->wasm(hash)), "bytes");
   EXPECT_EQ(std::distance(fs::directory_iterator(folder), fs::directory_iterator()), 1);
 }
 
@@ -426,7 +426,7 @@ TEST_F(StoreTest, out_of_descriptors_a_program_is_not_taken_for_absent) {
                                        registry.find(*ProgramName::parse("p@1.0.0")).error(),
                                        registry.wasm(std::string(64, 'b')).error(),
                                        registry.find_hash(std::string(64, 'b')).error(),
-                                       files_->wasm(hash).error(),
+                                       read_all(**files_->wasm(hash)).error(),
                                        files_->put(upload("u", "other wasm", std::nullopt)).error(),
                                        log->append(message(1), "").error(),
                                        InstanceLogFile::open(file).error()};
@@ -450,7 +450,7 @@ TEST_F(StoreTest, the_registry_finds_names_and_newest_versions_over_its_roots) {
   EXPECT_EQ(newest->hash, crypto::blake3_hex("one"));
   EXPECT_EQ(newest->manifest, "manifest of one");
   EXPECT_EQ(registry.find({"std", "p", "0.2.0"})->hash, crypto::blake3_hex("two"));
-  EXPECT_EQ(*registry.wasm(newest->hash), "one");
+  EXPECT_EQ(*read_all(**registry.wasm(newest->hash)), "one");
   EXPECT_EQ(registry.find_hash(newest->hash)->name.text(), "std/p@0.1.0");
   EXPECT_EQ(registry.find_hash(newest->hash)->manifest, "manifest of one");
   EXPECT_EQ(registry.find_hash(crypto::blake3_hex("none")).error().code, ErrorCode::kNotFound);
