@@ -13,9 +13,9 @@
 namespace pie::client {
 namespace {
 
-class SourceFile {
+class UploadFile {
  public:
-  explicit SourceFile(int fd) : fd_(fd) {}
+  explicit UploadFile(int fd) : fd_(fd) {}
 
   Result<void> read(uint64_t offset, std::span<uint8_t> out) const {
     size_t done = 0;
@@ -52,7 +52,7 @@ Result<UploadSource> file_source(const std::string& path) {
     return Error{errno == ENOENT ? ErrorCode::kNotFound : ErrorCode::kInternal,
                  fmt::format("[open {}] {}", path, strerror(errno))};
   }
-  auto file = std::make_shared<SourceFile>(fd);
+  auto file = std::make_shared<UploadFile>(fd);
   struct stat info{};
   if (::fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
     return Error{ErrorCode::kInvalidArgument, fmt::format("[open {}] not a regular file", path)};
