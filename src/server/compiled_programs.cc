@@ -97,8 +97,9 @@ void CompiledPrograms::begin_first(const std::string& hash, const Request& first
 }
 
 void CompiledPrograms::compile_later(const TurnRef& turn, const Post& post, BlobRef wasm) {
+  const uint64_t bytes = kMemoryPerByte * wasm->size();
   post(
-      kMemoryPerByte * wasm->size(),
+      bytes,
       [this, turn, wasm = std::move(wasm)] {
         turn->take();
         finish(turn->hash(), guarded("compile", [&] { return compile(turn->hash(), *wasm); }),

@@ -89,7 +89,7 @@ TEST_F(Migration, a_store_of_version_1_keeps_everything_and_its_names_owners_cou
     // 8 KiB of a program, 4 KiB for each of two manifests.
     const auto put = [&](uint64_t bytes_max) {
       return programs.put(
-          {"ann", "cccc", std::make_shared<const std::string>("x"), std::nullopt, bytes_max});
+          {"ann", "cccc", make_memory_blob({uint8_t{120}}), std::nullopt, bytes_max});
     };
     EXPECT_EQ(put(16'384 + 4'095).error().code, ErrorCode::kResourceExhausted);
     EXPECT_TRUE(put(16'384 + 4'096).ok());
