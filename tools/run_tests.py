@@ -31,7 +31,7 @@ UNIT_TIMEOUT_S = 900
 # More than cores: these tests wait for servers, clocks and compilers more than they compute.
 E2E_WORKERS = "3"
 # Modules of tools/lint.
-OWN_CHECKS = ["spec", "includes", "commits", "declarations bools", "declarations names"]
+OWN_CHECKS = ["spec", "includes", "commits", "declarations bools", "declarations names", "tidy"]
 # Programs that run at the same time, and which of them begin, so that none of the long ones is last.
 WORKERS = min(2, os.cpu_count() or 1)
 LONGEST = ["numerics_test", "exec_test", "engine_test", "kernels_test", "host_test"]

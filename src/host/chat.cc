@@ -28,7 +28,10 @@ struct Rendering final : wasm::Readiness {
     });
     if (cpu != nullptr) cpu->add(cpu_ns);
     is_error = !rendered.ok();
-    text = is_error ? rendered.error().message : std::move(*rendered);
+    if (is_error)
+      text = rendered.error().message;
+    else
+      text = std::move(rendered).value();
     fire();
   }
   wasm::WitResult<std::string, std::string> take() {

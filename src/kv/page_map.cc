@@ -124,7 +124,7 @@ void PageMap::copy_for_write(SlotId slot, InstanceId owner, Bindings& out) {
   cache_.copied(from, to);
   const Frame& source = frames_[from];
   if (source.page && source.io != Frame::Io::kLoading) {
-    out.pages.push_back({*source.page, *frames_[to].page});
+    out.pages.push_back({source.page, *frames_[to].page});
   } else {
     out.loads.push_back(frames_.load_into(to, *source.disk));
   }

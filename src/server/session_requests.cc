@@ -10,13 +10,12 @@ namespace pie::server {
 namespace {
 
 using protocol::InstanceAttachResult;
-using protocol::InstanceLaunchResult;
 using protocol::Response;
 
 constexpr const char* kSubjects = "program_exists, model_status, backend_stats, instance_log";
 
-Response response_of(uint32_t corr_id, const Result<void>& result, std::string success) {
-  return {corr_id, result.ok(), result.ok() ? std::move(success) : result.error().message};
+Response response_of(uint32_t corr_id, const Result<void>& result, const std::string& success) {
+  return {corr_id, result.ok(), result.ok() ? success : result.error().message};
 }
 
 }  // namespace

@@ -102,12 +102,16 @@ class FutureResponse final : public wasm::Object {
     bool dropped = false;
 
     void answered(HttpCallAnswer one) {
-      {
-        const std::lock_guard lock(mutex);
-        if (!dropped) answer = std::move(one);
-      }
-      if (one.body) one.body->cancel();  // moved away, unless nobody wants it
+      if (keep(one) == Kept::kNo && one.body) one.body->cancel();
       event->fire();
+    }
+    enum class Kept { kNo, kYes };
+    /// Takes it, unless nobody wants it any more.
+    Kept keep(HttpCallAnswer& one) {
+      const std::lock_guard lock(mutex);
+      if (dropped) return Kept::kNo;
+      answer = std::move(one);
+      return Kept::kYes;
     }
     std::optional<HttpCallAnswer> take() {
       const std::lock_guard lock(mutex);
