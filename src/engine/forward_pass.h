@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "base/result.h"
 #include "base/strong_id.h"
 #include "sample/distribution.h"
+#include "sample/logit_rules.h"
 #include "sample/sampler_params.h"
 
 namespace pie::engine {
@@ -22,9 +24,37 @@ struct PassInput {
   uint32_t position = 0;
 };
 
+/// Draws with an equal one are equal, whatever the pass and the instance.
+struct SeededDraw {
+  uint64_t seed = 0;
+  uint64_t position = 0;
+};
+
 struct TokenSlot {
   uint32_t index = 0;  ///< relative to this pass's inputs
   sample::SamplerParams sampler;
+  std::optional<SeededDraw> draw;  ///< nothing: by the engine's seed, instance, pass and slot
+  bool wants_details = false;      ///< ForwardOutput::details
+};
+
+/// What is done to the logits of an input before its tokens are drawn and its distributions ranked.
+/// At most one for each input. Not for LogitSlot, ScoreSlot and entropies: these tell what the
+/// model says.
+struct RowRules {
+  uint32_t index = 0;
+  std::shared_ptr<const sample::LogitRules> rules;
+};
+
+/// Logits as they are.
+struct LogitSlot {
+  uint32_t index = 0;
+  uint32_t best = 0;  ///< how many, the greatest first; 0: the whole row, by token
+};
+
+/// Log-probabilities of given tokens: of softmax(logits).
+struct ScoreSlot {
+  uint32_t index = 0;
+  std::vector<TokenId> tokens;
 };
 
 struct DistributionSlot {
@@ -47,14 +77,34 @@ struct ForwardPass {
   std::vector<TokenSlot> tokens;
   std::vector<DistributionSlot> distributions;
   std::vector<EmbeddingOutput> embeddings;
+  std::vector<RowRules> rules;
+  std::vector<LogitSlot> logits;
+  std::vector<ScoreSlot> scores;
+  std::vector<uint32_t> entropies;  ///< indices of inputs: of softmax(logits), in nats
 };
 
 /// The k best of softmax(logits / T).
 using sample::Distribution;
 
+/// What is known of a token that was drawn.
+struct TokenDetails {
+  float log_probability = 0;  ///< of softmax(logits): without rules, temperature and filters
+  float surprise = 0;         ///< in bits, of the distribution that it was drawn from
+};
+
+/// Ids are empty when the whole row was asked for.
+struct LogitRow {
+  std::vector<TokenId> ids;
+  std::vector<float> logits;
+};
+
 struct ForwardOutput {
   std::vector<TokenId> tokens;              ///< all token slots, in slot order
   std::vector<Distribution> distributions;  ///< all distribution slots, in slot order
+  std::vector<TokenDetails> details;        ///< of the token slots that want them, in slot order
+  std::vector<LogitRow> logits;             ///< of all logit slots, in order
+  std::vector<std::vector<float>> scores;   ///< of all score slots, in order
+  std::vector<float> entropies;             ///< in order
 };
 
 /// Called once, on the engine thread: must be quick and must not call the engine back. An Error
