@@ -105,9 +105,11 @@ struct ForwardOutput {
   std::vector<LogitRow> logits;             ///< of all logit slots, in order
   std::vector<std::vector<float>> scores;   ///< of all score slots, in order
   std::vector<float> entropies;             ///< in order
+  uint32_t step_tokens = 0;  ///< of all passes together, in the step that ended this one
 };
 
-/// Called once, on the engine thread: must be quick and must not call the engine back. An Error
+/// Called once, on the engine thread: must be quick. Of the engine it may call submit() alone: what
+/// a pass gives may decide the next one, which then is in the next step. An Error
 /// with kResourceExhausted or kInvalidArgument is to end the instance; kCancelled says that the
 /// instance was closed meanwhile.
 using ForwardCallback = std::function<void(Result<ForwardOutput>)>;

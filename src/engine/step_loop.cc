@@ -141,6 +141,7 @@ void StepLoop::step(const sched::Plan& plan, uint64_t started_ns) {
     tokens += chunk.token_count;
   }
   const StepOutcome outcome = computer_.compute(parts);
+  for (const StepPart& part : parts) part.pass->output.step_tokens = tokens;
   std::set<size_t> failed;
   for (size_t i = 0; i < parts.size(); ++i) {
     if (!outcome.parts[i].ok()) failed.insert(i);

@@ -1,0 +1,130 @@
+#include "pie/generation.h"
+
+#include <cstdlib>
+
+#include "pie/lift.h"
+
+namespace inferlet {
+namespace {
+
+template <class T>
+abi::Slice<const T> lend(const std::vector<T>& in) {
+  return {in.data(), static_cast<uint32_t>(in.size())};
+}
+
+/// A sampling as the host takes it; refers to `from`.
+struct LoweredSampling {
+  explicit LoweredSampling(const Sampling& from) {
+    out = {.temperature = from.temperature,
+           .top_k = from.top_k,
+           .top_p = from.top_p,
+           .min_p = from.min_p,
+           .typical_p = from.typical_p,
+           .xtc_probability = from.xtc_probability,
+           .xtc_threshold = from.xtc_threshold};
+    if (const auto& one = from.penalties)
+      out.penalties = {1, {one->repetition, one->window, one->presence, one->frequency}};
+    if (const auto& one = from.dry)
+      out.dry = {
+          1, {one->multiplier, one->base, one->allowed_length, one->window, lend(one->breakers)}};
+    if (const auto& one = from.mirostat) out.mirostat = {1, {one->target, one->rate}};
+    for (const auto& [token, value] : from.bias) bias.push_back({token, value});
+    out.bias = lend(bias);
+    if (from.seed) out.seed = {1, *from.seed};
+  }
+  std::vector<abi::TokenBias> bias;
+  abi::Sampling out{};
+};
+
+abi::Attention lowered_attention(const GenerationRequest& request) {
+  abi::Attention out{};
+  if (request.window) {
+    out.which = abi::Attention::kWindow;
+    out.of.window = {request.window->sink, request.window->length};
+  } else if (request.attention_runs) {
+    out.which = abi::Attention::kRuns;
+    out.of.runs = lend(*request.attention_runs);
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<Generation> Generation::start(const Queue& queue, const GenerationRequest& request) {
+  const LoweredSampling sampling(request.sampling);
+  std::vector<abi::Slice<const uint32_t>> sources;
+  for (const auto& one : request.drafting.sources) sources.push_back(lend(one));
+  std::vector<abi::Text> stop_texts;
+  for (const std::string& one : request.stop_texts) stop_texts.push_back(lift::lend(one));
+  const abi::GenerationStart in{
+      .queue = queue.handle(),
+      .request = {
+          .pages = lend(request.pages),
+          .context_length = request.context_length,
+          .context = lend(request.context),
+          .pending = lend(request.pending),
+          .position = request.position,
+          .attention = lowered_attention(request),
+          .sampling = sampling.out,
+          .drafting = {request.drafting.tokens_max, request.drafting.match_min, lend(sources)},
+          .stop_tokens = lend(request.stop_tokens),
+          .stop_texts = lend(stop_texts),
+          .tokens_max = request.tokens_max,
+          .log_probabilities = static_cast<uint8_t>(request.log_probabilities ? 1 : 0),
+          .ranked = request.ranked,
+          .wake_tokens = request.wake_tokens}};
+  abi::GenerationStarted out;
+  abi::generation_start(&in, &out);
+  if (out.is_error != 0) return fail(lift::text(out.of.error));
+  return Generation(out.of.generation);
+}
+
+Pollable Generation::pollable() const { return Pollable(abi::generation_pollable(handle_.get())); }
+
+GenerationPiece Generation::read() {
+  abi::GenerationPiece out;
+  abi::generation_read(handle_.get(), &out);
+  GenerationPiece piece{.text = lift::text(out.text),
+                        .tokens = lift::numbers(out.tokens),
+                        .log_probabilities = lift::numbers(out.log_probabilities),
+                        .ranked = {}};
+  for (uint32_t i = 0; i < out.ranked.size; ++i) {
+    const abi::Distribution& one = out.ranked.data[i];
+    piece.ranked.push_back({lift::numbers(one.ids), lift::numbers(one.probabilities)});
+  }
+  if (out.ranked.size != 0) std::free(out.ranked.data);
+  return piece;
+}
+
+std::optional<GenerationEnd> Generation::end() const {
+  abi::Option<abi::GenerationEnd> out;
+  abi::generation_end(handle_.get(), &out);
+  if (out.has == 0) return std::nullopt;
+  return GenerationEnd{.reason = static_cast<GenerationEnd::Reason>(out.value.reason),
+                       .message = lift::text(out.value.message),
+                       .tokens = out.value.tokens,
+                       .context_length = out.value.context_length,
+                       .passes = out.value.passes,
+                       .drafted = out.value.drafted,
+                       .accepted = out.value.accepted};
+}
+
+std::optional<GenerationPiece> Generation::next() {
+  for (;;) {
+    const bool is_over = end().has_value();
+    GenerationPiece piece = read();
+    if (!piece.tokens.empty() || !piece.text.empty()) return piece;
+    if (is_over) return std::nullopt;
+    pollable().block();
+  }
+}
+
+Result<void> Generation::suggest(uint32_t generated, std::span<const uint32_t> tokens) {
+  abi::TextResult out;
+  abi::generation_suggest(handle_.get(), generated, tokens.data(),
+                          static_cast<uint32_t>(tokens.size()), &out);
+  if (out.is_error != 0) return fail(lift::text(out.text));
+  return {};
+}
+
+}  // namespace inferlet

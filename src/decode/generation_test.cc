@@ -1,0 +1,300 @@
+#include "decode/generation.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <future>
+#include <mutex>
+#include <numeric>
+#include <string>
+
+#include "decode/running_generation.h"
+#include "engine/test_rig.h"
+
+namespace pie::decode {
+namespace {
+
+using engine::kA;
+using engine::RecallExecutor;
+using Tokens = std::vector<TokenId>;
+
+/// Token 3 is "3 ".
+class NumberTokenizer final : public model::Tokenizer {
+ public:
+  std::unique_ptr<model::Tokenization> start(std::string) const override { return nullptr; }
+  std::string detokenize(std::span<const TokenId> tokens) const override {
+    std::string text;
+    for (const TokenId token : tokens) text += token_bytes(token);
+    return text;
+  }
+  size_t detokenized_size(std::span<const TokenId> tokens) const override {
+    return detokenize(tokens).size();
+  }
+  uint32_t vocab_size() const override { return RecallExecutor::kVocab; }
+  std::string token_bytes(TokenId token) const override { return std::to_string(token) + " "; }
+  std::vector<std::pair<TokenId, std::string>> special_tokens() const override { return {}; }
+  const std::string& split_regex() const override { return none_; }
+
+ private:
+  const std::string none_;
+};
+
+struct Outcome {
+  Tokens tokens;
+  std::string text;
+  GenerationEnd end;
+  size_t pieces = 0;
+  size_t detail_count = 0;
+};
+
+/// Generations on a real engine, whose next token is a hash of all tokens that a row sees.
+struct GenerationTest : testing::Test {
+  GenerationTest() : rig(256, 64), queue(rig.open(kA)) {}
+
+  GenerationRequest request(uint32_t tokens_max, uint32_t page_count = 40) {
+    GenerationRequest one;
+    for (const uint32_t page : *rig.engine->allocate(queue, 0, page_count))
+      one.pages.emplace_back(page);
+    one.pending = {11, 12, 13, 14, 15};
+    one.tokens_max = tokens_max;
+    one.drafting.tokens_max = 0;
+    return one;
+  }
+  Result<std::unique_ptr<Generation>> make(GenerationRequest one) {
+    return Generation::create(
+        std::move(one), tokenizer,
+        {.page_size = rig.engine->page_size(), .vocab_size = RecallExecutor::kVocab});
+  }
+  Outcome run(GenerationRequest one, Tokens suggestion = {}) {
+    auto generation = make(std::move(one));
+    EXPECT_TRUE(generation.ok()) << generation.error().message;
+    if (!suggestion.empty()) (*generation)->suggest(0, std::move(suggestion));
+    Outcome outcome;
+    std::promise<void> done;
+    const auto running = std::make_shared<RunningGeneration>(
+        *rig.engine, queue, std::move(generation).value(),
+        RunningGeneration::Listener{.piece =
+                                        [&](Piece piece) {
+                                          outcome.tokens.insert(outcome.tokens.end(),
+                                                                piece.tokens.begin(),
+                                                                piece.tokens.end());
+                                          outcome.text += piece.text;
+                                          outcome.detail_count += piece.details.size();
+                                          ++outcome.pieces;
+                                        },
+                                    .end =
+                                        [&](const GenerationEnd& end) {
+                                          outcome.end = end;
+                                          done.set_value();
+                                        },
+                                    .failure =
+                                        [&](const Error& error) {
+                                          ADD_FAILURE() << error.message;
+                                          done.set_value();
+                                        }});
+    EXPECT_TRUE(running->start().ok());
+    done.get_future().wait();
+    return outcome;
+  }
+  /// The same by passes of a program's own.
+  Tokens step_by_step(uint32_t count) {
+    engine::Sequence sequence(*rig.engine, queue);
+    Tokens last = {11, 12, 13, 14, 15}, tokens;
+    while (tokens.size() < count) {
+      auto output = engine::submit(*rig.engine, queue, sequence.append(last)).get();
+      last = {output->tokens.front()};
+      tokens.push_back(last.front());
+    }
+    return tokens;
+  }
+
+  NumberTokenizer tokenizer;
+  engine::Rig rig;
+  QueueId queue;
+};
+
+TEST_F(GenerationTest, gives_what_step_by_step_gives_one_pass_a_token) {
+  const Outcome outcome = run(request(40));
+  EXPECT_EQ(outcome.tokens, step_by_step(40));
+  EXPECT_EQ(outcome.text, tokenizer.detokenize(outcome.tokens));
+  EXPECT_EQ(outcome.end.reason, EndReason::kTokensMax);
+  EXPECT_EQ(outcome.end.tokens, 40U);
+  EXPECT_EQ(outcome.end.passes, 40U);
+  EXPECT_EQ(outcome.end.context_len, 5U + 39U) << "all but the last are computed";
+  EXPECT_EQ(outcome.pieces, 40U);
+}
+
+TEST_F(GenerationTest, right_drafts_save_passes_and_change_nothing) {
+  const Tokens expected = step_by_step(40);
+  GenerationRequest one = request(40);
+  one.drafting = {.tokens_max = 16, .match_min = 1, .sources = {{15}}};
+  one.drafting.sources[0].insert(one.drafting.sources[0].end(), expected.begin(), expected.end());
+  const Outcome outcome = run(std::move(one));
+  EXPECT_EQ(outcome.tokens, expected);
+  EXPECT_LT(outcome.end.passes, 8U);
+  EXPECT_GT(outcome.end.accepted, 30U);
+  EXPECT_EQ(outcome.end.context_len, 5U + 39U);
+}
+
+TEST_F(GenerationTest, wrong_drafts_change_nothing_either) {
+  const Tokens expected = step_by_step(60);
+  for (const size_t wrong_from : {0, 1, 3, 4, 7, 20}) {
+    GenerationRequest one = request(60);
+    Tokens source = expected;
+    for (size_t i = wrong_from; i < source.size(); i += 5) source[i] = 999;
+    source.insert(source.begin(), 15);
+    one.drafting = {.tokens_max = 16, .match_min = 1, .sources = {source}};
+    const Outcome outcome = run(std::move(one));
+    EXPECT_EQ(outcome.tokens, expected) << wrong_from;
+    EXPECT_GT(outcome.end.drafted, outcome.end.accepted);
+  }
+}
+
+TEST_F(GenerationTest, a_suggestion_is_tried_first) {
+  const Tokens expected = step_by_step(20);
+  const Outcome outcome = run(request(20), Tokens(expected.begin(), expected.begin() + 15));
+  EXPECT_EQ(outcome.tokens, expected);
+  EXPECT_EQ(outcome.end.accepted, 15U);
+  EXPECT_EQ(outcome.end.passes, 5U);
+}
+
+TEST_F(GenerationTest, ends_with_a_stop_token_also_in_the_middle_of_a_draft) {
+  const Tokens expected = step_by_step(20);
+  for (const bool has_draft : {false, true}) {
+    GenerationRequest one = request(20);
+    one.stop_tokens = {expected[6]};
+    const Tokens draft = has_draft ? Tokens(expected.begin(), expected.begin() + 12) : Tokens{};
+    const Outcome outcome = run(std::move(one), draft);
+    EXPECT_EQ(outcome.end.reason, EndReason::kStopToken);
+    EXPECT_EQ(outcome.tokens, Tokens(expected.begin(), expected.begin() + 7));
+    EXPECT_EQ(outcome.text, tokenizer.detokenize(std::span(expected).first(6)));
+    EXPECT_EQ(outcome.end.context_len, 5U + 6U);
+  }
+}
+
+TEST_F(GenerationTest, ends_before_a_stop_text) {
+  const Tokens expected = step_by_step(20);
+  GenerationRequest one = request(20);
+  one.stop_texts = {std::to_string(expected[4]) + " " + std::to_string(expected[5])};
+  const Outcome outcome = run(std::move(one));
+  EXPECT_EQ(outcome.end.reason, EndReason::kStopText);
+  EXPECT_EQ(outcome.text, tokenizer.detokenize(std::span(expected).first(4)));
+  EXPECT_EQ(outcome.end.tokens, 6U);
+}
+
+TEST_F(GenerationTest, ends_when_its_pages_are_full_and_goes_on_in_more) {
+  const Tokens expected = step_by_step(30);
+  GenerationRequest one = request(30, 5);  // pages of 4 tokens
+  const std::vector<VirtualPage> pages = one.pages;
+  const Outcome first = run(std::move(one));
+  EXPECT_EQ(first.end.reason, EndReason::kRoom);
+  EXPECT_EQ(first.end.context_len, 20U);
+  ASSERT_EQ(first.tokens.size(), 16U) << "the last one is not in the pages";
+  GenerationRequest rest = request(14, 20);
+  std::vector<VirtualPage> all = pages;
+  all.insert(all.end(), rest.pages.begin(), rest.pages.end());
+  rest.pages = all;
+  rest.context_len = 20;
+  rest.position = 20;
+  rest.pending = {first.tokens.back()};
+  const Outcome second = run(std::move(rest));
+  EXPECT_EQ(second.tokens, Tokens(expected.begin() + 16, expected.end()));
+}
+
+TEST_F(GenerationTest, seeded_draws_are_the_same_with_drafts_and_in_another_instance) {
+  GenerationRequest one = request(50);
+  one.sampling.params = {.temperature = 1.0F};
+  one.sampling.seed = 42;
+  one.wants_details = true;
+  GenerationRequest drafted = one;
+  const Outcome plain = run(std::move(one));
+  EXPECT_EQ(plain.detail_count, 50U);
+  drafted.drafting = {.tokens_max = 8, .match_min = 1, .sources = {{15}}};
+  auto& source = drafted.drafting.sources[0];
+  source.insert(source.end(), plain.tokens.begin(), plain.tokens.end());
+  queue = rig.open(engine::kB);
+  drafted.pages = request(50).pages;
+  const Outcome again = run(std::move(drafted));
+  EXPECT_EQ(again.tokens, plain.tokens);
+  EXPECT_LT(again.end.passes, 25U);
+}
+
+TEST_F(GenerationTest, attends_to_what_it_is_told) {
+  // In runs over a context that is all masked, the text depends on the pending token alone.
+  GenerationRequest one = request(10);
+  one.pending = {21};
+  const Outcome alone = run(one);
+  GenerationRequest masked = request(10);
+  run([&] {
+    GenerationRequest fill = masked;
+    fill.tokens_max = 1;
+    return fill;
+  }());
+  masked.context_len = 5;
+  masked.position = 0;
+  masked.pending = {21};
+  masked.attention = AttendRuns{{0, 5}};
+  EXPECT_EQ(run(masked).tokens, alone.tokens);
+  masked.attention = AttendAll{};
+  EXPECT_NE(run(masked).tokens, alone.tokens);
+  masked.attention = AttendWindow{.sink = 0, .length = 1};
+  const Outcome window = run(masked);
+  const Outcome again = run(masked);
+  EXPECT_EQ(window.tokens, again.tokens);
+  EXPECT_NE(window.tokens, alone.tokens);
+}
+
+TEST_F(GenerationTest, a_cancelled_one_ends_with_what_it_has) {
+  auto generation = make(request(1'000'000, 200));
+  ASSERT_TRUE(generation.ok());
+  std::promise<GenerationEnd> ended;
+  std::promise<void> begun;
+  std::once_flag once;
+  uint32_t told = 0;
+  const auto running = std::make_shared<RunningGeneration>(
+      *rig.engine, queue, std::move(generation).value(),
+      RunningGeneration::Listener{
+          .piece =
+              [&](const Piece& piece) {
+                told += static_cast<uint32_t>(piece.tokens.size());
+                std::call_once(once, [&] { begun.set_value(); });
+              },
+          .end = [&](const GenerationEnd& end) { ended.set_value(end); },
+          .failure = [](const Error& error) { ADD_FAILURE() << error.message; }});
+  ASSERT_TRUE(running->start().ok());
+  begun.get_future().wait();
+  running->cancel();
+  const GenerationEnd end = ended.get_future().get();
+  EXPECT_EQ(end.reason, EndReason::kCancelled);
+  EXPECT_EQ(end.tokens, told);
+  EXPECT_EQ(end.context_len, 5 + end.tokens - 1);
+}
+
+TEST_F(GenerationTest, what_cannot_be_is_refused_with_the_value_and_the_bound) {
+  const GenerationRequest good = request(10, 4);
+  const auto refusal = [&](auto&& change) {
+    GenerationRequest bad = good;
+    change(bad);
+    const auto made = make(std::move(bad));
+    return made.ok() ? "accepted" : made.error().message;
+  };
+  EXPECT_EQ(refusal([](auto& one) { one.pending.clear(); }),
+            "[generate] got no pending tokens, expected at least one");
+  EXPECT_EQ(refusal([](auto& one) { one.pending = {1000}; }),
+            "[generate] got token id 1000 in the pending ones, expected < 1000");
+  EXPECT_EQ(refusal([](auto& one) { one.context_len = 12; }),
+            "[generate] got 4 pages that hold 16 tokens, expected room for 17: 12 of the context "
+            "and 5 pending");
+  EXPECT_EQ(refusal([](auto& one) { one.sampling.params.top_p = NAN; }),
+            "[generate] got top-p nan, expected 0 to 1");
+  EXPECT_EQ(refusal([](auto& one) { one.sampling.penalties.window = 5000; }),
+            "[generate] got a penalty window of 5000 tokens, expected at most 4096");
+  EXPECT_EQ(refusal([](auto& one) { one.attention = AttendRuns{{3, UINT32_MAX}}; }),
+            "[generate] got attention runs over 4294967298 slots, expected at most the 0 of the "
+            "context");
+  EXPECT_EQ(refusal([](auto& one) { one.tokens_max = 0; }),
+            "[generate] got at most 0 tokens, expected at least 1");
+}
+
+}  // namespace
+}  // namespace pie::decode

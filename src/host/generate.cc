@@ -1,0 +1,172 @@
+#include <fmt/format.h>
+
+#include <mutex>
+#include <utility>
+
+#include "decode/running_generation.h"
+#include "host/define.h"
+#include "host/generation_request.h"
+#include "host/guest_errors.h"
+#include "host/instance_state.h"
+#include "host/objects.h"
+#include "wasm/wit_described.h"
+#include "wasm/wit_result.h"
+
+namespace pie::host {
+namespace {
+
+constexpr const char* kGenerate = "pie:decode/generate";
+
+using Ranking = std::tuple<std::vector<TokenId>, std::vector<float>>;
+
+struct GuestPiece {
+  std::string text;
+  std::vector<TokenId> tokens;
+  std::vector<float> log_probabilities;
+  std::vector<Ranking> ranked;
+};
+constexpr auto wit_type(const GuestPiece*) {
+  return wasm::record(wasm::field("text", &GuestPiece::text),
+                      wasm::field("tokens", &GuestPiece::tokens),
+                      wasm::field("log-probabilities", &GuestPiece::log_probabilities),
+                      wasm::field("ranked", &GuestPiece::ranked));
+}
+
+/// In the order of decode::EndReason.
+enum class ReasonCase { kStopToken, kStopText, kTokensMax, kRoom, kCancelled, kFailed };
+constexpr auto wit_type(const ReasonCase*) {
+  return wasm::enum_of("stop-token", "stop-text", "tokens-max", "room", "cancelled", "failed");
+}
+
+struct GuestEnd {
+  ReasonCase reason = ReasonCase::kFailed;
+  std::string message;
+  uint32_t tokens = 0, context_length = 0, passes = 0, drafted = 0, accepted = 0;
+};
+constexpr auto wit_type(const GuestEnd*) {
+  return wasm::record(
+      wasm::field("reason", &GuestEnd::reason), wasm::field("message", &GuestEnd::message),
+      wasm::field("tokens", &GuestEnd::tokens),
+      wasm::field("context-length", &GuestEnd::context_length),
+      wasm::field("passes", &GuestEnd::passes), wasm::field("drafted", &GuestEnd::drafted),
+      wasm::field("accepted", &GuestEnd::accepted));
+}
+
+/// What came of a generation and was not read yet. Filled on the engine thread.
+class GenerationOutput final : public wasm::Readiness {
+ public:
+  explicit GenerationOutput(uint32_t wake_tokens) : wake_tokens_(wake_tokens) {}
+
+  void add(decode::Piece piece) {
+    bool is_enough = false;
+    {
+      const std::lock_guard lock(mutex_);
+      unread_.text += piece.text;
+      for (const TokenId token : piece.tokens) unread_.tokens.push_back(token);
+      for (const engine::TokenDetails& one : piece.details)
+        unread_.log_probabilities.push_back(one.log_probability);
+      for (engine::Distribution& one : piece.ranked)
+        unread_.ranked.emplace_back(std::move(one.ids), std::move(one.probabilities));
+      is_enough = unread_.tokens.size() >= wake_tokens_;
+    }
+    if (is_enough) fire();
+  }
+  void finish(const decode::GenerationEnd& end) {
+    {
+      const std::lock_guard lock(mutex_);
+      end_ = {static_cast<ReasonCase>(end.reason),
+              end.message,
+              end.tokens,
+              end.context_len,
+              end.passes,
+              end.drafted,
+              end.accepted};
+    }
+    fire();
+  }
+  GuestPiece take() {
+    const std::lock_guard lock(mutex_);
+    if (!end_) reset();
+    return std::exchange(unread_, {});
+  }
+  std::optional<GuestEnd> end() const {
+    const std::lock_guard lock(mutex_);
+    return end_;
+  }
+
+ private:
+  const uint32_t wake_tokens_;
+  mutable std::mutex mutex_;
+  GuestPiece unread_;
+  std::optional<GuestEnd> end_;
+};
+
+struct GenerationObject final : wasm::Object {
+  static constexpr std::string_view kResource = "pie:decode/generate/generation";
+  GenerationObject(std::shared_ptr<QueueObject> queue_, Charge charge_, uint32_t wake_tokens)
+      : queue(std::move(queue_)),
+        charge(std::move(charge_)),
+        output(std::make_shared<GenerationOutput>(wake_tokens)) {}
+  ~GenerationObject() override {
+    if (running) running->cancel();
+  }
+  const std::shared_ptr<QueueObject> queue;
+  const Charge charge;
+  const std::shared_ptr<GenerationOutput> output;
+  std::shared_ptr<decode::RunningGeneration> running;
+};
+
+wasm::WitResult<std::shared_ptr<GenerationObject>, std::string> start(
+    InstanceState& state, std::shared_ptr<QueueObject> queue, GuestRequest request) {
+  const ModelService& service = queue->service;
+  const auto made = [&]() -> Result<std::shared_ptr<GenerationObject>> {
+    bound_tokens(request, service.engine().page_size());
+    Charge charge(state.memory);
+    charge.add(memory_bytes(request));
+    auto object = std::make_shared<GenerationObject>(queue, std::move(charge), request.wake_tokens);
+    PIE_TRY_ASSIGN(auto generation, decode::Generation::create(
+                                        request_of(std::move(request)), service.model().tokenizer(),
+                                        {.page_size = service.engine().page_size(),
+                                         .vocab_size = service.info().vocab_size}));
+    object->running = std::make_shared<decode::RunningGeneration>(
+        service.engine(), queue->id, std::move(generation),
+        decode::RunningGeneration::Listener{
+            .piece = [output =
+                          object->output](decode::Piece piece) { output->add(std::move(piece)); },
+            .end = [output =
+                        object->output](const decode::GenerationEnd& end) { output->finish(end); },
+            .failure = [ending = state.ending](const Error& error) { ending->fail(error); }});
+    PIE_TRY(object->running->start());
+    return object;
+  }();
+  return made;
+}
+
+wasm::WitResult<void, std::string> suggest(GenerationObject& self, uint32_t generated,
+                                           std::vector<TokenId> tokens) {
+  if (tokens.size() > decode::kDraftMax)
+    return Error{ErrorCode::kInvalidArgument,
+                 fmt::format("[suggest] got {} tokens, expected at most {}", tokens.size(),
+                             decode::kDraftMax)};
+  self.running->suggest(generated, std::move(tokens));
+  return Result<void>();
+}
+
+}  // namespace
+
+void define_generate(wasm::HostFunctions& functions) {
+  const std::string method = "[method]generation.";
+  functions.resource(GenerationObject::kResource);
+  functions.add(kGenerate, "[static]generation.start", start);
+  functions.add(kGenerate, method + "pollable",
+                [](GenerationObject& self) -> wasm::ReadinessRef { return self.output; });
+  functions.add(kGenerate, method + "read",
+                [](GenerationObject& self) { return self.output->take(); });
+  functions.add(kGenerate, method + "end",
+                [](GenerationObject& self) { return self.output->end(); });
+  functions.add(kGenerate, method + "cancel",
+                [](GenerationObject& self) { self.running->cancel(); });
+  functions.add(kGenerate, method + "suggest", suggest);
+}
+
+}  // namespace pie::host
