@@ -53,8 +53,8 @@ struct GenerationTest : testing::Test {
 
   GenerationRequest request(uint32_t tokens_max, uint32_t page_count = 40) {
     GenerationRequest one;
-    for (const uint32_t page : *rig.engine->allocate(queue, 0, page_count))
-      one.pages.emplace_back(page);
+    const auto pages = rig.engine->allocate(queue, 0, page_count).value();
+    for (const uint32_t page : pages) one.pages.emplace_back(page);
     one.pending = {11, 12, 13, 14, 15};
     one.tokens_max = tokens_max;
     one.drafting.tokens_max = 0;
@@ -220,28 +220,46 @@ TEST_F(GenerationTest, seeded_draws_are_the_same_with_drafts_and_in_another_inst
 }
 
 TEST_F(GenerationTest, attends_to_what_it_is_told) {
-  // In runs over a context that is all masked, the text depends on the pending token alone.
-  GenerationRequest one = request(10);
-  one.pending = {21};
-  const Outcome alone = run(one);
-  GenerationRequest masked = request(10);
-  run([&] {
-    GenerationRequest fill = masked;
-    fill.tokens_max = 1;
-    return fill;
-  }());
-  masked.context_len = 5;
-  masked.position = 0;
-  masked.pending = {21};
-  masked.attention = AttendRuns{{0, 5}};
-  EXPECT_EQ(run(masked).tokens, alone.tokens);
-  masked.attention = AttendAll{};
-  EXPECT_NE(run(masked).tokens, alone.tokens);
-  masked.attention = AttendWindow{.sink = 0, .length = 1};
-  const Outcome window = run(masked);
-  const Outcome again = run(masked);
-  EXPECT_EQ(window.tokens, again.tokens);
-  EXPECT_NE(window.tokens, alone.tokens);
+  using Row = std::vector<uint32_t>;
+  const std::vector<VirtualPage> pages = request(1).pages;
+  const auto pass_of = [&](Tokens tokens, uint32_t context) {
+    engine::ForwardPass pass;
+    for (const TokenId token : tokens)
+      pass.inputs.push_back(
+          {.token = token, .position = context + static_cast<uint32_t>(pass.inputs.size())});
+    const auto length = static_cast<uint32_t>(context + tokens.size());
+    pass.pages.assign(pages.begin(), pages.begin() + (length + 3) / 4);
+    pass.last_page_len = (length - 1) % 4 + 1;
+    return pass;
+  };
+  const auto expect = [&](const Attention& attention, const std::function<Row(uint32_t)>& row) {
+    EXPECT_TRUE(engine::submit(*rig.engine, queue, pass_of({11, 12, 13, 14, 15}, 0)).get().ok());
+    Tokens expected;
+    for (TokenId last = 21; expected.size() < 12; last = expected.back()) {
+      const auto slot = static_cast<uint32_t>(5 + expected.size());
+      engine::ForwardPass pass = pass_of({last}, slot);
+      pass.mask = {row(slot)};
+      pass.tokens = {{.index = 0}};
+      expected.push_back(engine::submit(*rig.engine, queue, std::move(pass)).get()->tokens.at(0));
+    }
+    GenerationRequest one;
+    one.pages = pages;
+    one.context_len = one.position = 5;
+    one.pending = {21};
+    one.attention = attention;
+    one.tokens_max = 12;
+    one.drafting = {.tokens_max = 4, .match_min = 1, .sources = {expected}};
+    EXPECT_EQ(run(std::move(one)).tokens, expected);
+  };
+  expect(AttendAll{}, [](uint32_t slot) { return Row{slot + 1}; });
+  expect(AttendRuns{{0, 5}}, [](uint32_t slot) { return Row{0, 5, slot - 4}; });
+  expect(AttendRuns{{2, 1}}, [](uint32_t slot) { return Row{2, 3, slot - 4}; });
+  expect(AttendRuns{{2, 1, 1}}, [](uint32_t slot) { return Row{2, 1, 1, 1, slot - 4}; });
+  expect(AttendRuns{{2, 1, 2}}, [](uint32_t slot) { return Row{2, 1, slot - 2}; });
+  expect(AttendRuns{}, [](uint32_t slot) { return Row{0, 5, slot - 4}; });
+  expect(AttendWindow{.sink = 2, .length = 6},
+         [](uint32_t slot) { return slot < 8 ? Row{slot + 1} : Row{2, slot - 7, 6}; });
+  expect(AttendWindow{.sink = 0, .length = 1}, [](uint32_t slot) { return Row{0, slot, 1}; });
 }
 
 TEST_F(GenerationTest, a_cancelled_one_ends_with_what_it_has) {
