@@ -144,12 +144,15 @@ wasm::WitResult<std::shared_ptr<GenerationObject>, std::string> start(
 
 wasm::WitResult<void, std::string> suggest(GenerationObject& self, uint32_t generated,
                                            std::vector<TokenId> tokens) {
-  if (tokens.size() > decode::kDraftMax)
-    return Error{ErrorCode::kInvalidArgument,
-                 fmt::format("[suggest] got {} tokens, expected at most {}", tokens.size(),
-                             decode::kDraftMax)};
-  self.running->suggest(generated, std::move(tokens));
-  return Result<void>();
+  const auto done = [&]() -> Result<void> {
+    if (tokens.size() > decode::kDraftMax)
+      return Error{ErrorCode::kInvalidArgument,
+                   fmt::format("[suggest] got {} tokens, expected at most {}", tokens.size(),
+                               decode::kDraftMax)};
+    self.running->suggest(generated, std::move(tokens));
+    return {};
+  }();
+  return done;
 }
 
 }  // namespace
