@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -19,13 +20,21 @@ struct LogitRules {
     float subtrahend = 0.0F;
   };
 
-  std::vector<Penalty> penalties;              ///< of different tokens
+  std::vector<Penalty> penalties;               ///< of different tokens
   std::vector<std::pair<TokenId, float>> bias;  ///< added; of different tokens
   /// One bit a token, from the lowest of the first word on: whether it may be drawn; tokens beyond
   /// may not. Empty: all may.
   std::vector<uint32_t> allowed;
 
   bool is_empty() const { return penalties.empty() && bias.empty() && allowed.empty(); }
+  bool allows(TokenId token) const;
+  /// Whether the mask leaves a token of the vocabulary.
+  bool allows_any(uint32_t vocab_size) const;
+
+  /// The row with the rules applied, in `scratch`: rows are shared. What penalties and bias make
+  /// less than any finite number is the least one, so that the mask alone forbids; tokens beyond
+  /// the row are ignored.
+  std::span<const float> apply(std::span<const float> logits, std::vector<float>& scratch) const;
 };
 
 }  // namespace pie::sample

@@ -29,4 +29,17 @@ constexpr double uniform(const DrawKey& key) {
   return static_cast<double>(bits >> 11) * 0x1.0p-53;
 }
 
+/// The numbers that one draw takes: uniform in [0, 1), independent of each other.
+struct DrawChance {
+  double token = 0;      ///< which one is drawn
+  double exclusion = 0;  ///< whether XTC excludes this time
+};
+
+constexpr DrawChance chance_of(const DrawKey& key) {
+  constexpr uint64_t kExclusion = 1ULL << 63;  // no pass has so many slots
+  DrawKey other = key;
+  other.slot |= kExclusion;
+  return {uniform(key), uniform(other)};
+}
+
 }  // namespace pie::sample

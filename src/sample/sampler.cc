@@ -3,12 +3,15 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numbers>
+#include <optional>
 
 namespace pie::sample {
 namespace {
 
 constexpr size_t kBlock = 128;  // logits looked at together
 constexpr float kLeast = std::numeric_limits<float>::lowest();
+constexpr float kLargest = std::numeric_limits<float>::max();
 
 Softmax softmax_of(std::span<const float> logits, float temperature) {
   // At an endless temperature all finite logits are equal; the bound keeps 0 * inf away.
@@ -25,6 +28,36 @@ float least_logit(const Softmax& softmax, float min_p) {
   if (!(min_p > 0.0F)) return kLeast;
   if (min_p >= 1.0F) return softmax.max;
   return std::max(kLeast, softmax.max + std::log(min_p) / softmax.scale);
+}
+
+/// The logit that weighs `weight`, not below `least`.
+float logit_of(const Softmax& softmax, double weight, float least) {
+  if (!(weight > 0)) return least;
+  const double logit = double{softmax.max} + std::log(weight) / double{softmax.scale};
+  return static_cast<float>(std::clamp(logit, double{least}, double{kLargest}));
+}
+
+/// -log2 of the logit's share of all weights that it was drawn from.
+float surprise_of(const Softmax& softmax, float logit, double total) {
+  const double depth = (double{softmax.max} - double{logit}) * double{softmax.scale};
+  const double bits = std::log2(total) + depth * std::numbers::log2e;
+  return static_cast<float>(std::max(bits, 0.0));
+}
+
+bool excludes(const SamplerParams& params, const DrawChance& chance) {
+  return chance.exclusion < double{params.xtc_probability} && !std::isnan(params.xtc_threshold);
+}
+
+bool bounds_surprise(const SamplerParams& params) {
+  return params.surprise_max != 0.0F && !std::isnan(params.surprise_max);
+}
+
+/// The block in which the running sum of `sums` passes `target`; `before`: the sum of those before
+/// it.
+size_t block_at(std::span<const double> sums, double target, double& before) {
+  size_t block = 0;
+  while (block + 1 < sums.size() && before + sums[block] <= target) before += sums[block++];
+  return block;
 }
 
 }  // namespace
@@ -117,25 +150,25 @@ size_t Sampler::nucleus(std::span<const float> logits, const Softmax& softmax, f
   return nucleus_of_all(logits, softmax, mass);
 }
 
-TokenId Sampler::draw_candidate(const Softmax& softmax, size_t count, float least,
-                                double uniform) const {
+DrawnToken Sampler::draw_candidate(const Softmax& softmax, size_t count, float least,
+                                   double uniform) const {
   const auto kept = std::span(candidates_).first(count);
   double total = 0;
   for (const Candidate& c : kept) total += c.logit >= least ? weight(softmax, c.logit) : 0.0F;
   double sum = 0;
-  TokenId last = kept.front().id;
+  Candidate last = kept.front();
   for (const Candidate& c : kept) {
     const float w = c.logit >= least ? weight(softmax, c.logit) : 0.0F;
     if (w <= 0.0F) continue;
-    last = c.id;
+    last = c;
     sum += w;
     if (sum > uniform * total) break;
   }
-  return last;
+  return {last.id, surprise_of(softmax, last.logit, total)};
 }
 
-TokenId Sampler::draw_any(std::span<const float> logits, const Softmax& softmax, float least,
-                          double uniform) {
+DrawnToken Sampler::draw_any(std::span<const float> logits, const Softmax& softmax, float least,
+                             double uniform) {
   sums_.clear();
   double total = 0;
   for (size_t begin = 0; begin < logits.size(); begin += kBlock) {
@@ -144,41 +177,121 @@ TokenId Sampler::draw_any(std::span<const float> logits, const Softmax& softmax,
   }
   const double target = uniform * total;
   double sum = 0;
-  size_t block = 0;
-  while (block + 1 < sums_.size() && sum + sums_[block] <= target) sum += sums_[block++];
-  TokenId last = argmax(logits);  // where rounding leaves nothing in the block to draw
+  const size_t block = block_at(sums_, target, sum);
+  std::optional<TokenId> drawn;
   for (size_t i = block * kBlock; i < std::min(logits.size(), (block + 1) * kBlock); ++i) {
     const float w = clean(logits[i]) >= least ? weight(softmax, logits[i]) : 0.0F;
     if (w <= 0.0F) continue;
-    last = static_cast<TokenId>(i);
+    drawn = static_cast<TokenId>(i);
     sum += w;
     if (sum > target) break;
   }
-  return last;
+  // Where rounding leaves nothing in the block to draw.
+  const TokenId token = drawn ? *drawn : argmax(logits);
+  return {token, surprise_of(softmax, clean(logits[token]), total)};
 }
 
-TokenId Sampler::draw(std::span<const float> logits, const SamplerParams& params, double uniform) {
-  if (!(params.temperature >= kGreedyTemperature)) return argmax(logits);
+DrawnToken Sampler::draw_in(std::span<const float> logits, const Softmax& softmax,
+                            const LogitRange& range, double uniform) {
+  sums_.clear();
+  double total = 0;
+  for (size_t begin = 0; begin < logits.size(); begin += kBlock) {
+    sums_.push_back(sum_weights(block_of(logits, begin), softmax, range));
+    total += sums_.back();
+  }
+  const double target = uniform * total;
+  double sum = 0;
+  const size_t block = block_at(sums_, target, sum);
+  std::optional<TokenId> drawn;
+  for (size_t i = block * kBlock; i < std::min(logits.size(), (block + 1) * kBlock); ++i) {
+    const float logit = clean(logits[i]);
+    if (logit < range.least || logit > range.most) continue;
+    const float w = weight(softmax, logit);
+    if (w <= 0.0F) continue;
+    drawn = static_cast<TokenId>(i);
+    sum += w;
+    if (sum > target) break;
+  }
+  // Where rounding leaves nothing in the block to draw: the best one.
+  for (size_t i = 0; i < logits.size() && !drawn; ++i) {
+    if (clean(logits[i]) == softmax.max) drawn = static_cast<TokenId>(i);
+  }
+  const TokenId token = drawn.value_or(0);
+  return {token, surprise_of(softmax, clean(logits[token]), total)};
+}
+
+DrawnToken Sampler::draw_narrowed(std::span<const float> logits, Softmax softmax, float least,
+                                  const SamplerParams& params, const DrawChance& chance) {
+  LogitRange range{.least = least};
+  if (params.typical_p < 1.0F) {
+    range = typical_.narrow(logits, softmax, range, params.typical_p);
+    softmax.max = range.most;
+  }
+  if (excludes(params, chance)) {
+    const double total = sum_weights(logits, softmax, range);
+    const LogitRange choices = ends_of(
+        logits, {logit_of(softmax, total * double{params.xtc_threshold}, range.least), range.most});
+    if (choices.least <= choices.most) range.most = softmax.max = choices.least;
+  }
+  if (bounds_surprise(params)) {
+    const double total = sum_weights(logits, softmax, range);
+    const double weight_min = total * std::exp2(-double{params.surprise_max});
+    range.least = std::min(logit_of(softmax, weight_min, range.least), softmax.max);
+  }
+  return draw_in(logits, softmax, range, chance.token);
+}
+
+DrawnToken Sampler::draw(std::span<const float> logits, const SamplerParams& params,
+                         const DrawChance& chance) {
+  if (!(params.temperature >= kGreedyTemperature)) return {argmax(logits)};
   const Softmax softmax = softmax_of(logits, params.temperature);
-  if (softmax.max < kLeast) return 0;  // nothing above -inf
+  if (softmax.max < kLeast) return {0};  // nothing above -inf
   const float least = least_logit(softmax, params.min_p);
   const auto vocab_size = static_cast<uint32_t>(logits.size());
   const bool all_tokens = params.top_k == 0 || params.top_k >= vocab_size;
   const bool all_mass = !(params.top_p < 1.0F);
-  if (all_tokens && all_mass) return draw_any(logits, softmax, least, uniform);
+  const bool narrows =
+      params.typical_p < 1.0F || excludes(params, chance) || bounds_surprise(params);
+  if (all_tokens && all_mass) {
+    return narrows ? draw_narrowed(logits, softmax, least, params, chance)
+                   : draw_any(logits, softmax, least, chance.token);
+  }
 
+  size_t count = 0;
   if (all_tokens) {
-    const size_t count = nucleus(logits, softmax, params.top_p);
-    return draw_candidate(softmax, count, least, uniform);
+    count = nucleus(logits, softmax, params.top_p);
+  } else {
+    select(logits, params.top_k);
+    count = candidates_.size();
+    if (!all_mass) {
+      double mass = 0;
+      for (const Candidate& c : candidates_) mass += weight(softmax, c.logit);
+      count = std::min(count, count_to_mass(softmax, mass * double{params.top_p}));
+    }
   }
-  select(logits, params.top_k);
-  size_t count = candidates_.size();
-  if (!all_mass) {
-    double mass = 0;
-    for (const Candidate& c : candidates_) mass += weight(softmax, c.logit);
-    count = std::min(count, count_to_mass(softmax, mass * double{params.top_p}));
+  if (!narrows) return draw_candidate(softmax, count, least, chance.token);
+  candidate_logits_.clear();
+  for (const Candidate& c : std::span(candidates_).first(count))
+    candidate_logits_.push_back(c.logit);
+  DrawnToken drawn = draw_narrowed(candidate_logits_, softmax, least, params, chance);
+  drawn.token = candidates_[drawn.token].id;
+  return drawn;
+}
+
+LogitRow Sampler::best(std::span<const float> logits, uint32_t n) {
+  LogitRow row;
+  if (n == 0) {
+    row.logits.assign(logits.begin(), logits.end());
+    return row;
   }
-  return draw_candidate(softmax, count, least, uniform);
+  select(logits, std::min<uint32_t>(n, static_cast<uint32_t>(logits.size())));
+  row.ids.reserve(candidates_.size());
+  row.logits.reserve(candidates_.size());
+  for (const Candidate& c : candidates_) {
+    row.ids.push_back(c.id);
+    row.logits.push_back(c.logit);
+  }
+  return row;
 }
 
 Distribution Sampler::rank(std::span<const float> logits, float temperature, uint32_t k) {

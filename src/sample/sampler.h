@@ -5,6 +5,9 @@
 
 #include "base/strong_id.h"
 #include "sample/distribution.h"
+#include "sample/logit_range.h"
+#include "sample/random.h"
+#include "sample/row_answers.h"
 #include "sample/sampler_params.h"
 #include "sample/softmax.h"
 
@@ -16,17 +19,29 @@ constexpr float kGreedyTemperature = 1e-5F;
 /// The best token; of equal ones the lowest id. NaN counts as -inf; 0 when nothing is above -inf.
 TokenId argmax(std::span<const float> logits);
 
+/// A token, and its surprise in bits of the distribution that it was drawn from: softmax of what
+/// the filters left, at the temperature. 0 where nothing else could come.
+struct DrawnToken {
+  TokenId token = 0;
+  float surprise = 0;
+};
+
 /// Draws from rows of logits, f32 [n_vocab]. Any float is fine as input. Results depend on the
 /// arguments alone. Keeps scratch memory: one object per thread.
 class Sampler {
  public:
-  /// One token: logits -> /T -> softmax -> top_k -> top_p of what is left -> min_p -> draw by
-  /// `uniform` in [0, 1). The best token is always kept.
-  TokenId draw(std::span<const float> logits, const SamplerParams& params, double uniform);
+  /// One token: logits -> /T -> softmax -> top_k -> top_p -> min_p -> typical_p -> XTC ->
+  /// surprise_max -> draw. Each filter sees the probabilities of what is left, and leaves at least
+  /// one token: the best one, but for typical_p and XTC, which may exclude it.
+  DrawnToken draw(std::span<const float> logits, const SamplerParams& params,
+                  const DrawChance& chance);
 
   /// The k best (at most n_vocab) of softmax(logits / T); below kGreedyTemperature of
   /// softmax(logits).
   Distribution rank(std::span<const float> logits, float temperature, uint32_t k);
+
+  /// The n greatest logits (at most n_vocab), the greatest first; 0: the row as it is.
+  LogitRow best(std::span<const float> logits, uint32_t n);
 
  private:
   struct Candidate {
@@ -45,12 +60,21 @@ class Sampler {
   size_t nucleus(std::span<const float> logits, const Softmax& softmax, float top_p);
   size_t nucleus_of_all(std::span<const float> logits, const Softmax& softmax, double mass);
   /// Draws among the first `count` candidates that are >= least.
-  TokenId draw_candidate(const Softmax& softmax, size_t count, float least, double uniform) const;
-  TokenId draw_any(std::span<const float> logits, const Softmax& softmax, float least,
-                   double uniform);
+  DrawnToken draw_candidate(const Softmax& softmax, size_t count, float least,
+                            double uniform) const;
+  DrawnToken draw_any(std::span<const float> logits, const Softmax& softmax, float least,
+                      double uniform);
+  /// Draws among the logits after the filters behind min_p, whose bound is `least`; `token` of the
+  /// result is an index of `logits`.
+  DrawnToken draw_narrowed(std::span<const float> logits, Softmax softmax, float least,
+                           const SamplerParams& params, const DrawChance& chance);
+  DrawnToken draw_in(std::span<const float> logits, const Softmax& softmax, const LogitRange& range,
+                     double uniform);
 
   std::vector<Candidate> candidates_;
+  std::vector<float> candidate_logits_;
   std::vector<double> sums_;
+  TypicalSet typical_;
 };
 
 }  // namespace pie::sample

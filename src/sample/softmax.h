@@ -23,4 +23,8 @@ float weight(const Softmax& softmax, float logit);
 /// Sum of the weights of the logits that are >= least.
 double sum_weights(std::span<const float> logits, const Softmax& softmax, float least);
 
+/// Sum of weight * (max - logit) * scale over all logits: with the sum of the weights W,
+/// sum_depths / W + ln W is the entropy in nats.
+double sum_depths(std::span<const float> logits, const Softmax& softmax);
+
 }  // namespace pie::sample
