@@ -12,7 +12,9 @@
 #include "base/result.h"
 #include "base/strong_id.h"
 #include "sample/distribution.h"
+#include "sample/logit_rules.h"
 #include "sample/random.h"
+#include "sample/row_answers.h"
 #include "sample/sampler_params.h"
 
 namespace pie::exec {
@@ -33,7 +35,8 @@ struct StepToken {
 struct TokenRequest {
   uint32_t row = 0;  ///< token index within the slice
   sample::SamplerParams sampler;
-  sample::DrawKey key;  ///< what the draw depends on besides the logits
+  sample::DrawKey key;         ///< what the draw depends on besides the logits
+  bool wants_details = false;  ///< SliceResult::details
 };
 
 /// The most probable tokens of a row: the k best of softmax(logits / T).
@@ -41,6 +44,25 @@ struct DistributionRequest {
   uint32_t row = 0;  ///< token index within the slice
   float temperature = 1.0F;
   uint32_t top_k = 32;
+};
+
+/// What is done to the logits of a row before tokens are drawn of it and distributions ranked; the
+/// other requests see it as it is.
+struct RuledRow {
+  uint32_t row = 0;  ///< token index within the slice
+  const sample::LogitRules* rules = nullptr;
+};
+
+/// Logits of a row: the `best` greatest, or all (0).
+struct LogitRequest {
+  uint32_t row = 0;  ///< token index within the slice
+  uint32_t best = 0;
+};
+
+/// Log-probabilities of tokens of the vocabulary: of softmax(logits).
+struct ScoreRequest {
+  uint32_t row = 0;  ///< token index within the slice
+  std::span<const TokenId> tokens;
 };
 
 /// The tokens that one forward pass (or one chunk of it) adds to one sequence.
@@ -57,6 +79,10 @@ struct StepSlice {
   std::vector<uint32_t> hidden_rows;  ///< likewise, of which the final hidden states are wanted
   std::vector<TokenRequest> token_requests;
   std::vector<DistributionRequest> distribution_requests;
+  std::vector<RuledRow> ruled_rows;  ///< ascending, at most one for a row
+  std::vector<LogitRequest> logit_requests;
+  std::vector<ScoreRequest> score_requests;
+  std::vector<uint32_t> entropy_rows;  ///< token indices: of which the entropy is wanted
 };
 
 /// A batch of slices of unrelated sequences, executed as one forward pass of the model.
@@ -71,6 +97,10 @@ using StepTicket = StrongId<struct StepTicketTag, uint64_t>;
 struct SliceResult {
   std::vector<TokenId> tokens;                      ///< of its token requests, in their order
   std::vector<sample::Distribution> distributions;  ///< of its distribution requests, likewise
+  std::vector<sample::TokenDetails> details;        ///< of its token requests that want them
+  std::vector<sample::LogitRow> logits;             ///< of its logit requests
+  std::vector<std::vector<float>> scores;           ///< of its score requests
+  std::vector<float> entropies;                     ///< of its entropy rows
   std::span<const float> hidden;  ///< f32 [hidden_rows, n_embd], after the final norm; valid until
                                   ///< the next submit()
 };

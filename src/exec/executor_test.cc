@@ -18,6 +18,7 @@
 #include "exec/ggml_executor.h"
 #include "exec/native_executor.h"
 #include "model/weights.h"
+#include "sample/log_softmax.h"
 
 namespace pie::exec {
 namespace {
@@ -280,9 +281,60 @@ TEST_P(ExecutorTest, what_is_asked_of_rows_comes_from_their_logits_by_the_ticket
   const auto first = output.logits.first(vocab), second = output.logits.subspan(vocab);
   sample::Sampler sampler;
   EXPECT_EQ(results[1].tokens,
-            (std::vector{sampler.draw(second, {.temperature = 5.0F}, sample::uniform(key)),
+            (std::vector{sampler.draw(second, {.temperature = 5.0F}, sample::chance_of(key)).token,
                          sample::argmax(first)}));
   EXPECT_EQ(results[1].distributions.at(0).ids, sampler.rank(first, 1.0F, 3).ids);
+}
+
+TEST_P(ExecutorTest, rules_hold_for_draws_and_rankings_of_their_row_alone) {
+  const auto model = tiny_model();
+  const auto executor = make(model);
+  const uint32_t vocab = model->info().vocab_size;
+  const auto tokens = tokens_at(some_ids(6, 1, vocab), 0);
+  StepBatch batch;
+  batch.slices.push_back({tokens, {}, 0, {}, {1, 4}, {}});
+  StepSlice& slice = batch.slices[0];
+  sample::LogitRules rules;
+  rules.allowed = {0b10100000};
+  rules.bias = {{5, 100.0F}};
+  slice.ruled_rows = {{.row = 4, .rules = &rules}};
+  for (uint64_t i = 0; i < 40; ++i) {  // more than are answered in one go
+    slice.token_requests.push_back({.row = i % 2 == 0 ? 4U : 1U,
+                                    .sampler = {.temperature = 30.0F},
+                                    .key = {.slot = i},
+                                    .wants_details = i % 3 == 0});
+  }
+  slice.distribution_requests = {{.row = 4, .top_k = 3}, {.row = 1, .top_k = 3}};
+  slice.logit_requests = {{.row = 4}, {.row = 1, .best = 2}};
+  const std::vector<TokenId> asked{5, 7, 0};
+  slice.score_requests = {{.row = 4, .tokens = asked}};
+  slice.entropy_rows = {1, 4};
+  const StepResults results = executor->collect(executor->submit(batch).value()).value();
+  const SliceResult& result = results[0];
+  const StepOutput output = executor->execute(batch).value();
+  const auto first = output.logits.first(vocab), second = output.logits.subspan(vocab);
+  size_t detail = 0;
+  sample::Sampler sampler;
+  for (size_t i = 0; i < 40; ++i) {
+    const TokenId token = result.tokens[i];
+    if (i % 2 == 0) {
+      EXPECT_TRUE(token == 5 || token == 7) << token;
+    } else {
+      EXPECT_EQ(token,
+                sampler.draw(first, {.temperature = 30.0F}, sample::chance_of({.slot = i})).token);
+    }
+    if (i % 3 != 0) continue;
+    const auto row = i % 2 == 0 ? second : first;
+    EXPECT_EQ(result.details[detail++].log_probability,
+              sample::log_probabilities(row, std::span(&token, 1))[0]);
+  }
+  EXPECT_EQ(detail, result.details.size());
+  EXPECT_EQ(result.distributions[0].ids.at(0), 5u);
+  EXPECT_EQ(result.distributions[1].ids, sampler.rank(first, 1.0F, 3).ids);
+  EXPECT_EQ(result.logits[0].logits, std::vector<float>(second.begin(), second.end()));
+  EXPECT_EQ(result.logits[1].ids, sampler.rank(first, 1.0F, 2).ids);
+  EXPECT_EQ(result.scores[0], sample::log_probabilities(second, asked)) << "without the rules";
+  EXPECT_EQ(result.entropies, (std::vector{sample::entropy(first), sample::entropy(second)}));
 }
 
 TEST_P(ExecutorTest, outputs_come_in_the_order_of_the_batch) {

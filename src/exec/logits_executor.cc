@@ -16,28 +16,6 @@ size_t width_of(std::span<const float> rows, size_t count) {
   return count == 0 ? 0 : rows.size() / count;
 }
 
-/// The logits of a row of the slice.
-std::span<const float> row_at(const StepSlice& slice, std::span<const float> logits, uint32_t row) {
-  const auto at = std::lower_bound(slice.logit_rows.begin(), slice.logit_rows.end(), row);
-  PIE_CHECK(at != slice.logit_rows.end() && *at == row);
-  const size_t width = logits.size() / slice.logit_rows.size();
-  return logits.subspan(static_cast<size_t>(at - slice.logit_rows.begin()) * width, width);
-}
-
-void answer_slice(const StepSlice& slice, std::span<const float> logits, sample::Sampler& sampler,
-                  SliceResult& result) {
-  result.tokens.reserve(slice.token_requests.size());
-  for (const TokenRequest& request : slice.token_requests) {
-    result.tokens.push_back(sampler.draw(row_at(slice, logits, request.row), request.sampler,
-                                         sample::uniform(request.key)));
-  }
-  result.distributions.reserve(slice.distribution_requests.size());
-  for (const DistributionRequest& request : slice.distribution_requests) {
-    result.distributions.push_back(
-        sampler.rank(row_at(slice, logits, request.row), request.temperature, request.top_k));
-  }
-}
-
 }  // namespace
 
 Result<void> LogitsExecutor::answer(const StepBatch& batch, const StepOutput& output,
@@ -62,14 +40,13 @@ Result<void> LogitsExecutor::answer(const StepBatch& batch, const StepOutput& ou
     const StepSlice& slice = batch.slices[i];
     const auto rows = take(logits, slice.logit_rows.size() * logit_width);
     results[i].hidden = take(hidden, slice.hidden_rows.size() * hidden_width);
-    if (!slice.token_requests.empty() || !slice.distribution_requests.empty())
-      asked_.push_back({&slice, rows, &results[i]});
+    add_parts(slice, rows, results[i], asked_);
   }
-  samplers_.resize(std::max(config().thread_count, 1U));
+  answerers_.resize(std::max(config().thread_count, 1U));
   std::atomic<bool> lacks_memory = false;
   for_each(static_cast<uint32_t>(asked_.size()), [&](uint32_t thread, uint32_t i) {
     try {
-      answer_slice(*asked_[i].slice, asked_[i].logits, samplers_[thread], *asked_[i].result);
+      answerers_[thread].answer(asked_[i]);
     } catch (const std::bad_alloc&) {
       lacks_memory = true;
     }

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "exec/executor.h"
-#include "sample/sampler.h"
+#include "exec/row_answerer.h"
 
 namespace pie::exec {
 
@@ -35,16 +35,10 @@ class LogitsExecutor : public Executor {
   }
 
  private:
-  /// A slice that asks for something, and its rows in the output.
-  struct Asked {
-    const StepSlice* slice;
-    std::span<const float> logits;
-    SliceResult* result;
-  };
   Result<void> answer(const StepBatch& batch, const StepOutput& output, StepResults& results);
 
-  std::vector<sample::Sampler> samplers_;  // by thread
-  std::vector<Asked> asked_;               // of the step in hand
+  std::vector<RowAnswerer> answerers_;  // by thread
+  std::vector<AskedPart> asked_;        // of the step in hand
   StepTicket last_;
   std::optional<StepResults> results_;  // of the last ticket, until they are collected
 };
