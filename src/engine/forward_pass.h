@@ -11,6 +11,7 @@
 #include "base/strong_id.h"
 #include "sample/distribution.h"
 #include "sample/logit_rules.h"
+#include "sample/row_answers.h"
 #include "sample/sampler_params.h"
 
 namespace pie::engine {
@@ -85,18 +86,8 @@ struct ForwardPass {
 
 /// The k best of softmax(logits / T).
 using sample::Distribution;
-
-/// What is known of a token that was drawn.
-struct TokenDetails {
-  float log_probability = 0;  ///< of softmax(logits): without rules, temperature and filters
-  float surprise = 0;         ///< in bits, of the distribution that it was drawn from
-};
-
-/// Ids are empty when the whole row was asked for.
-struct LogitRow {
-  std::vector<TokenId> ids;
-  std::vector<float> logits;
-};
+using sample::LogitRow;
+using sample::TokenDetails;
 
 struct ForwardOutput {
   std::vector<TokenId> tokens;              ///< all token slots, in slot order

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <set>
 
 namespace pie::engine {
 namespace {
@@ -79,6 +81,71 @@ Result<void> check_outputs(const ForwardPass& pass) {
   for (const TokenSlot& slot : pass.tokens) PIE_TRY(add(slot.index));
   for (const DistributionSlot& slot : pass.distributions) PIE_TRY(add(slot.index));
   for (const EmbeddingOutput& output : pass.embeddings) PIE_TRY(add(output.index));
+  for (const LogitSlot& slot : pass.logits) PIE_TRY(add(slot.index));
+  for (const ScoreSlot& slot : pass.scores) PIE_TRY(add(slot.index));
+  for (const uint32_t index : pass.entropies) PIE_TRY(add(index));
+  return {};
+}
+
+Result<void> check_token(TokenId token, const EngineLimits& limits) {
+  if (token < limits.vocab_size) return {};
+  return invalid(fmt::format("[execute] got token id {}, expected < {}", token, limits.vocab_size));
+}
+
+Result<void> check_scores(const ForwardPass& pass, const EngineLimits& limits) {
+  for (const ScoreSlot& slot : pass.scores) {
+    if (slot.tokens.size() > limits.vocab_size)
+      return invalid(
+          fmt::format("[execute] got {} tokens to score at index {}, expected at most {}",
+                      slot.tokens.size(), slot.index, limits.vocab_size));
+    for (const TokenId token : slot.tokens) PIE_TRY(check_token(token, limits));
+  }
+  return {};
+}
+
+/// What a rule says of each token is within bounds, and it leaves a token to draw.
+Result<void> check_rules(const sample::LogitRules& rules, const EngineLimits& limits) {
+  const size_t words_max = (size_t{limits.vocab_size} + 31) / 32;
+  if (std::max(rules.penalties.size(), rules.bias.size()) > limits.vocab_size)
+    return invalid(
+        fmt::format("[execute] got {} penalties and {} biases at one index, expected at most {}",
+                    rules.penalties.size(), rules.bias.size(), limits.vocab_size));
+  if (rules.allowed.size() > words_max)
+    return invalid(fmt::format("[execute] got a mask of {} words of 32 tokens, expected at most {}",
+                               rules.allowed.size(), words_max));
+  if (!rules.allows_any(limits.vocab_size))
+    return invalid("[execute] got a mask that allows no token, expected at least one");
+  for (const sample::LogitRules::Penalty& one : rules.penalties) {
+    PIE_TRY(check_token(one.token, limits));
+    if (std::isfinite(one.divisor) && one.divisor > 0 && std::isfinite(one.subtrahend)) continue;
+    return invalid(
+        fmt::format("[execute] got a penalty of {} and {} for token {}, expected a "
+                    "finite number above 0 and a finite one",
+                    one.divisor, one.subtrahend, one.token));
+  }
+  for (const auto& [token, value] : rules.bias) {
+    PIE_TRY(check_token(token, limits));
+    if (!std::isfinite(value))
+      return invalid(fmt::format("[execute] got a bias of {} for token {}, expected a finite one",
+                                 value, token));
+  }
+  return {};
+}
+
+/// At most one for an input. What several share is looked at once.
+Result<void> check_ruled(const ForwardPass& pass, const EngineLimits& limits) {
+  if (pass.rules.empty()) return {};
+  std::vector<bool> is_ruled(pass.inputs.size());
+  std::set<const sample::LogitRules*> seen;
+  for (const RowRules& one : pass.rules) {
+    PIE_TRY(check_index(one.index, pass.inputs.size()));
+    if (is_ruled[one.index])
+      return invalid(
+          fmt::format("[execute] got two rules for index {}, expected at most one", one.index));
+    is_ruled[one.index] = true;
+    if (one.rules == nullptr || !seen.insert(one.rules.get()).second) continue;
+    PIE_TRY(check_rules(*one.rules, limits));
+  }
   return {};
 }
 
@@ -91,9 +158,7 @@ Result<void> check_pass(const ForwardPass& pass, const EngineLimits& limits) {
     return invalid(fmt::format("[execute] got {} inputs, expected at most {}", count, UINT32_MAX));
   }
   for (const PassInput& input : pass.inputs) {
-    if (input.embedding_slot || input.token < limits.vocab_size) continue;
-    return invalid(
-        fmt::format("[execute] got token id {}, expected < {}", input.token, limits.vocab_size));
+    if (!input.embedding_slot) PIE_TRY(check_token(input.token, limits));
   }
   PIE_TRY(check_cache(pass, limits));
   if (pass.mask && pass.mask->size() != count) {
@@ -101,6 +166,8 @@ Result<void> check_pass(const ForwardPass& pass, const EngineLimits& limits) {
                                pass.mask->size(), count));
   }
   PIE_TRY(check_outputs(pass));
+  PIE_TRY(check_scores(pass, limits));
+  PIE_TRY(check_ruled(pass, limits));
   return check_written(pass, limits);
 }
 

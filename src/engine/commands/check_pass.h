@@ -11,7 +11,8 @@ namespace pie::engine {
 constexpr uint32_t kOutputsPerIndexMax = 64;
 
 /// Everything about a pass that can be checked without the instance's pointers: inputs, lengths,
-/// indices, mask, pages that are named twice. kInvalidArgument names the value and the bound.
+/// indices, mask, rules, tokens, pages that are named twice. kInvalidArgument names the value and
+/// the bound.
 Result<void> check_pass(const ForwardPass& pass, const EngineLimits& limits);
 
 }  // namespace pie::engine

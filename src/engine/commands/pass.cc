@@ -16,6 +16,29 @@ std::vector<uint32_t> unique_rows(std::vector<uint32_t> rows) {
   return rows;
 }
 
+/// What is asked of the pass, and room for the answers.
+void take_outputs(ForwardPass& pass, PassCommand& pending) {
+  ForwardOutput& output = pending.output;
+  output.tokens.resize(pass.tokens.size());
+  output.distributions.resize(pass.distributions.size());
+  output.details.resize(
+      static_cast<size_t>(std::count_if(pass.tokens.begin(), pass.tokens.end(),
+                                        [](const TokenSlot& slot) { return slot.wants_details; })));
+  output.logits.resize(pass.logits.size());
+  output.scores.resize(pass.scores.size());
+  output.entropies.resize(pass.entropies.size());
+  pending.token_slots = std::move(pass.tokens);
+  pending.distribution_slots = std::move(pass.distributions);
+  std::erase_if(pass.rules,
+                [](const RowRules& one) { return one.rules == nullptr || one.rules->is_empty(); });
+  std::sort(pass.rules.begin(), pass.rules.end(),
+            [](const RowRules& a, const RowRules& b) { return a.index < b.index; });
+  pending.rules = std::move(pass.rules);
+  pending.logit_slots = std::move(pass.logits);
+  pending.score_slots = std::move(pass.scores);
+  pending.entropy_rows = std::move(pass.entropies);
+}
+
 /// What the engine needs of a pass that is checked, all but its pointers. Inputs, pages and
 /// embedding outputs stay in `pass`. `domain`: who may share what it computes.
 std::unique_ptr<PassCommand> make_pass(ForwardPass& pass, ForwardCallback done,
@@ -37,6 +60,9 @@ std::unique_ptr<PassCommand> make_pass(ForwardPass& pass, ForwardCallback done,
   std::vector<uint32_t> rows;
   for (const TokenSlot& slot : pass.tokens) rows.push_back(slot.index);
   for (const DistributionSlot& slot : pass.distributions) rows.push_back(slot.index);
+  for (const LogitSlot& slot : pass.logits) rows.push_back(slot.index);
+  for (const ScoreSlot& slot : pass.scores) rows.push_back(slot.index);
+  rows.insert(rows.end(), pass.entropies.begin(), pass.entropies.end());
   pending->logit_rows = unique_rows(std::move(rows));
   rows = {};
   for (const EmbeddingOutput& output : pass.embeddings) rows.push_back(output.index);
@@ -46,10 +72,7 @@ std::unique_ptr<PassCommand> make_pass(ForwardPass& pass, ForwardCallback done,
     if (!asked->empty())
       pending->shape.must_compute = std::min(pending->shape.must_compute, asked->front());
   }
-  pending->output.tokens.resize(pass.tokens.size());
-  pending->output.distributions.resize(pass.distributions.size());
-  pending->token_slots = std::move(pass.tokens);
-  pending->distribution_slots = std::move(pass.distributions);
+  take_outputs(pass, *pending);
   pending->done = std::move(done);
   return pending;
 }

@@ -27,7 +27,10 @@ class PassCommand final : public Command {
   void answer(LoopState& loop, Result<ForwardOutput> result) const;
 
   /// Whether the program waits for what the pass gives.
-  bool has_result() const { return !token_slots.empty() || !distribution_slots.empty(); }
+  bool has_result() const {
+    return !token_slots.empty() || !distribution_slots.empty() || !logit_slots.empty() ||
+           !score_slots.empty() || !entropy_rows.empty();
+  }
 
   uint64_t number = 0;  ///< the how-manieth pass of its instance: part of the samplers' seed
   sched::PassShape shape;
@@ -44,6 +47,10 @@ class PassCommand final : public Command {
     kv::SlotId slot;
   };
   std::vector<EmbeddingTarget> embedding_targets;
+  std::vector<RowRules> rules;  ///< by index
+  std::vector<LogitSlot> logit_slots;
+  std::vector<ScoreSlot> score_slots;
+  std::vector<uint32_t> entropy_rows;
   std::vector<uint32_t> logit_rows;        ///< token indices that need logits, ascending, unique
   std::vector<uint32_t> hidden_rows;       ///< likewise for hidden states
   std::vector<kv::SlotId> embedding_pins;  ///< every embedding slot that the pass names
