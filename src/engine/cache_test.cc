@@ -109,6 +109,28 @@ TEST(PrefixCacheOfEngine, tokens_that_something_is_asked_of_are_computed) {
   EXPECT_EQ(silent.run({7})->tokens, expected_text(joined(prompt, {7}), 1));
 }
 
+TEST(PrefixCacheOfEngine, tokens_whose_logits_are_asked_for_are_computed) {
+  const std::vector<TokenId> prompt = numbers(16, 100);
+  const auto ask = [&](const std::function<void(ForwardPass&)>& change) {
+    CacheRig s(64);
+    EXPECT_TRUE(Sequence(*s.engine, s.open(1)).run(prompt).ok());
+    const QueueId queue = s.open(2);
+    ForwardPass pass = Sequence(*s.engine, queue).append(prompt);
+    pass.tokens.clear();
+    change(pass);
+    const ForwardOutput output = submit(*s.engine, queue, pass).get().value();
+    EXPECT_EQ(s.engine->prefix_savings(InstanceId{2}).tokens, 8u);
+    return output;
+  };
+  const TokenId after = expected_text(numbers(10, 100), 1)[0];
+  EXPECT_EQ(ask([](ForwardPass& p) { p.logits = {{.index = 9, .best = 1}}; }).logits.at(0).ids,
+            std::vector{after});
+  EXPECT_GT(
+      ask([&](ForwardPass& p) { p.scores = {{.index = 9, .tokens = {after}}}; }).scores.at(0).at(0),
+      -0.1F);
+  EXPECT_GT(ask([](ForwardPass& p) { p.entropies = {9}; }).entropies.at(0), 0.1F);
+}
+
 TEST(PrefixCacheOfEngine, a_causal_mask_says_the_same_as_none_and_another_one_does_not) {
   CacheRig s(64);
   const std::vector<TokenId> prompt = numbers(9, 100);
