@@ -113,7 +113,7 @@ Result<void> Context::fill_tokens(std::span<const uint32_t> tokens) {
 
 Result<void> Context::flush() {
   if (auto written = write_turns(false); !written) return written;
-  if (!pending_.empty()) submit(nullptr);
+  if (!pending_.empty()) submit();
   return {};
 }
 
@@ -121,7 +121,8 @@ Result<void> Context::begin_step(const Sampler& sampler) {
   if (auto written = write_turns(true); !written) return written;
   hold_last_token();
   if (pending_.empty()) return fail("[step] got an empty context, expected a token: fill one in");
-  step_ = submit(&sampler);
+  if (auto requested = request(sampler); !requested) return requested;
+  step_ = submit();
   return {};
 }
 
@@ -159,7 +160,21 @@ Result<uint32_t> Context::decode_step(const Sampler& sampler) {
   return end_step(sampler);
 }
 
-std::optional<PassResult> Context::submit(const Sampler* sampler) {
+/// Asks the next pass for what the sampler needs of its last token.
+Result<void> Context::request(const Sampler& sampler) {
+  const size_t looked_at = std::min(sampler.history_size(), size());
+  std::vector<uint32_t> last(looked_at);
+  for (size_t i = 0; i < looked_at; ++i) {
+    const size_t at = size() - looked_at + i;
+    last[i] = (at < slots_.size() ? slots_[at] : pending_[at - slots_.size()]).token;
+  }
+  auto requested = sampler.request(pass_, static_cast<uint32_t>(pending_.size() - 1),
+                                   TokenHistory{.position = size(), .tokens = last});
+  if (!requested) pass_ = ForwardPass(queue());  // what was asked before the mistake goes
+  return requested;
+}
+
+std::optional<PassResult> Context::submit() {
   const size_t page_size = shared_->pages->page_size();
   const size_t total = slots_.size() + pending_.size();
   const size_t page_count = (total + page_size - 1) / page_size;
@@ -180,7 +195,6 @@ std::optional<PassResult> Context::submit(const Sampler* sampler) {
   pass_.kv_cache(page_numbers_, total - (page_count - 1) * page_size);
   pass_.input_tokens(tokens, positions);
   if (has_masked_) pass_.attention_mask(mask_rows());
-  if (sampler != nullptr) sampler->request(pass_, pending_.size() - 1);
   std::optional<PassResult> result = pass_.execute();
   slots_.insert(slots_.end(), pending_.begin(), pending_.end());
   pending_.clear();

@@ -253,6 +253,66 @@ PIE_SNAPSHOT("all") void snapshot_all(Handle queue, SnapshotListResult* out);
 PIE_SNAPSHOT("remove")
 void snapshot_remove(Handle queue, const char* name, uint32_t size, TextResult* out);
 
+// pie:logits/logits
+struct TokenDetails {
+  float log_probability;
+  float surprise;
+};
+struct ExecuteResult {
+  uint8_t is_error;
+  union {
+    Option<Handle> result;
+    Text error;
+  } of;
+};
+#define PIE_LOGITS(name) PIE_IMPORT("pie:logits/logits@0.1.0", name)
+PIE_LOGITS("[constructor]token-set") Handle token_set_new(const uint8_t* bits, uint32_t size);
+PIE_LOGITS("[resource-drop]token-set") void token_set_drop(Handle self);
+PIE_LOGITS("allow")
+void logits_allow(Handle pass, const uint32_t* indices, uint32_t count, const uint32_t* tokens,
+                  uint32_t token_count, TextResult* out);
+PIE_LOGITS("forbid")
+void logits_forbid(Handle pass, const uint32_t* indices, uint32_t count, const uint32_t* tokens,
+                   uint32_t token_count, TextResult* out);
+PIE_LOGITS("allow-set")
+void logits_allow_set(Handle pass, const uint32_t* indices, uint32_t count, Handle set,
+                      TextResult* out);
+PIE_LOGITS("forbid-set")
+void logits_forbid_set(Handle pass, const uint32_t* indices, uint32_t count, Handle set,
+                       TextResult* out);
+PIE_LOGITS("bias")
+void logits_bias(Handle pass, const uint32_t* indices, uint32_t count, const uint32_t* tokens,
+                 uint32_t token_count, const float* values, uint32_t value_count, TextResult* out);
+PIE_LOGITS("bias-set")
+void logits_bias_set(Handle pass, const uint32_t* indices, uint32_t count, Handle set, float value,
+                     TextResult* out);
+PIE_LOGITS("penalize")
+void logits_penalize(Handle pass, const uint32_t* indices, uint32_t count, const uint32_t* tokens,
+                     uint32_t token_count, float repetition, float presence, float frequency,
+                     TextResult* out);
+PIE_LOGITS("output-tokens")
+void logits_output_tokens(Handle pass, const uint32_t* indices, uint32_t count, float temperature,
+                          uint32_t top_k, float top_p, float min_p, float typical_p,
+                          float xtc_probability, float xtc_threshold, float surprise_max,
+                          int32_t has_draw, uint64_t seed, uint64_t position, int32_t details,
+                          TextResult* out);
+PIE_LOGITS("output-logits")
+void logits_output_logits(Handle pass, const uint32_t* indices, uint32_t count, uint32_t best,
+                          TextResult* out);
+PIE_LOGITS("output-log-probabilities")
+void logits_output_log_probabilities(Handle pass, uint32_t index, const uint32_t* tokens,
+                                     uint32_t token_count, TextResult* out);
+PIE_LOGITS("output-entropies")
+void logits_output_entropies(Handle pass, const uint32_t* indices, uint32_t count, TextResult* out);
+PIE_LOGITS("execute") void logits_execute(Handle pass, ExecuteResult* out);
+PIE_LOGITS("get-logits") void logits_get_logits(Handle of, Option<Slice<Distribution>>* out);
+PIE_LOGITS("get-log-probabilities")
+void logits_get_log_probabilities(Handle of, Option<Slice<Distribution>>* out);
+PIE_LOGITS("get-entropies") void logits_get_entropies(Handle of, Option<Slice<float>>* out);
+PIE_LOGITS("get-token-details")
+void logits_get_token_details(Handle of, Option<Slice<TokenDetails>>* out);
+
+#undef PIE_LOGITS
 #undef PIE_SNAPSHOT
 #undef PIE_POLL
 #undef PIE_COMMON

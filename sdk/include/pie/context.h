@@ -132,7 +132,8 @@ class Context {
   void keep(size_t count);
   void hold_last_token();
   void rewrite_turns(const std::string& rendered);
-  std::optional<PassResult> submit(const Sampler* sampler);
+  Result<void> request(const Sampler& sampler);
+  std::optional<PassResult> submit();
   std::vector<std::vector<uint32_t>> mask_rows() const;
   void set_masked(size_t begin, size_t end, bool masked);
 

@@ -19,6 +19,7 @@ struct Distribution {
 class PassResult {
  public:
   explicit PassResult(abi::Handle handle) : handle_(handle) {}
+  abi::Handle handle() const { return handle_.get(); }
   Pollable pollable() const { return Pollable(abi::pass_result_pollable(handle_.get())); }
   void wait() const { pollable().block(); }
   /// Each takes what is there: a second call gives nothing. None before it is ready.
