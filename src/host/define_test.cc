@@ -66,6 +66,10 @@ const std::map<std::string, std::vector<std::string>> kFunctions = {
      {"[static]generation.start", "[method]generation.pollable", "[method]generation.read",
       "[method]generation.end", "[method]generation.cancel", "[method]generation.suggest"}},
     {"pie:model/info", {"get"}},
+    {"pie:logits/logits",
+     {"[constructor]token-set", "allow", "forbid", "allow-set", "forbid-set", "bias", "bias-set",
+      "penalize", "output-tokens", "output-logits", "output-log-probabilities", "output-entropies",
+      "execute", "get-logits", "get-log-probabilities", "get-entropies", "get-token-details"}},
     {"inferlet:adapter/common", {"set-adapter", "download-adapter", "upload-adapter"}},
     {"inferlet:zo/evolve", {"set-adapter-seed", "initialize-adapter", "update-adapter"}},
     {"inferlet:image/image", {"embed-image", "calculate-embed-size"}}};

@@ -3,12 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/log.h"
 #include "host/define.h"
 #include "host/guest_errors.h"
-#include "host/instance_state.h"
-#include "host/objects.h"
-#include "host/pass_result.h"
+#include "host/pass_object.h"
 
 namespace pie::host {
 namespace {
@@ -17,26 +14,6 @@ using Indices = std::vector<uint32_t>;
 
 constexpr const char* kForward = "inferlet:core/forward";
 constexpr uint32_t kDefaultTopK = 32;
-/// Tokens and distributions of one pass: so many for each input token, and so many more.
-constexpr uint64_t kOutputsPerInput = 4, kOutputsSpare = 1'024, kOutputsMax = 262'144;
-/// Tokens of all distributions of one pass: 64 MiB of ids and probabilities.
-constexpr uint64_t kRankedMax = 8ULL << 20;
-/// What a pass takes here and in the engine beside its lists.
-constexpr uint64_t kPassBytes = 1024;
-
-/// `forward-pass`: what was filled in since the last execute.
-struct PassObject final : wasm::Object {
-  static constexpr std::string_view kResource = "inferlet:core/forward/forward-pass";
-
-  PassObject(std::shared_ptr<QueueObject> queue_, const std::shared_ptr<HostMemory>& memory)
-      : queue(std::move(queue_)), charge(memory) {
-    charge.add(kPassBytes);
-  }
-  const std::shared_ptr<QueueObject> queue;
-  engine::ForwardPass pass;
-  Charge charge;
-};
-
 void check_lengths(const char* one, size_t count, const char* other, size_t other_count) {
   if (count != other_count)
     throw wasm::GuestError(fmt::format("[{}] got {} for {} {}, expected as many of both", one,
@@ -102,7 +79,7 @@ void check_fraction(const char* name, float fraction) {
 void output_distributions(PassObject& self, const Indices& indices, float temperature,
                           std::optional<uint32_t> asked_top_k) {
   check_temperature(temperature);
-  const uint32_t vocab_size = self.queue->service.info().vocab_size;
+  const uint32_t vocab_size = self.vocab_size();
   uint32_t top_k = std::min(asked_top_k.value_or(kDefaultTopK), vocab_size);
   if (top_k == 0) top_k = vocab_size;  // as in samplers: all
   self.charge.add(indices.size() * sizeof(engine::DistributionSlot));
@@ -142,57 +119,8 @@ void output_tokens_top_k_top_p(PassObject& self, const Indices& indices, float t
   add_tokens(self, indices, {.temperature = temperature, .top_k = top_k, .top_p = top_p});
 }
 
-/// Says once for each instance that it goes beyond what the model was trained for.
-void note_context(InstanceState& state, const ModelService& service,
-                  const engine::ForwardPass& pass) {
-  const uint64_t page_size = service.engine().page_size();
-  const uint64_t length = pass.pages.empty()
-                              ? pass.inputs.size()
-                              : (pass.pages.size() - 1) * page_size + pass.last_page_len;
-  if (length <= service.info().context_length || state.has_noted_context) return;
-  state.has_noted_context = true;
-  log::warning("instance {}: a context of {} tokens is longer than the {} that {} was trained for",
-               state.public_id, length, service.info().context_length, service.info().id);
-}
-
-/// What one pass may ask for: the engine draws it in one go, and a call hands it over in one go.
-void check_outputs(const engine::ForwardPass& pass) {
-  const uint64_t outputs = pass.tokens.size() + pass.distributions.size();
-  const uint64_t outputs_max =
-      std::min(kOutputsSpare + kOutputsPerInput * pass.inputs.size(), kOutputsMax);
-  if (outputs > outputs_max)
-    throw wasm::GuestError(
-        fmt::format("[outputs] got {} tokens and distributions of {} input tokens, expected at "
-                    "most {}; use several passes",
-                    outputs, pass.inputs.size(), outputs_max));
-  uint64_t ranked = 0;
-  for (const engine::DistributionSlot& slot : pass.distributions) ranked += slot.top_k;
-  if (ranked > kRankedMax)
-    throw wasm::GuestError(
-        fmt::format("[top-k] got distributions of {} tokens together, expected at most {}; use "
-                    "several passes or a smaller top-k",
-                    ranked, kRankedMax));
-}
-
-/// Hands the pass to the engine and leaves the object empty, ready to be filled again.
 std::optional<std::shared_ptr<PassResult>> execute(InstanceState& state, PassObject& self) {
-  check_outputs(self.pass);
-  engine::ForwardPass pass = std::exchange(self.pass, {});
-  auto result = std::make_shared<PassResult>(std::move(self.charge), state.memory);
-  self.charge.add(kPassBytes);
-  note_context(state, self.queue->service, pass);
-  const bool has_output = !pass.tokens.empty() || !pass.distributions.empty();
-  result->reserve_output(pass);
-  value_or_throw(self.queue->engine().submit(
-      self.queue->id, std::move(pass),
-      [result, ending = state.ending](Result<engine::ForwardOutput> output) {
-        if (output.ok())
-          result->complete(std::move(*output));
-        else
-          ending->fail(output.error());
-      }));
-  if (!has_output) return std::nullopt;
-  return result;
+  return value_or_throw(hand_over(state, self));
 }
 
 std::optional<std::vector<TokenId>> get_tokens(PassResult& self) {

@@ -53,6 +53,51 @@ TEST_F(FunctionsTest, results_are_taken_once_and_a_pass_can_be_filled_again) {
                    "second: [43]", "distributions: 0", "nothing asked for"}));
 }
 
+TEST_F(FunctionsTest, logits_are_ruled_and_read) {
+  Run run = launch({"logits"});
+  auto asked = engine->next_pass();
+  const engine::ForwardPass& pass = asked.pass;
+  ASSERT_EQ(pass.rules.size(), 3U);
+  EXPECT_EQ(pass.rules[0].rules, pass.rules[2].rules) << "of the indices of the same calls";
+  const sample::LogitRules& rules = *pass.rules[2].rules;
+  EXPECT_TRUE(rules.allows(4) && rules.allows(9) && !rules.allows(5));
+  EXPECT_TRUE(!pass.rules[1].rules->allows(4) && pass.rules[1].rules->allows(5));
+  EXPECT_EQ(rules.bias, (std::vector<std::pair<TokenId, float>>{{4, 1.5F}, {9, -2.0F}}));
+  ASSERT_EQ(rules.penalties.size(), 2U);
+  EXPECT_EQ(rules.penalties[0].divisor, 2.0F);
+  EXPECT_EQ(rules.penalties[0].subtrahend, 2.0F) << "it was there twice";
+  EXPECT_EQ(rules.penalties[1].subtrahend, 1.5F);
+  ASSERT_EQ(pass.tokens.size(), 3U);  // the first is inferlet:core/forward's
+  EXPECT_FALSE(pass.tokens[0].draw || pass.tokens[0].wants_details);
+  EXPECT_EQ(pass.tokens[2].index, 0U);
+  EXPECT_EQ(pass.tokens[2].draw->seed, 77U);
+  EXPECT_EQ(pass.tokens[2].draw->position, 6U) << "the second index takes the next number";
+  EXPECT_EQ(pass.tokens[2].sampler.typical_p, 0.9F);
+  EXPECT_EQ(pass.tokens[2].sampler.xtc_probability, 0.25F);
+  EXPECT_EQ(pass.tokens[2].sampler.surprise_max, 8.0F);
+  ASSERT_EQ(pass.logits.size(), 3U);
+  EXPECT_EQ(pass.logits[2].best, 0U);
+  EXPECT_EQ(pass.scores.at(0).tokens, (std::vector<TokenId>{4, 4, 9}));
+  EXPECT_EQ(pass.entropies, (std::vector<uint32_t>{2, 0}));
+  ASSERT_TRUE(wait_for_messages(run, 2));
+  asked.done(
+      engine::ForwardOutput{.tokens = {1, 2, 3},
+                            .details = {{-1, 0.5F}, {-2, 1.5F}},
+                            .logits = {{{8, 7}, {3, 2}}, {{6, 5}, {1, 0}}, {{}, {0.25F, 9, 9}}},
+                            .scores = {{-1, -2, -3}},
+                            .entropies = {4, 5}});
+  auto second = engine->next_pass();
+  EXPECT_TRUE(second.pass.rules.empty() && second.pass.logits.empty());
+  second.done(engine::ForwardOutput{.entropies = {1}});
+  EXPECT_EQ(wait_for_end(run).message, "done");
+  const std::string vocab = std::to_string(engine->model().info().vocab_size);
+  EXPECT_EQ(run.ports->messages(),
+            (Texts{"refused: [tokens] got token id 4000000000, expected < " + vocab, "none yet",
+                   "row [8,7] 3.000000", "row [6,5] 1.000000", "row [] 0.250000",
+                   "scores [4,4,9] -3.000000", "entropy 5.000000", "surprise 0.500000", "left 0",
+                   "a result for an entropy alone"}));
+}
+
 TEST_F(FunctionsTest, messages_are_received_in_order_and_a_dropped_receive_swallows_none) {
   Run run = launch({"receive", "3"});
   ASSERT_TRUE(wait_for_messages(run, 1));

@@ -36,7 +36,7 @@ TEST(PassResult, each_get_takes_and_the_second_gives_nothing) {
 TEST(PassResult, memory_is_given_back_when_the_engine_is_done_and_when_it_is_taken) {
   auto memory = std::make_shared<HostMemory>(1000);
   auto result = make_result(memory, 100);
-  result->reserve_output(one_token_one_distribution());
+  ASSERT_TRUE(result->reserve_output(one_token_one_distribution(), 100).ok());
   const uint64_t pending_bytes = memory->used_bytes();
   EXPECT_GT(pending_bytes, 100U);
   result->complete({.tokens = {7}, .distributions = {{{1}, {1.0F}}}});

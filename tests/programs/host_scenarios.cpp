@@ -73,6 +73,50 @@ Outcome forward(const Arguments&) {
   return "done";
 }
 
+/// Everything of pie:logits, in one pass.
+Outcome logits(const Arguments&) {
+  namespace of = inferlet::logits;
+  auto queue = model().create_queue();
+  inferlet::ForwardPass pass(queue);
+  fill(pass, 3);
+  const std::vector<uint32_t> two{2, 0}, one{1}, tokens{4, 4, 9};
+  const auto set = inferlet::TokenSet::of(tokens);
+  const auto done = [](const inferlet::Result<void>& result) {
+    if (!result) inferlet::send("refused: " + result.error());
+  };
+  done(of::allow(pass, two, set));
+  done(of::forbid(pass, one, tokens));
+  done(of::bias(pass, two, tokens, std::vector<float>{0.5F, 1, -2}));
+  done(of::penalize(pass, two, tokens, {.repetition = 2, .presence = 1, .frequency = 0.5F}));
+  done(of::output_tokens(pass, two,
+                         {.temperature = 0.5F,
+                          .top_k = 3,
+                          .typical_p = 0.9F,
+                          .xtc_probability = 0.25F,
+                          .surprise_max = 8,
+                          .draw = inferlet::SeededDraw{.seed = 77, .position = 5},
+                          .details = true}));
+  done(of::output_logits(pass, two, 2));
+  done(of::output_logits(pass, one, 0));
+  done(of::output_log_probabilities(pass, 1, tokens));
+  done(of::output_entropies(pass, two));
+  done(of::forbid(pass, one, std::vector<uint32_t>{4'000'000'000}));
+  auto executed = of::execute(pass);
+  const inferlet::PassResult& result = **executed;
+  inferlet::send(of::rows(result) ? "early" : "none yet");
+  result.wait();
+  for (const auto& row : *of::rows(result))
+    inferlet::send("row [" + join(row.ids) + "] " + std::to_string(row.values.at(0)));
+  const auto scores = *of::log_probabilities(result);
+  inferlet::send("scores [" + join(scores[0].ids) + "] " + std::to_string(scores[0].values[2]));
+  inferlet::send("entropy " + std::to_string(of::entropies(result)->at(1)));
+  inferlet::send("surprise " + std::to_string(of::token_details(result)->at(0).surprise));
+  inferlet::send("left " + std::to_string(of::entropies(result)->size()));
+  done(of::output_entropies(pass, one));
+  inferlet::send(pass.execute() ? "a result for an entropy alone" : "no result");
+  return "done";
+}
+
 /// Decode steps, one after the other.
 Outcome steps(const Arguments& arguments) {
   auto queue = model().create_queue();
@@ -284,6 +328,7 @@ Outcome end(const Arguments& arguments) {
 inferlet::Result<std::string> inferlet_main(const std::vector<std::string>& arguments) {
   const std::map<std::string, Outcome (*)(const Arguments&)> scenarios = {
       {"forward", forward},
+      {"logits", logits},
       {"pending", pending},
       {"steps", steps},
       {"receive", receive},

@@ -1,0 +1,92 @@
+#include "host/pass_object.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+
+namespace pie::host {
+namespace {
+
+/// Outputs of one pass: so many for each input token, and so many more.
+constexpr uint64_t kOutputsPerInput = 4, kOutputsSpare = 1'024, kOutputsMax = 262'144;
+/// Tokens of all distributions, logits and tokens with log-probabilities of one pass together:
+/// 64 MiB of ids and numbers.
+constexpr uint64_t kRankedMax = 8ULL << 20;
+
+Error invalid(std::string message) {
+  return Error{ErrorCode::kInvalidArgument, std::move(message)};
+}
+
+/// Says once for each instance that it goes beyond what the model was trained for.
+void note_context(InstanceState& state, const ModelService& service,
+                  const engine::ForwardPass& pass) {
+  const uint64_t page_size = service.engine().page_size();
+  const uint64_t length = pass.pages.empty()
+                              ? pass.inputs.size()
+                              : (pass.pages.size() - 1) * page_size + pass.last_page_len;
+  if (length <= service.info().context_length || state.has_noted_context) return;
+  state.has_noted_context = true;
+  log::warning("instance {}: a context of {} tokens is longer than the {} that {} was trained for",
+               state.public_id, length, service.info().context_length, service.info().id);
+}
+
+uint64_t output_count(const engine::ForwardPass& pass) {
+  return pass.tokens.size() + pass.distributions.size() + pass.logits.size() + pass.scores.size() +
+         pass.entropies.size();
+}
+
+/// What one pass may ask for: the engine draws it in one go, and a call hands it over in one go.
+Result<void> check_outputs(const engine::ForwardPass& pass, uint32_t vocab_size) {
+  const uint64_t outputs = output_count(pass);
+  const uint64_t outputs_max =
+      std::min(kOutputsSpare + kOutputsPerInput * pass.inputs.size(), kOutputsMax);
+  if (outputs > outputs_max)
+    return invalid(
+        fmt::format("[outputs] got {} tokens and distributions of {} input tokens, "
+                    "expected at most {}; use several passes",
+                    outputs, pass.inputs.size(), outputs_max));
+  uint64_t ranked = 0;
+  for (const engine::DistributionSlot& slot : pass.distributions) ranked += slot.top_k;
+  if (ranked > kRankedMax)
+    return invalid(
+        fmt::format("[top-k] got distributions of {} tokens together, expected at most "
+                    "{}; use several passes or a smaller top-k",
+                    ranked, kRankedMax));
+  for (const engine::LogitSlot& slot : pass.logits)
+    ranked += slot.best == 0 ? vocab_size : slot.best;
+  for (const engine::ScoreSlot& slot : pass.scores) ranked += slot.tokens.size();
+  if (ranked > kRankedMax)
+    return invalid(
+        fmt::format("[outputs] got {} logits, ranked tokens and log-probabilities "
+                    "together, expected at most {}; use several passes",
+                    ranked, kRankedMax));
+  return {};
+}
+
+}  // namespace
+
+Result<std::optional<std::shared_ptr<PassResult>>> hand_over(InstanceState& state,
+                                                             PassObject& self) {
+  engine::ForwardPass pass = std::exchange(self.pass, {});
+  pass.rules = self.rules.take();
+  auto result = std::make_shared<PassResult>(std::move(self.charge), state.memory);
+  PIE_TRY(self.charge.try_add(PassObject::kBytes));
+  PIE_TRY(check_outputs(pass, self.vocab_size()));
+  note_context(state, self.queue->service, pass);
+  const bool has_output = output_count(pass) != 0;
+  PIE_TRY(result->reserve_output(pass, self.vocab_size()));
+  PIE_TRY(self.queue->engine().submit(
+      self.queue->id, std::move(pass),
+      [result, ending = state.ending](Result<engine::ForwardOutput> output) {
+        if (output.ok())
+          result->complete(std::move(*output));
+        else
+          ending->fail(output.error());
+      }));
+  if (!has_output) return std::optional<std::shared_ptr<PassResult>>();
+  return std::optional(std::move(result));
+}
+
+}  // namespace pie::host
