@@ -12,6 +12,7 @@ from tests.reliability.call_objects import (
     COMMON,
     FORWARD,
     HANDLER_RECIPES,
+    LOGITS,
     MESSAGE,
     POLL,
     RECIPES,
@@ -164,6 +165,13 @@ def busy(case: Case, arguments: list[str]) -> None:
     case.handle(EXECUTE, made)
 
 
+def ruled(case: Case, arguments: list[str]) -> None:
+    """Gives a thousand indices of the pass a rule of their own."""
+    for number in range(1_000):
+        index = case.static(number.to_bytes(4, "little"), 1)
+        case.call(f"{LOGITS}#bias", arguments[0], *index, *index, *index)
+
+
 def many_keys(case: Case, _: list[str]) -> None:
     """Keeps 200 keys of a kilobyte."""
     for number in range(200):
@@ -181,6 +189,9 @@ STATEFUL: tuple[tuple[str, str, tuple[Shape, ...], How], ...] = (
     (f"{STREAMS}#[method]output-stream.write", "permitted", (SMALL, SMALL), How(each=permitted)),
     (f"{COMMON}#[method]queue.set-priority", "behind a long pass", (SMALL, SMALL), How(once=busy)),
     (f"{COMMON}#[method]queue.synchronize", "behind a long pass", (SMALL,), How(once=busy, kept=True)),
+    (f"{LOGITS}#forbid", "of a thousand rules", (SMALL, Shape(number="one", size=4_000), LISTS["1 MiB"]),
+     How(once=ruled)),
+    (f"{LOGITS}#bias-set", "of a thousand rules", (SMALL, SMALL, SMALL, SMALL), How(once=ruled)),
     (f"{KVS}#store-list-keys", "of a kilobyte", (), How(once=many_keys)),
 )
 """Function, kind, arguments: what needs more than arguments to be hostile."""
@@ -226,7 +237,7 @@ def write_function(program: Program, function: Function, rng: random.Random, mix
     """Adds every case of a function; `mixed` ones with random arguments."""
     wit = program.wit
     small = [SMALL] * len(function.params)
-    fills = function.interface == FORWARD and len(function.params) > 1
+    fills = function.key.split("#")[0] in (FORWARD, LOGITS) and len(function.params) > 1
     for label, shapes in shapes_of(wit, function, rng, mixed):
         write(program, function, label, shapes)
         if fills:

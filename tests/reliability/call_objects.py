@@ -7,6 +7,7 @@ from tests.reliability.call_program import RESULT, Case, Recipe
 MODEL = b"smollm2-135m-instruct"
 COMMON, FORWARD, MESSAGE = "inferlet:core/common", "inferlet:core/forward", "inferlet:core/message"
 RUNTIME, TOKENIZE, HTTP = "inferlet:core/runtime", "inferlet:core/tokenize", "wasi:http/types"
+LOGITS = "pie:logits/logits"
 HANDLE, CONSUME = "wasi:http/outgoing-handler#handle", f"{HTTP}#[method]incoming-response.consume"
 POLL, CLOCK, STREAMS = "wasi:io/poll", "wasi:clocks/monotonic-clock", "wasi:io/streams"
 
@@ -29,8 +30,12 @@ def forward_pass(c: Case) -> str:
 
 
 def pass_result(c: Case) -> str:
-    """A result that is there."""
-    made = c.handle(f"{FORWARD}#[method]forward-pass.execute", c.need(f"{FORWARD}/forward-pass"))
+    """A result that is there: a token with details, a row of logits and what else is told of it."""
+    filled, zero = c.need(f"{FORWARD}/forward-pass"), c.static(bytes(4), 1)
+    c.call(f"{LOGITS}#output-logits", filled, *zero, 0)
+    c.call(f"{LOGITS}#output-entropies", filled, *zero)
+    c.call(f"{LOGITS}#output-log-probabilities", filled, 0, *c.static(bytes(4_000), 1_000))
+    made = c.handle(f"{FORWARD}#[method]forward-pass.execute", filled)
     wait_for(c, c.handle(f"{FORWARD}#[method]forward-pass-result.pollable", made))
     return made
 
@@ -92,6 +97,7 @@ RECIPES: dict[str, Recipe] = {
     f"{COMMON}/debug-query-result": of_text(f"{RUNTIME}#debug-query", b"x"),
     f"{FORWARD}/forward-pass": forward_pass,
     f"{FORWARD}/forward-pass-result": pass_result,
+    f"{LOGITS}/token-set": of_text(f"{LOGITS}#[constructor]token-set", b"\x0f" * 6_144),
     f"{TOKENIZE}/tokenizer": told(f"{TOKENIZE}#get-tokenizer", of=f"{COMMON}/model"),
     f"{MESSAGE}/subscription": of_text(f"{MESSAGE}#subscribe", b"a"),
     f"{MESSAGE}/receive-result": told(f"{MESSAGE}#receive"),
