@@ -14,7 +14,7 @@ abi::Slice<const T> lend(const std::vector<T>& in) {
 
 /// A sampling as the host takes it; refers to `from`.
 struct LoweredSampling {
-  explicit LoweredSampling(const Sampling& from) {
+  explicit LoweredSampling(const GenerationSampling& from) {
     out = {.temperature = from.temperature,
            .top_k = from.top_k,
            .top_p = from.top_p,

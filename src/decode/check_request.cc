@@ -34,7 +34,7 @@ Result<void> check_window(const char* what, uint32_t window) {
   return wrong("{} of {} tokens, expected at most {}", what, window, kHistoryWindowMax);
 }
 
-Result<void> check_sampling(const Sampling& sampling, uint32_t vocab_size) {
+Result<void> check_sampling(const TokenChoice& sampling, uint32_t vocab_size) {
   constexpr float kNoMax = INFINITY;
   constexpr float kLogitMax = 1e6F;
   const sample::SamplerParams& params = sampling.params;

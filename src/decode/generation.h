@@ -69,7 +69,7 @@ class Generation {
   HistoryRules history_;
   NgramIndex lookup_;
   DraftLength draft_length_;
-  TextCutter text_;
+  StopTextCutter text_;
   sample::SamplerParams params_;
   std::vector<TokenId> pending_;
   std::vector<TokenId> drafted_;  ///< of the pass that is computed

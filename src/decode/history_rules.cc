@@ -32,7 +32,7 @@ std::vector<size_t> equal_prefixes(std::span<const TokenId> text) {
 
 }  // namespace
 
-HistoryRules::HistoryRules(const Sampling& sampling, std::span<const TokenId> context)
+HistoryRules::HistoryRules(const TokenChoice& sampling, std::span<const TokenId> context)
     : penalties_(sampling.penalties),
       dry_(sampling.dry),
       bias_(sampling.bias),

@@ -15,7 +15,7 @@ namespace pie::decode {
 class HistoryRules {
  public:
   /// `context`: tokens before the generation.
-  HistoryRules(const Sampling& sampling, std::span<const TokenId> context);
+  HistoryRules(const TokenChoice& sampling, std::span<const TokenId> context);
 
   /// A token was generated.
   void append(TokenId token);

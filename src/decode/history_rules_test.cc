@@ -17,7 +17,7 @@ struct Expected {
 };
 
 /// By the words of the contract, over the whole text.
-std::map<TokenId, Expected> reference(const Sampling& sampling, const Tokens& context,
+std::map<TokenId, Expected> reference(const TokenChoice& sampling, const Tokens& context,
                                       const Tokens& generated) {
   std::map<TokenId, Expected> expected;
   Tokens text = context;
@@ -77,7 +77,7 @@ TEST(HistoryRules, nothing_is_done_where_nothing_is_asked) {
 TEST(HistoryRules, say_the_same_of_a_draft_as_of_the_text_that_it_becomes) {
   std::mt19937 random(3);
   for (int round = 0; round < 100; ++round) {
-    Sampling sampling;
+    TokenChoice sampling;
     sampling.penalties = {.repetition = 1.2F,
                           .window = static_cast<uint32_t>(random() % 30),
                           .presence = 0.5F,
@@ -103,7 +103,7 @@ TEST(HistoryRules, say_the_same_of_a_draft_as_of_the_text_that_it_becomes) {
 }
 
 TEST(HistoryRules, a_bias_is_passed_on) {
-  Sampling sampling;
+  TokenChoice sampling;
   sampling.bias = {{7, 1.5F}};
   const auto rules = HistoryRules(sampling, {}).after({});
   EXPECT_EQ(rules->bias, sampling.bias);

@@ -37,7 +37,7 @@ struct Mirostat {
   float rate = 0.1F;
 };
 
-struct Sampling {
+struct TokenChoice {
   sample::SamplerParams params;
   Penalties penalties;
   DryPenalty dry;
@@ -74,7 +74,7 @@ struct GenerationRequest {
   std::vector<TokenId> pending;    ///< tokens behind it that are not computed yet; at least one
   uint32_t position = 0;           ///< of the first of these
   Attention attention;
-  Sampling sampling;
+  TokenChoice sampling;
   Drafting drafting;
   std::shared_ptr<Constraint> constraint;  ///< may be null
   std::vector<TokenId> stop_tokens;

@@ -20,17 +20,17 @@ size_t begun(std::string_view text, std::string_view stop) {
 
 }  // namespace
 
-TextCutter::TextCutter(std::vector<std::string> stop_texts)
+StopTextCutter::StopTextCutter(std::vector<std::string> stop_texts)
     : stop_texts_(without_empty(std::move(stop_texts))) {}
 
-std::string TextCutter::push(std::string_view bytes) {
+std::string StopTextCutter::push(std::string_view bytes) {
   if (found_) return {};
   held_ += characters_.push(bytes);
   return release();
 }
 
 /// The earliest stop text ends it; of those that begin at the same place the longest.
-std::string TextCutter::release() {
+std::string StopTextCutter::release() {
   size_t cut = std::string::npos;
   for (const std::string& stop : stop_texts_) {
     const size_t at = held_.find(stop);
@@ -47,7 +47,7 @@ std::string TextCutter::release() {
   return text;
 }
 
-std::string TextCutter::finish() {
+std::string StopTextCutter::finish() {
   if (found_) return {};
   held_ += characters_.finish();
   std::string text = release();

@@ -10,10 +10,10 @@ namespace pie::decode {
 
 /// The text of a generation: bytes of tokens in, whole characters out, up to a stop text. What may
 /// be the beginning of one is held back. Not thread-safe.
-class TextCutter {
+class StopTextCutter {
  public:
   /// Empty stop texts are ignored.
-  explicit TextCutter(std::vector<std::string> stop_texts);
+  explicit StopTextCutter(std::vector<std::string> stop_texts);
 
   /// What can be passed on now. Nothing comes after a stop text.
   std::string push(std::string_view bytes);

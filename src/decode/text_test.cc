@@ -81,8 +81,8 @@ TEST(DraftLength, grows_while_drafts_are_right_and_pauses_when_they_are_not) {
   EXPECT_LT(tries, 25U) << "each of no use";
 }
 
-TEST(TextCutter, gives_whole_characters_and_holds_back_what_may_become_a_stop_text) {
-  TextCutter cutter({"STOP", "\n\n"});
+TEST(StopTextCutter, gives_whole_characters_and_holds_back_what_may_become_a_stop_text) {
+  StopTextCutter cutter({"STOP", "\n\n"});
   EXPECT_EQ(cutter.push("a\xE2\x82"), "a");
   EXPECT_EQ(cutter.push("\xAC ST"), "\xE2\x82\xAC ");
   EXPECT_EQ(cutter.push("ART"), "START");
@@ -94,11 +94,11 @@ TEST(TextCutter, gives_whole_characters_and_holds_back_what_may_become_a_stop_te
   EXPECT_EQ(cutter.finish(), "");
 }
 
-TEST(TextCutter, ends_at_the_earliest_stop_text_and_gives_the_rest_at_the_end) {
-  TextCutter cutter({"end", "the end", ""});
+TEST(StopTextCutter, ends_at_the_earliest_stop_text_and_gives_the_rest_at_the_end) {
+  StopTextCutter cutter({"end", "the end", ""});
   EXPECT_EQ(cutter.push("so the end"), "so ");
   EXPECT_EQ(*cutter.found(), "the end");
-  TextCutter open({"never"});
+  StopTextCutter open({"never"});
   EXPECT_EQ(open.push("nev"), "");
   EXPECT_EQ(open.push("\xE2"), "");
   EXPECT_EQ(open.finish(), "nev\xEF\xBF\xBD");

@@ -18,8 +18,8 @@ uint64_t random_seed() {
   return (uint64_t{device()} << 32) | device();
 }
 
-decode::Sampling sampling_of(const GuestSampling& from) {
-  decode::Sampling sampling;
+decode::TokenChoice choice_of(const GuestSampling& from) {
+  decode::TokenChoice sampling;
   sampling.params = {.temperature = from.temperature,
                      .top_k = from.top_k,
                      .top_p = from.top_p,
@@ -79,7 +79,7 @@ decode::GenerationRequest request_of(GuestRequest from) {
   request.pending = std::move(from.pending);
   request.position = from.position;
   request.attention = attention_of(std::move(from.attention));
-  request.sampling = sampling_of(from.sampling);
+  request.sampling = choice_of(from.sampling);
   request.drafting = {from.drafting.tokens_max, from.drafting.match_min,
                       std::move(from.drafting.sources)};
   request.stop_tokens = std::move(from.stop_tokens);

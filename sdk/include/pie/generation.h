@@ -9,21 +9,16 @@
 #include "pie/decode_abi.h"
 #include "pie/forward.h"
 #include "pie/handle.h"
+#include "pie/logits.h"
 #include "pie/model.h"
 #include "pie/result.h"
 
 namespace inferlet {
 
-/// How tokens are chosen in a generation that the engine runs; wit/deps/pie-decode says what each
-/// means. As it is: the best token.
-struct Sampling {
-  float temperature = 0.0F;
-  uint32_t top_k = 0;
-  float top_p = 1.0F;
-  float min_p = 0.0F;
-  float typical_p = 1.0F;
-  float xtc_probability = 0.0F;
-  float xtc_threshold = 0.1F;
+/// How tokens are chosen in a generation that the engine runs: as in a pass (`draw`, `details` and
+/// `surprise_max` apart, which are of no use here), and by what was there before;
+/// wit/deps/pie-decode says what each means. As it is: the best token.
+struct GenerationSampling : Sampling {
   struct Penalties {
     float repetition = 1.0F;
     uint32_t window = 64;
@@ -71,7 +66,7 @@ struct GenerationRequest {
     uint32_t length = 0;
   };
   std::optional<Window> window;  ///< instead: the first slots and the last ones
-  Sampling sampling;
+  GenerationSampling sampling;
   Drafting drafting;
   std::vector<uint32_t> stop_tokens;
   std::vector<std::string> stop_texts;
