@@ -189,8 +189,12 @@ STATEFUL: tuple[tuple[str, str, tuple[Shape, ...], How], ...] = (
     (f"{STREAMS}#[method]output-stream.write", "permitted", (SMALL, SMALL), How(each=permitted)),
     (f"{COMMON}#[method]queue.set-priority", "behind a long pass", (SMALL, SMALL), How(once=busy)),
     (f"{COMMON}#[method]queue.synchronize", "behind a long pass", (SMALL,), How(once=busy, kept=True)),
-    (f"{LOGITS}#forbid", "of a thousand rules", (SMALL, Shape(number="one", size=4_000), LISTS["1 MiB"]),
-     How(once=ruled)),
+    (
+        f"{LOGITS}#forbid",
+        "of a thousand rules",
+        (SMALL, Shape(number="one", size=4_000), LISTS["1 MiB"]),
+        How(once=ruled),
+    ),
     (f"{LOGITS}#bias-set", "of a thousand rules", (SMALL, SMALL, SMALL, SMALL), How(once=ruled)),
     (f"{KVS}#store-list-keys", "of a kilobyte", (), How(once=many_keys)),
 )
