@@ -9,7 +9,6 @@
 namespace pie::sample {
 namespace {
 
-constexpr size_t kBlock = 128;  // logits looked at together
 constexpr float kLeast = std::numeric_limits<float>::lowest();
 constexpr float kLargest = std::numeric_limits<float>::max();
 
@@ -17,17 +16,6 @@ Softmax softmax_of(std::span<const float> logits, float temperature) {
   // At an endless temperature all finite logits are equal; the bound keeps 0 * inf away.
   return Softmax{max_logit(logits),
                  std::max(1.0F / temperature, std::numeric_limits<float>::min())};
-}
-
-std::span<const float> block_of(std::span<const float> logits, size_t begin) {
-  return logits.subspan(begin, std::min(kBlock, logits.size() - begin));
-}
-
-/// The smallest logit whose weight is at least min_p.
-float least_logit(const Softmax& softmax, float min_p) {
-  if (!(min_p > 0.0F)) return kLeast;
-  if (min_p >= 1.0F) return softmax.max;
-  return std::max(kLeast, softmax.max + std::log(min_p) / softmax.scale);
 }
 
 /// The logit that weighs `weight`, not below `least`.
@@ -52,6 +40,11 @@ bool bounds_surprise(const SamplerParams& params) {
   return params.surprise_max != 0.0F && !std::isnan(params.surprise_max);
 }
 
+/// Whether a filter behind min_p is asked for.
+bool narrows(const SamplerParams& params, const DrawChance& chance) {
+  return params.typical_p < 1.0F || excludes(params, chance) || bounds_surprise(params);
+}
+
 /// The block in which the running sum of `sums` passes `target`; `before`: the sum of those before
 /// it.
 size_t block_at(std::span<const double> sums, double target, double& before) {
@@ -65,7 +58,7 @@ size_t block_at(std::span<const double> sums, double target, double& before) {
 TokenId argmax(std::span<const float> logits) {
   float best = -std::numeric_limits<float>::infinity();
   size_t best_block = 0;
-  for (size_t begin = 0; begin < logits.size(); begin += kBlock) {
+  for (size_t begin = 0; begin < logits.size(); begin += kRowBlock) {
     const float block_best = max_logit(block_of(logits, begin));
     if (block_best > best) best = block_best, best_block = begin;
   }
@@ -75,84 +68,9 @@ TokenId argmax(std::span<const float> logits) {
   return 0;
 }
 
-void Sampler::select(std::span<const float> logits, uint32_t k) {
-  candidates_.clear();
-  if (k == 0) return;
-  const size_t limit = 2 * size_t{k} + 64;
-  bool full = false;
-  float bar = 0;  // when full: only what is above it can be among the k best
-  const auto keep_best = [&] {
-    std::nth_element(candidates_.begin(), candidates_.begin() + (k - 1), candidates_.end());
-    candidates_.resize(k);
-    bar = candidates_.back().logit;
-    full = true;
-  };
-  for (size_t begin = 0; begin < logits.size(); begin += kBlock) {
-    const std::span<const float> block = block_of(logits, begin);
-    if (full && max_logit(block) <= bar) continue;
-    for (size_t i = 0; i < block.size(); ++i) {
-      const float logit = clean(block[i]);
-      if (full && logit <= bar) continue;
-      candidates_.push_back({logit, static_cast<TokenId>(begin + i)});
-    }
-    if (candidates_.size() >= limit || (!full && candidates_.size() > k)) keep_best();
-  }
-  if (candidates_.size() > k) keep_best();
-  std::sort(candidates_.begin(), candidates_.end());
-}
-
-size_t Sampler::count_to_mass(const Softmax& softmax, double mass) const {
-  double sum = 0;
-  for (size_t i = 0; i < candidates_.size(); ++i) {
-    sum += weight(softmax, candidates_[i].logit);
-    if (sum >= mass) return i + 1;
-  }
-  return candidates_.size() + 1;
-}
-
-size_t Sampler::nucleus_of_all(std::span<const float> logits, const Softmax& softmax, double mass) {
-  // A quickselect by weight: [0, begin) is in the nucleus, [end, ...) is not.
-  candidates_.resize(logits.size());
-  for (size_t i = 0; i < logits.size(); ++i) {
-    candidates_[i] = {clean(logits[i]), static_cast<TokenId>(i)};
-  }
-  size_t begin = 0;
-  size_t end = candidates_.size();
-  double sum = 0;
-  while (end - begin > 1) {
-    const size_t middle = begin + (end - begin) / 2;
-    const auto first = candidates_.begin();
-    std::nth_element(first + static_cast<ptrdiff_t>(begin), first + static_cast<ptrdiff_t>(middle),
-                     first + static_cast<ptrdiff_t>(end));
-    double upper = 0;
-    for (size_t i = begin; i < middle; ++i) upper += weight(softmax, candidates_[i].logit);
-    if (sum + upper >= mass) {
-      end = middle;
-    } else {
-      begin = middle;
-      sum += upper;
-    }
-  }
-  return end;
-}
-
-size_t Sampler::nucleus(std::span<const float> logits, const Softmax& softmax, float top_p) {
-  constexpr uint32_t kFew = 256;
-  constexpr uint32_t kMany = 4096;
-  const auto vocab_size = static_cast<uint32_t>(logits.size());
-  const double mass = sum_weights(logits, softmax, kLeast) * double{top_p};
-  for (const uint32_t k : {kFew, kMany}) {
-    if (k >= vocab_size) break;
-    select(logits, k);
-    const size_t count = count_to_mass(softmax, mass);
-    if (count <= k) return count;
-  }
-  return nucleus_of_all(logits, softmax, mass);
-}
-
 DrawnToken Sampler::draw_candidate(const Softmax& softmax, size_t count, float least,
                                    double uniform) const {
-  const auto kept = std::span(candidates_).first(count);
+  const auto kept = candidates_.all().first(count);
   double total = 0;
   for (const Candidate& c : kept) total += c.logit >= least ? weight(softmax, c.logit) : 0.0F;
   double sum = 0;
@@ -171,7 +89,7 @@ DrawnToken Sampler::draw_any(std::span<const float> logits, const Softmax& softm
                              double uniform) {
   sums_.clear();
   double total = 0;
-  for (size_t begin = 0; begin < logits.size(); begin += kBlock) {
+  for (size_t begin = 0; begin < logits.size(); begin += kRowBlock) {
     sums_.push_back(sum_weights(block_of(logits, begin), softmax, least));
     total += sums_.back();
   }
@@ -179,7 +97,7 @@ DrawnToken Sampler::draw_any(std::span<const float> logits, const Softmax& softm
   double sum = 0;
   const size_t block = block_at(sums_, target, sum);
   std::optional<TokenId> drawn;
-  for (size_t i = block * kBlock; i < std::min(logits.size(), (block + 1) * kBlock); ++i) {
+  for (size_t i = block * kRowBlock; i < std::min(logits.size(), (block + 1) * kRowBlock); ++i) {
     const float w = clean(logits[i]) >= least ? weight(softmax, logits[i]) : 0.0F;
     if (w <= 0.0F) continue;
     drawn = static_cast<TokenId>(i);
@@ -195,7 +113,7 @@ DrawnToken Sampler::draw_in(std::span<const float> logits, const Softmax& softma
                             const LogitRange& range, double uniform) {
   sums_.clear();
   double total = 0;
-  for (size_t begin = 0; begin < logits.size(); begin += kBlock) {
+  for (size_t begin = 0; begin < logits.size(); begin += kRowBlock) {
     sums_.push_back(sum_weights(block_of(logits, begin), softmax, range));
     total += sums_.back();
   }
@@ -203,7 +121,7 @@ DrawnToken Sampler::draw_in(std::span<const float> logits, const Softmax& softma
   double sum = 0;
   const size_t block = block_at(sums_, target, sum);
   std::optional<TokenId> drawn;
-  for (size_t i = block * kBlock; i < std::min(logits.size(), (block + 1) * kBlock); ++i) {
+  for (size_t i = block * kRowBlock; i < std::min(logits.size(), (block + 1) * kRowBlock); ++i) {
     const float logit = clean(logits[i]);
     if (logit < range.least || logit > range.most) continue;
     const float w = weight(softmax, logit);
@@ -224,7 +142,7 @@ DrawnToken Sampler::draw_narrowed(std::span<const float> logits, Softmax softmax
                                   const SamplerParams& params, const DrawChance& chance) {
   LogitRange range{.least = least};
   if (params.typical_p < 1.0F) {
-    range = typical_.narrow(logits, softmax, range, params.typical_p);
+    range = mass_range_.typical(logits, softmax, range, params.typical_p);
     softmax.max = range.most;
   }
   if (excludes(params, chance)) {
@@ -241,6 +159,30 @@ DrawnToken Sampler::draw_narrowed(std::span<const float> logits, Softmax softmax
   return draw_in(logits, softmax, range, chance.token);
 }
 
+DrawnToken Sampler::draw_of(size_t count, const Softmax& softmax, float least,
+                            const SamplerParams& params, const DrawChance& chance) {
+  if (!narrows(params, chance)) return draw_candidate(softmax, count, least, chance.token);
+  candidate_logits_.clear();
+  for (const Candidate& c : candidates_.all().first(count)) candidate_logits_.push_back(c.logit);
+  DrawnToken drawn = draw_narrowed(candidate_logits_, softmax, least, params, chance);
+  drawn.token = candidates_.all()[drawn.token].id;
+  return drawn;
+}
+
+DrawnToken Sampler::draw_nucleus(std::span<const float> logits, const Softmax& softmax, float least,
+                                 const SamplerParams& params, const DrawChance& chance) {
+  const double mass = sum_weights(logits, softmax, kLeast) * double{params.top_p};
+  if (const auto count = candidates_.nucleus_of_few(logits, softmax, mass))
+    return draw_of(*count, softmax, least, params, chance);
+  const std::optional<LogitRange> range = mass_range_.nucleus(logits, softmax, mass);
+  if (!range)  // which of equal ones belong to it, their ids say
+    return draw_of(candidates_.nucleus_of_all(logits, softmax, mass), softmax, least, params,
+                   chance);
+  least = std::max(least, range->least);
+  return narrows(params, chance) ? draw_narrowed(logits, softmax, least, params, chance)
+                                 : draw_any(logits, softmax, least, chance.token);
+}
+
 DrawnToken Sampler::draw(std::span<const float> logits, const SamplerParams& params,
                          const DrawChance& chance) {
   if (!(params.temperature >= kGreedyTemperature)) return {argmax(logits)};
@@ -250,32 +192,19 @@ DrawnToken Sampler::draw(std::span<const float> logits, const SamplerParams& par
   const auto vocab_size = static_cast<uint32_t>(logits.size());
   const bool all_tokens = params.top_k == 0 || params.top_k >= vocab_size;
   const bool all_mass = !(params.top_p < 1.0F);
-  const bool narrows =
-      params.typical_p < 1.0F || excludes(params, chance) || bounds_surprise(params);
   if (all_tokens && all_mass) {
-    return narrows ? draw_narrowed(logits, softmax, least, params, chance)
-                   : draw_any(logits, softmax, least, chance.token);
+    return narrows(params, chance) ? draw_narrowed(logits, softmax, least, params, chance)
+                                   : draw_any(logits, softmax, least, chance.token);
   }
-
-  size_t count = 0;
-  if (all_tokens) {
-    count = nucleus(logits, softmax, params.top_p);
-  } else {
-    select(logits, params.top_k);
-    count = candidates_.size();
-    if (!all_mass) {
-      double mass = 0;
-      for (const Candidate& c : candidates_) mass += weight(softmax, c.logit);
-      count = std::min(count, count_to_mass(softmax, mass * double{params.top_p}));
-    }
+  if (all_tokens) return draw_nucleus(logits, softmax, least, params, chance);
+  candidates_.select(logits, params.top_k);
+  size_t count = candidates_.all().size();
+  if (!all_mass) {
+    double mass = 0;
+    for (const Candidate& c : candidates_.all()) mass += weight(softmax, c.logit);
+    count = std::min(count, candidates_.count_to_mass(softmax, mass * double{params.top_p}));
   }
-  if (!narrows) return draw_candidate(softmax, count, least, chance.token);
-  candidate_logits_.clear();
-  for (const Candidate& c : std::span(candidates_).first(count))
-    candidate_logits_.push_back(c.logit);
-  DrawnToken drawn = draw_narrowed(candidate_logits_, softmax, least, params, chance);
-  drawn.token = candidates_[drawn.token].id;
-  return drawn;
+  return draw_of(count, softmax, least, params, chance);
 }
 
 LogitRow Sampler::best(std::span<const float> logits, uint32_t n) {
@@ -284,10 +213,10 @@ LogitRow Sampler::best(std::span<const float> logits, uint32_t n) {
     row.logits.assign(logits.begin(), logits.end());
     return row;
   }
-  select(logits, std::min<uint32_t>(n, static_cast<uint32_t>(logits.size())));
-  row.ids.reserve(candidates_.size());
-  row.logits.reserve(candidates_.size());
-  for (const Candidate& c : candidates_) {
+  candidates_.select(logits, std::min<uint32_t>(n, static_cast<uint32_t>(logits.size())));
+  row.ids.reserve(candidates_.all().size());
+  row.logits.reserve(candidates_.all().size());
+  for (const Candidate& c : candidates_.all()) {
     row.ids.push_back(c.id);
     row.logits.push_back(c.logit);
   }
@@ -299,11 +228,11 @@ Distribution Sampler::rank(std::span<const float> logits, float temperature, uin
   const Softmax softmax = softmax_of(logits, tempered ? temperature : 1.0F);
   const bool nothing = softmax.max < kLeast;
   const double total = nothing ? 1.0 : sum_weights(logits, softmax, kLeast);
-  select(logits, std::min<uint32_t>(k, static_cast<uint32_t>(logits.size())));
+  candidates_.select(logits, std::min<uint32_t>(k, static_cast<uint32_t>(logits.size())));
   Distribution ranking;
-  ranking.ids.reserve(candidates_.size());
-  ranking.probabilities.reserve(candidates_.size());
-  for (const Candidate& c : candidates_) {
+  ranking.ids.reserve(candidates_.all().size());
+  ranking.probabilities.reserve(candidates_.all().size());
+  for (const Candidate& c : candidates_.all()) {
     ranking.ids.push_back(c.id);
     const double p = nothing ? 0.0 : double{weight(softmax, c.logit)} / total;
     ranking.probabilities.push_back(static_cast<float>(p));

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/strong_id.h"
+#include "sample/candidates.h"
 #include "sample/distribution.h"
 #include "sample/logit_range.h"
 #include "sample/random.h"
@@ -44,26 +45,17 @@ class Sampler {
   LogitRow best(std::span<const float> logits, uint32_t n);
 
  private:
-  struct Candidate {
-    float logit;
-    TokenId id;
-    bool operator<(const Candidate& other) const {  // the better one first
-      return logit != other.logit ? logit > other.logit : id < other.id;
-    }
-  };
-
-  /// Fills candidates_ with the k best, best first.
-  void select(std::span<const float> logits, uint32_t k);
-  /// How many of candidates_ reach `mass` (at least 1); their count + 1 when all do not.
-  size_t count_to_mass(const Softmax& softmax, double mass) const;
-  /// Fills candidates_ so that the first n are the smallest set that reaches top_p; returns n >= 1.
-  size_t nucleus(std::span<const float> logits, const Softmax& softmax, float top_p);
-  size_t nucleus_of_all(std::span<const float> logits, const Softmax& softmax, double mass);
   /// Draws among the first `count` candidates that are >= least.
   DrawnToken draw_candidate(const Softmax& softmax, size_t count, float least,
                             double uniform) const;
   DrawnToken draw_any(std::span<const float> logits, const Softmax& softmax, float least,
                       double uniform);
+  /// Draws among the best that reach top_p of the whole vocabulary.
+  DrawnToken draw_nucleus(std::span<const float> logits, const Softmax& softmax, float least,
+                          const SamplerParams& params, const DrawChance& chance);
+  /// Draws among the first `count` candidates, of which the filters behind top_p have the rest.
+  DrawnToken draw_of(size_t count, const Softmax& softmax, float least, const SamplerParams& params,
+                     const DrawChance& chance);
   /// Draws among the logits after the filters behind min_p, whose bound is `least`; `token` of the
   /// result is an index of `logits`.
   DrawnToken draw_narrowed(std::span<const float> logits, Softmax softmax, float least,
@@ -71,10 +63,10 @@ class Sampler {
   DrawnToken draw_in(std::span<const float> logits, const Softmax& softmax, const LogitRange& range,
                      double uniform);
 
-  std::vector<Candidate> candidates_;
+  Candidates candidates_;
   std::vector<float> candidate_logits_;
   std::vector<double> sums_;
-  TypicalSet typical_;
+  MassRange mass_range_;
 };
 
 }  // namespace pie::sample

@@ -189,12 +189,26 @@ TEST(Sampler, a_wide_nucleus_keeps_exactly_the_smallest_set) {
   }
 }
 
+TEST(Sampler, a_nucleus_parts_equal_tokens_by_their_ids) {
+  std::vector<float> logits(20000, 1.0F);
+  logits[19999] = 3.0F;
+  Sampler sampler;
+  TokenId greatest = 0;
+  for (uint64_t i = 0; i < 200; ++i) {
+    const TokenId token =
+        sampler.draw(logits, {.temperature = 1.0F, .top_p = 0.5F}, chance_of({3, 2, i, 0})).token;
+    if (token != 19999) greatest = std::max(greatest, token);
+  }
+  EXPECT_LT(greatest, 10000u);
+  EXPECT_GT(greatest, 9000u);
+}
+
 TEST(Sampler, a_wide_typical_set_is_exact) {
   const SamplerParams params{.temperature = 1.0F, .typical_p = 0.5F};
   for (const float spread : {0.0F, 0.01F, 1.0F, 3.0F}) {
     const std::vector<float> logits = random_logits(20000, 6, spread);
     const std::vector<double> expected = exact(logits, params);
-    const LogitRange kept = TypicalSet().narrow(
+    const LogitRange kept = MassRange().typical(
         logits, {.max = *std::max_element(logits.begin(), logits.end())}, {}, params.typical_p);
     size_t wrong = 0;
     for (size_t i = 0; i < logits.size(); ++i) {
@@ -214,7 +228,9 @@ TEST(Sampler, exclusion_comes_as_often_as_it_says_and_by_its_own_number) {
   for (uint64_t i = 0; i < 20000; ++i) {
     const DrawChance chance = chance_of({5, 1, i, 0});
     const TokenId token = sampler.draw(logits, params, chance).token;
-    if (chance.exclusion < 0.3) EXPECT_GE(token, 2u) << "all but the least probable go";
+    if (chance.exclusion < 0.3) {
+      EXPECT_GE(token, 2u) << "all but the least probable go";
+    }
     without_best += chance.exclusion < 0.3;
   }
   EXPECT_NEAR(static_cast<double>(without_best) / 20000, 0.3, 0.015);

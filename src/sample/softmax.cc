@@ -1,5 +1,9 @@
 #include "sample/softmax.h"
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
 #include "sample/vector_math.h"
 
 namespace pie::sample {
@@ -73,6 +77,13 @@ float max_logit(std::span<const float> logits) {
 
 float weight(const Softmax& softmax, float logit) {
   return weight_one(softmax.max, softmax.scale, logit);
+}
+
+float least_logit(const Softmax& softmax, float share) {
+  constexpr float kLeast = std::numeric_limits<float>::lowest();
+  if (!(share > 0.0F)) return kLeast;
+  if (share >= 1.0F) return softmax.max;
+  return std::max(kLeast, softmax.max + std::log(share) / softmax.scale);
 }
 
 double sum_weights(std::span<const float> logits, const Softmax& softmax, float least) {

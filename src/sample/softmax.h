@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <span>
 
@@ -19,6 +20,16 @@ float max_logit(std::span<const float> logits);
 
 /// weight(logit), relative error below 1e-6; 0 below exp(-87).
 float weight(const Softmax& softmax, float logit);
+
+/// The smallest logit whose weight is at least `share`, a part of 1; the lowest float for 0 and
+/// NaN.
+float least_logit(const Softmax& softmax, float share);
+
+/// Rows are looked at in blocks of so many logits.
+constexpr size_t kRowBlock = 128;
+inline std::span<const float> block_of(std::span<const float> logits, size_t begin) {
+  return logits.subspan(begin, std::min(kRowBlock, logits.size() - begin));
+}
 
 /// Sum of the weights of the logits that are >= least.
 double sum_weights(std::span<const float> logits, const Softmax& softmax, float least);
