@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 
 #include "host/token_set.h"
 #include "wasm/wit_described.h"
@@ -98,9 +97,17 @@ Answered bias(PassObject& pass, const Indices& indices, const std::vector<uint32
     return Result<void>(invalid(fmt::format(
         "[values] got {} for {} tokens, expected as many of both", values.size(), tokens.size())));
   if (auto checked = check_tokens(pass, tokens); !checked.ok()) return checked;
-  std::map<TokenId, float> sums;
-  for (size_t i = 0; i < tokens.size(); ++i) sums[tokens[i]] += values[i];
-  return change_bias(pass, indices, {sums.begin(), sums.end()});
+  Biases all;
+  all.reserve(tokens.size());
+  for (size_t i = 0; i < tokens.size(); ++i) all.emplace_back(tokens[i], values[i]);
+  std::stable_sort(all.begin(), all.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  Biases sums;
+  for (const auto& [token, value] : all) {
+    if (sums.empty() || sums.back().first != token) sums.emplace_back(token, 0.0F);
+    sums.back().second += value;
+  }
+  return change_bias(pass, indices, sums);
 }
 
 Answered bias_set(PassObject& pass, const Indices& indices, TokenSetObject& set, float value) {
