@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "host/token_set.h"
@@ -74,6 +75,10 @@ using Biases = std::vector<std::pair<TokenId, float>>;
 
 /// Adds biases, ascending by token, to those that are there.
 void add_biases(const Biases& more, Biases& biases) {
+  if (biases.empty()) {
+    biases = more;
+    return;
+  }
   Biases sum;
   sum.reserve(biases.size() + more.size());
   auto next = more.begin();
@@ -111,11 +116,16 @@ Answered bias(PassObject& pass, const Indices& indices, const std::vector<uint32
 }
 
 Answered bias_set(PassObject& pass, const Indices& indices, TokenSetObject& set, float value) {
-  Biases more;
   const std::vector<uint32_t> words = words_of(pass, set);
-  for (uint32_t token = 0; token < pass.vocab_size(); ++token) {
-    if (((words[token / kWordBits] >> (token % kWordBits)) & 1U) != 0)
-      more.emplace_back(token, value);
+  size_t count = 0;
+  for (const uint32_t word : words) count += static_cast<size_t>(std::popcount(word));
+  Biases more;
+  more.reserve(count);
+  for (uint32_t w = 0; w < words.size(); ++w) {
+    for (uint32_t rest = words[w]; rest != 0; rest &= rest - 1) {
+      const uint32_t token = w * kWordBits + static_cast<uint32_t>(std::countr_zero(rest));
+      if (token < pass.vocab_size()) more.emplace_back(token, value);
+    }
   }
   return change_bias(pass, indices, more);
 }
