@@ -14,11 +14,17 @@ struct RangeOfSoftmax {
   Softmax softmax;
   LogitRange range;
 };
-/// Deviations from a surprise, and the weights with them.
+/// Deviations are first told apart by bins of this width, in nats; what is farther shares the last.
+constexpr float kBinsPerNat = 32.0F;
+constexpr size_t kBins = 640;
+
+/// Deviations from a surprise, their bins, and the weights with them.
 struct DeviationPiece {
   alignas(64) float deviations[kPiece];
   alignas(64) float weights[kPiece];
+  alignas(64) int32_t bins[kPiece];
 };
+constexpr float kLastBin = static_cast<float>(kBins - 1);
 constexpr float kFar = std::numeric_limits<float>::infinity();
 
 PIE_INLINE float sum_body(const float* x, size_t count, const RangeOfSoftmax& of) {
@@ -72,8 +78,11 @@ PIE_INLINE void deviations_body(const float* x, size_t count, const RangeOfSoftm
     const float w = exp_one(exponent);
     const float near_least = logit >= to.range.least ? distance : kFar;
     const float w_least = logit >= to.range.least ? w : 0.0F;
-    piece.deviations[i] = logit <= to.range.most ? near_least : kFar;
+    const float deviation = logit <= to.range.most ? near_least : kFar;
+    piece.deviations[i] = deviation;
     piece.weights[i] = logit <= to.range.most ? w_least : 0.0F;
+    const float place = deviation * kBinsPerNat;
+    piece.bins[i] = static_cast<int32_t>(place < kLastBin ? place : kLastBin);
   }
 }
 
@@ -171,14 +180,6 @@ void for_pieces(std::span<const float> logits, Visit visit) {
     visit(logits.data() + i, std::min(kPiece, logits.size() - i));
 }
 
-/// Deviations are first told apart by bins of this width, in nats; what is farther shares the last.
-constexpr float kBinsPerNat = 32.0F;
-constexpr size_t kBins = 640;
-
-size_t bin_of(float deviation) {
-  return static_cast<size_t>(std::min(deviation * kBinsPerNat, static_cast<float>(kBins - 1)));
-}
-
 }  // namespace
 
 double sum_weights(std::span<const float> logits, const Softmax& softmax, const LogitRange& range) {
@@ -223,7 +224,7 @@ MassRange::Closest MassRange::closest(std::span<const float> logits, const Softm
   std::array<double, kBins> sums{};
   for_pieces(logits, [&](const float* x, size_t count) {
     kDeviations(x, count, of, center, piece);
-    for (size_t i = 0; i < count; ++i) sums[bin_of(piece.deviations[i])] += piece.weights[i];
+    for (size_t i = 0; i < count; ++i) sums[static_cast<size_t>(piece.bins[i])] += piece.weights[i];
   });
   size_t bin = 0;
   double nearer = 0;
