@@ -68,11 +68,12 @@ size_t Candidates::nucleus_of_all(std::span<const float> logits, const Softmax& 
 
 bool Candidates::gather(std::span<const float> logits, float bar, size_t count_max) {
   all_.clear();
-  for (size_t begin = 0; begin < logits.size(); begin += kRowBlock) {
-    const std::span<const float> block = block_of(logits, begin);
-    if (max_logit(block) < bar) continue;
-    for (size_t i = 0; i < block.size(); ++i) {
-      const float logit = clean(block[i]);
+  for (size_t block = 0; block < maxima_.size(); ++block) {
+    if (maxima_[block] < bar) continue;
+    const size_t begin = block * kRowBlock;
+    const std::span<const float> some = block_of(logits, begin);
+    for (size_t i = 0; i < some.size(); ++i) {
+      const float logit = clean(some[i]);
       if (logit >= bar) all_.push_back({logit, static_cast<TokenId>(begin + i)});
     }
     if (all_.size() > count_max) return false;
@@ -83,7 +84,10 @@ bool Candidates::gather(std::span<const float> logits, float bar, size_t count_m
 std::optional<size_t> Candidates::nucleus_of_few(std::span<const float> logits,
                                                  const Softmax& softmax, double mass) {
   constexpr size_t kFew = 4096;
-  for (const float lightest : {1e-2F, 1e-5F}) {  // of the weights that are looked at
+  maxima_.clear();
+  for (size_t begin = 0; begin < logits.size(); begin += kRowBlock)
+    maxima_.push_back(max_logit(block_of(logits, begin)));
+  for (const float lightest : {1e-1F, 1e-2F, 1e-3F, 1e-5F}) {  // of the weights that are looked at
     if (!gather(logits, least_logit(softmax, lightest), kFew)) return std::nullopt;
     double sum = 0;
     for (const Candidate& c : all_) sum += weight(softmax, c.logit);

@@ -35,10 +35,12 @@ class Candidates {
   size_t nucleus_of_all(std::span<const float> logits, const Softmax& softmax, double mass);
 
  private:
-  /// The logits from `bar` on; false when they are more than `count_max`.
+  /// The logits from `bar` on, by the maxima of their blocks; false when they are more than
+  /// `count_max`.
   bool gather(std::span<const float> logits, float bar, size_t count_max);
 
   std::vector<Candidate> all_;
+  std::vector<float> maxima_;  // by block of the row
 };
 
 }  // namespace pie::sample
