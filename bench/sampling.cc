@@ -29,9 +29,9 @@ double thread_cpu_us() {
 }
 
 /// The least time of a call.
-double least_us(int repetitions, const std::function<void(uint64_t)>& call) {
+double least_us(long repetitions, const std::function<void(uint64_t)>& call) {
   double least = std::numeric_limits<double>::infinity();
-  for (int i = 0; i < repetitions; ++i) {
+  for (long i = 0; i < repetitions; ++i) {
     const double begin = thread_cpu_us();
     call(static_cast<uint64_t>(i));
     least = std::min(least, thread_cpu_us() - begin);
@@ -66,7 +66,7 @@ std::vector<float> make_row(size_t vocab_size, RowKind kind) {
   return row;
 }
 
-void measure(size_t vocab_size, RowKind kind, int repetitions) {
+void measure(size_t vocab_size, RowKind kind, long repetitions) {
   const std::vector<float> row = make_row(vocab_size, kind);
   const std::string_view kind_name = kind == RowKind::kNormal ? "normal" : "peaked";
   const auto say = [&](std::string_view name, const std::function<void(uint64_t)>& call) {
@@ -94,7 +94,7 @@ void measure(size_t vocab_size, RowKind kind, int repetitions) {
 }  // namespace pie::sample
 
 int main(int argc, char** argv) {
-  const int repetitions = argc > 1 ? std::max(1, std::atoi(argv[1])) : 200;
+  const long repetitions = argc > 1 ? std::max(1L, std::strtol(argv[1], nullptr, 10)) : 200;
   for (const size_t vocab_size : {size_t{49'152}, size_t{262'144}}) {
     for (const auto kind : {pie::sample::RowKind::kNormal, pie::sample::RowKind::kPeaked})
       pie::sample::measure(vocab_size, kind, repetitions);
