@@ -43,6 +43,7 @@ class InstanceManagerTest : public testing::Test {
     if (store_) store_->stop();
     manager_.reset();
     store_.reset();
+    host_.let_go();
   }
   void restart() {
     kill();
@@ -309,7 +310,7 @@ TEST_F(InstanceManagerTest, what_is_kept_of_instances_counts_as_stored_until_the
   const auto refused = keep(600'000);
   EXPECT_EQ(refused.error().code, ErrorCode::kResourceExhausted);
   EXPECT_NE(refused.error().message.find("stored logs of the user"), std::string::npos);
-  host_.puppets.clear();
+  host_.let_go();
   restart();  // finished by the restart, and still kept
   EXPECT_FALSE(keep(600'000).ok());
   EXPECT_TRUE(terminate("u", first).ok());

@@ -77,6 +77,11 @@ class PuppetHost final : public host::ProgramHost {
     puppets[spec.public_id] = puppet;
     return std::shared_ptr<host::RunningInstance>(puppet);
   }
+  /// Its instances and their programs hold each other until an end; here there is none.
+  void let_go() {
+    for (const auto& [id, puppet] : puppets) puppet->ports = nullptr;
+    puppets.clear();
+  }
   bool refuse = false;
   std::function<void(const std::string& id)> on_start;
   UserQuotasRef shared;  ///< of the latest launch
