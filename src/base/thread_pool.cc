@@ -42,7 +42,9 @@ void Team::meet() {
   }
   pool_.arrived_.store(0, std::memory_order_relaxed);
   pool_.taken_.store(0, std::memory_order_relaxed);
-  pool_.meeting_.store(meeting + 1, std::memory_order_release);
+  // Sequentially consistent: notify_all() looks for sleepers by a load, which must not come before
+  // this store is seen, or who is about to sleep is missed for good.
+  pool_.meeting_.store(meeting + 1, std::memory_order_seq_cst);
   pool_.meeting_.notify_all();
 }
 
@@ -95,7 +97,7 @@ ThreadPool::~ThreadPool() { stop(); }
 void ThreadPool::stop() {
   stopping_.store(true, std::memory_order_relaxed);
   for (Worker& worker : workers_) {
-    worker.job_number.fetch_add(1, std::memory_order_release);
+    worker.job_number.fetch_add(1, std::memory_order_seq_cst);
     worker.job_number.notify_one();
   }
   for (Worker& worker : workers_)
@@ -118,7 +120,7 @@ void ThreadPool::run(uint32_t count, const std::function<void(Team&)>& job) {
   job_count_ = count;
   taken_.store(0, std::memory_order_relaxed);
   for (uint32_t i = 0; i + 1 < count; ++i) {
-    workers_[i].job_number.fetch_add(1, std::memory_order_release);
+    workers_[i].job_number.fetch_add(1, std::memory_order_seq_cst);  // as in meet()
     workers_[i].job_number.notify_one();
   }
   Team team(*this, 0, count);
