@@ -1,14 +1,14 @@
 # Third-party code as imported targets. Pins are in tools/deps.toml; Debian's packages are listed in
 # tools/setup. Only layers that name one of these in pie_layer(THIRD_PARTY ...) see its headers.
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
-set(PIE_DEP_NAMES llama wasmtime wasmtime-headers blake3 msgpack CACHE STRING "pinned dependencies that this build needs")
+set(PIE_DEP_NAMES llama wasmtime wasmtime-headers llguidance llguidance-headers blake3 msgpack CACHE STRING "pinned dependencies that this build needs")
 set(_deps ${CMAKE_BINARY_DIR}/deps.cmake)
 execute_process(
   COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/../tools/deps.py cmake ${_deps} ${PIE_DEP_NAMES}
   COMMAND_ERROR_IS_FATAL ANY)
 include(${_deps})
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/../tools/deps.toml)
-file(GLOB _native ${CMAKE_CURRENT_LIST_DIR}/../native/wasmtime/src/*.rs)
+file(GLOB _native ${CMAKE_CURRENT_LIST_DIR}/../native/*/src/*.rs)
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${_native})
 
 find_program(CCACHE ccache)
@@ -42,6 +42,11 @@ if(PIE_DEP_WASMTIME)
   add_library(wasmtime SHARED IMPORTED)
   set_target_properties(wasmtime PROPERTIES IMPORTED_LOCATION ${PIE_DEP_WASMTIME}/lib/libwasmtime.so IMPORTED_NO_SONAME TRUE)
   pie_third_party(wasmtime INCLUDE ${PIE_DEP_WASMTIME_HEADERS}/include LIBS wasmtime)
+endif()
+
+if(PIE_DEP_LLGUIDANCE)
+  pie_third_party(llguidance INCLUDE ${PIE_DEP_LLGUIDANCE_HEADERS}
+    LIBS ${PIE_DEP_LLGUIDANCE}/lib/libpie_llguidance.a Threads::Threads dl m)
 endif()
 
 if(PIE_DEP_BLAKE3)

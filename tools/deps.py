@@ -183,14 +183,17 @@ def make_cargo_install(pin: dict[str, Any], out: Path, work: Path) -> None:
 
 
 def make_cargo_build(pin: dict[str, Any], out: Path, work: Path) -> None:
-    """Builds a shared library from the crates that its own Cargo.lock pins; lib/*.so."""
+    """Builds a library from the crates that its own Cargo.lock pins; lib/*.so or lib/*.a."""
     env = dict(os.environ, CARGO_HOME=str(CACHE / "cargo"), CARGO_TARGET_DIR=str(work / "target"))
+    if pin.get("unstable"):  # this crate of ours alone may use what stable Rust does not have yet
+        env["RUSTC_BOOTSTRAP"] = pin["unstable"]
     # The crates ask for the newest compiler out of prudence; slightly older ones build them too.
     command = ["cargo", "build", "--release", "--locked", "--ignore-rust-version"]
     run([*command, "--manifest-path", str(ROOT / pin["path"] / "Cargo.toml")], pin["name"], env=env)
     (out / "lib").mkdir(parents=True)
-    for library in (work / "target" / "release").glob("*.so"):
-        shutil.copy(library, out / "lib")
+    for library in (work / "target" / "release").glob("lib*"):
+        if library.suffix in (".so", ".a"):
+            shutil.copy(library, out / "lib")
 
 
 def make_from_parts(pin: dict[str, Any], out: Path, work: Path) -> None:
@@ -281,7 +284,7 @@ def make(name: str, folder: Path) -> None:
     say(f"{name} {pin['version']}: done in {time.monotonic() - started:.0f} s")
 
 
-SLOW = {"llama", "wasm-tools", "wasmtime"}
+SLOW = {"llama", "llguidance", "wasm-tools", "wasmtime"}
 
 
 def table() -> str:
