@@ -110,6 +110,15 @@ class LlamaTokenizer final : public Tokenizer {
     return special;
   }
 
+  std::vector<TokenId> control_tokens() const override {
+    constexpr int kNoText = LLAMA_TOKEN_ATTR_CONTROL | LLAMA_TOKEN_ATTR_UNKNOWN;
+    std::vector<TokenId> control;
+    for (TokenId id = 0; id < pieces_.size(); ++id)
+      if ((llama_vocab_get_attr(vocab_, static_cast<llama_token>(id)) & kNoText) != 0)
+        control.push_back(id);
+    return control;
+  }
+
   const std::string& split_regex() const override { return split_regex_; }
 
   SpecialIds special_ids() const;

@@ -41,6 +41,8 @@ class Tokenizer {
   virtual std::string token_bytes(TokenId token) const = 0;
   /// Control and user-defined tokens, with their texts.
   virtual std::vector<std::pair<TokenId, std::string>> special_tokens() const = 0;
+  /// Those that stand for no text: control tokens and the unknown one.
+  virtual std::vector<TokenId> control_tokens() const = 0;
   /// The regular expression by which text is cut before merging (get-split-regex of the ABI); ""
   /// where nothing is cut, or not by one expression.
   virtual const std::string& split_regex() const = 0;
