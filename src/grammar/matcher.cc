@@ -53,14 +53,14 @@ Result<size_t> Matcher::validate(std::span<const TokenId> tokens) {
   const Vocabulary& vocabulary = grammar_->vocabulary();
   for (const TokenId token : tokens)
     if (token >= vocabulary.size())
-      return Error{ErrorCode::kInvalidArgument, fmt::format("[grammar] got token id {}, expected < {}",
-                                                            token, vocabulary.size())};
+      return Error{
+          ErrorCode::kInvalidArgument,
+          fmt::format("[grammar] got token id {}, expected < {}", token, vocabulary.size())};
   if (tokens.empty() || has_ended()) return size_t{0};
   if (is_complete()) return size_t{vocabulary.is_stop(tokens.front()) ? 1U : 0U};
   const HeapMeter meter(held_);
   const BoundedCall bounded(kStepBounds);
-  const int32_t count =
-      llg_matcher_validate_tokens(matcher_.get(), tokens.data(), tokens.size());
+  const int32_t count = llg_matcher_validate_tokens(matcher_.get(), tokens.data(), tokens.size());
   if (count < 0) return recover();
   return static_cast<size_t>(count);
 }
@@ -69,18 +69,18 @@ Result<void> Matcher::accept(std::span<const TokenId> tokens) {
   PIE_TRY_ASSIGN(const size_t count, validate(tokens));
   const Vocabulary& vocabulary = grammar_->vocabulary();
   if (count < tokens.size())
-    return Error{ErrorCode::kInvalidArgument,
-                 fmt::format("[grammar] got token {} ({}) at {}, expected one that the grammar allows",
-                             tokens[count],
-                             printable_line(shortened(to_utf8(vocabulary.text_of(tokens[count])), 64)),
-                             length() + count)};
+    return Error{
+        ErrorCode::kInvalidArgument,
+        fmt::format("[grammar] got token {} ({}) at {}, expected one that the grammar allows",
+                    tokens[count],
+                    printable_line(shortened(to_utf8(vocabulary.text_of(tokens[count])), 64)),
+                    length() + count)};
   std::span<const TokenId> text = tokens;
   if (!text.empty() && vocabulary.is_stop(text.back())) text = text.first(text.size() - 1);
   if (!text.empty()) {
     const HeapMeter meter(held_);
     const BoundedCall bounded(kStepBounds);
-    if (llg_matcher_consume_tokens(matcher_.get(), text.data(), text.size()) != 0)
-      return recover();
+    if (llg_matcher_consume_tokens(matcher_.get(), text.data(), text.size()) != 0) return recover();
   }
   tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
   return {};
@@ -116,8 +116,7 @@ Result<std::vector<TokenId>> Matcher::forced_tokens() {
   tokens.resize(kTokensMax);
   const HeapMeter meter(held_);
   const BoundedCall bounded(kStepBounds);
-  const int32_t count =
-      llg_matcher_compute_ff_tokens(matcher_.get(), tokens.data(), tokens.size());
+  const int32_t count = llg_matcher_compute_ff_tokens(matcher_.get(), tokens.data(), tokens.size());
   if (count < 0) return recover();
   tokens.resize(static_cast<size_t>(count));
   return tokens;

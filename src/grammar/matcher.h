@@ -55,9 +55,9 @@ class Matcher {
   void restart();
 
   std::shared_ptr<const Grammar> grammar_;
-  LlgMatcherPtr matcher_;         ///< has all of tokens_ but one that ends the text
+  LlgMatcherPtr matcher_;        ///< has all of tokens_ but one that ends the text
   std::vector<TokenId> tokens_;  ///< that were accepted
-  int64_t held_ = 0;              ///< bytes, of the library's matcher
+  int64_t held_ = 0;             ///< bytes, of the library's matcher
 };
 
 }  // namespace pie::grammar

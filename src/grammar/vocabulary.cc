@@ -17,8 +17,8 @@ constexpr char kControlMark = '\xff';
 size_t tokenize_for_library(const void* vocabulary, const uint8_t* bytes, size_t size,
                             uint32_t* tokens, size_t room) {
   try {
-    const std::vector<TokenId> found = static_cast<const Vocabulary*>(vocabulary)->tokenize(
-        {reinterpret_cast<const char*>(bytes), size});
+    const std::vector<TokenId> found = static_cast<const Vocabulary*>(vocabulary)
+                                           ->tokenize({reinterpret_cast<const char*>(bytes), size});
     std::copy_n(found.begin(), std::min(found.size(), room), tokens);
     return found.size();
   } catch (const std::exception&) {
@@ -41,9 +41,9 @@ Result<std::shared_ptr<const Vocabulary>> Vocabulary::make(VocabularyData data) 
   for (const auto* ids : {&data.control, &data.stops})
     for (const TokenId id : *ids)
       if (id >= data.tokens.size())
-        return Error{ErrorCode::kInvalidArgument,
-                     fmt::format("[vocabulary] got token id {}, expected < {}", id,
-                                 data.tokens.size())};
+        return Error{
+            ErrorCode::kInvalidArgument,
+            fmt::format("[vocabulary] got token id {}, expected < {}", id, data.tokens.size())};
   std::shared_ptr<Vocabulary> vocabulary(new Vocabulary(std::move(data)));
   PIE_TRY(vocabulary->build());
   return std::shared_ptr<const Vocabulary>(std::move(vocabulary));
@@ -106,7 +106,8 @@ void Vocabulary::append_text(std::string_view text, std::vector<TokenId>& tokens
   size_t at = 0;
   for (const TokenId id : found) {
     // The model's tokenizer took a name for its token, put a space before the text, or mended it.
-    if (id >= size() || is_control_[id] != 0 || text.substr(at, data_.tokens[id].size()) != data_.tokens[id])
+    if (id >= size() || is_control_[id] != 0 ||
+        text.substr(at, data_.tokens[id].size()) != data_.tokens[id])
       return append_greedily(text, tokens);
     at += data_.tokens[id].size();
   }

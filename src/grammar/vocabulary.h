@@ -24,8 +24,8 @@ struct VocabularyData {
   std::function<std::vector<TokenId>(std::string_view text)> tokenize;
 };
 
-/// A vocabulary prepared for grammars: some 200 ms of work for 49k tokens, 1.1 s for 262k. Immutable
-/// and thread-safe.
+/// A vocabulary prepared for grammars: some 200 ms of work for 49k tokens, 1.1 s for 262k.
+/// Immutable and thread-safe.
 class Vocabulary {
  public:
   /// kInvalidArgument: ids that are not there.
