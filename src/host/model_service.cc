@@ -6,6 +6,30 @@
 #include "model/tokenizer.h"
 
 namespace pie::host {
+namespace {
+
+/// Of all grammars of a model that nobody holds any more.
+constexpr uint64_t kGrammarBytesMax = 64ULL << 20;
+
+grammar::VocabularyData vocabulary_of(const model::Model& model) {
+  const model::Tokenizer& tokenizer = model.tokenizer();
+  grammar::VocabularyData data;
+  data.tokens.reserve(tokenizer.vocab_size());
+  for (TokenId id = 0; id < tokenizer.vocab_size(); ++id)
+    data.tokens.push_back(tokenizer.token_bytes(id));
+  data.control = tokenizer.control_tokens();
+  data.stops = model.info().stop_token_ids;
+  data.tokenize = [&tokenizer](std::string_view text) { return tokenizer.tokenize(text); };
+  return data;
+}
+
+}  // namespace
+
+ModelService::ModelService(engine::Engine& engine, uint32_t service_id)
+    : engine_(engine),
+      service_id_(service_id),
+      grammars_([&engine] { return vocabulary_of(engine.model()); }, kGrammarBytesMax) {}
+
 const TokenTable& ModelService::vocabulary() const {
   std::call_once(vocabulary_once_, [this] {
     const model::Tokenizer& tokenizer = model().tokenizer();

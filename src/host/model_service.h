@@ -8,6 +8,7 @@
 
 #include "base/work_queue.h"
 #include "engine/engine.h"
+#include "grammar/grammar_cache.h"
 #include "ports/bus.h"
 #include "ports/key_values.h"
 #include "wasm/wit_type.h"
@@ -21,8 +22,7 @@ using TokenTable = std::tuple<std::vector<uint32_t>, std::vector<wasm::ByteStrin
 /// Thread-safe.
 class ModelService {
  public:
-  ModelService(engine::Engine& engine, uint32_t service_id)
-      : engine_(engine), service_id_(service_id) {}
+  ModelService(engine::Engine& engine, uint32_t service_id);
 
   engine::Engine& engine() const { return engine_; }
   const model::Model& model() const { return engine_.model(); }
@@ -33,12 +33,15 @@ class ModelService {
   const TokenTable& vocabulary() const;
   /// The same of special tokens alone.
   const TokenTable& special_tokens() const;
+  /// Grammars over its vocabulary, those of late; to be used where work may take seconds.
+  grammar::GrammarCache& grammars() const { return grammars_; }
 
  private:
   engine::Engine& engine_;
   const uint32_t service_id_;
   mutable std::once_flag vocabulary_once_, special_once_;
   mutable TokenTable vocabulary_, special_tokens_;
+  mutable grammar::GrammarCache grammars_;
 };
 
 /// What all instances of a host share. Its own members are immutable after start.
