@@ -9,13 +9,13 @@ namespace {
 
 constexpr size_t kStackBytes = 512ULL << 20;  ///< of address space; what is used of it is far less
 
-struct Run {
+struct DeepRun {
   const std::function<void()>& work;
   uint64_t cpu_ns = 0;
 };
 
 void* run(void* argument) {
-  Run& one = *static_cast<Run*>(argument);
+  DeepRun& one = *static_cast<DeepRun*>(argument);
   one.work();
   timespec time = {};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
@@ -27,7 +27,7 @@ void* run(void* argument) {
 }  // namespace
 
 Result<void> run_on_deep_stack(const std::function<void()>& work, uint64_t* cpu_ns) {
-  Run one{work};
+  DeepRun one{work};
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
   pthread_attr_setstacksize(&attributes, kStackBytes);

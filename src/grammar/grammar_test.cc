@@ -31,6 +31,7 @@ TEST_F(GrammarTest, what_cannot_be_enforced_is_an_error_that_names_it) {
       {GrammarKind::kJsonSchema, R"({"unevaluatedProperties":false})", "unevaluatedProperties"},
       {GrammarKind::kJsonSchema, R"({"type":"array","uniqueItems":true})", "uniqueItems"},
       {GrammarKind::kJsonSchema, R"({"not":{}})", "\"not\""},
+      {GrammarKind::kJsonSchema, R"({"oneOf":[{"minimum":1},{"maximum":2}]})", "[\"oneOf\"]"},
       {GrammarKind::kJsonSchema, R"({"type":"strin"})", "strin"},
       {GrammarKind::kJsonSchema, R"({"type":"string","format":"zippy"})", "zippy"},
       {GrammarKind::kJsonSchema, R"({"$ref":"http://example.com/x"})", "http://example.com/x"},

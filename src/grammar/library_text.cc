@@ -11,13 +11,22 @@ std::string library_text(std::string_view said) {
   constexpr std::string_view kPanic = "panic: ";
   if (said.starts_with(kPanic)) said.remove_prefix(kPanic.size());
   while (!said.empty() && said.back() == '\n') said.remove_suffix(1);
-  // Its names for a state from which no text goes on, and for what it knows and cannot enforce.
   if (said == "NoExtensionBias") return "there is no text that the grammar allows";
-  constexpr std::string_view kKeys = "Unimplemented keys: ";
-  if (said.starts_with(kKeys))
-    return "got keywords that cannot be enforced: " +
-           shortened(to_utf8(said.substr(kKeys.size(), 4 * kBytesMax)), kBytesMax);
-  return shortened(to_utf8(said.substr(0, 4 * kBytesMax)), kBytesMax);
+  // What it knows and cannot enforce, in our words: some of its advice is for who calls it in Rust.
+  constexpr std::string_view kCannot = "got keywords that cannot be enforced: ";
+  constexpr std::string_view kKeys = "Unimplemented keys: ", kFormat = "Unknown format: ";
+  std::string_view what, rest = said;
+  if (said.starts_with(kKeys)) {
+    what = kCannot;
+    rest = said.substr(kKeys.size());
+  } else if (said.starts_with(kFormat)) {
+    what = "got a \"format\" that cannot be enforced: ";
+    rest = said.substr(kFormat.size());
+  } else if (said.starts_with("oneOf constraints are not supported")) {
+    what = kCannot;
+    rest = "[\"oneOf\"] of schemas that may hold at once; use \"anyOf\"";
+  }
+  return std::string(what) + shortened(to_utf8(rest.substr(0, 4 * kBytesMax)), kBytesMax);
 }
 
 }  // namespace pie::grammar
