@@ -41,8 +41,8 @@ struct GrammarObject final : wasm::Object {
 using GrammarRef = std::shared_ptr<GrammarObject>;
 
 /// Held by who waits for a grammar; it is not begun when nobody does.
-struct Interest {
-  ~Interest() { source.request_stop(); }
+struct CompileInterest {
+  ~CompileInterest() { source.request_stop(); }
   std::stop_source source;
 };
 
@@ -61,7 +61,7 @@ Wait<WitResult<GrammarRef, std::string>> compile(InstanceState& state, ModelObje
   auto charge = std::make_shared<Charge>(state.memory);
   charge->add(text.size());
   auto answer = std::make_shared<Answer<CompiledGrammar>>();
-  auto interest = std::make_shared<Interest>();
+  auto interest = std::make_shared<CompileInterest>();
   // The instance holds its engines' models until it has ended, and so `interest` until then.
   value_or_throw(state.services.background.post_once(
       state.user,
