@@ -312,6 +312,56 @@ PIE_LOGITS("get-entropies") void logits_get_entropies(Handle of, Option<Slice<fl
 PIE_LOGITS("get-token-details")
 void logits_get_token_details(Handle of, Option<Slice<TokenDetails>>* out);
 
+// pie:grammar/grammar
+struct GrammarResult {
+  uint8_t is_error;
+  union {
+    Handle grammar;
+    Text error;
+  } of;
+};
+struct CountResult {
+  uint8_t is_error;
+  union {
+    uint32_t count;
+    Text error;
+  } of;
+};
+struct U32sResult {
+  uint8_t is_error;
+  union {
+    U32s numbers;
+    Text error;
+  } of;
+};
+#define PIE_GRAMMAR(name) PIE_IMPORT("pie:grammar/grammar@0.1.0", name)
+PIE_GRAMMAR("[static]grammar.from-json-schema")
+void grammar_from_json_schema(Handle model, const char* text, uint32_t size, GrammarResult* out);
+PIE_GRAMMAR("[static]grammar.from-regex")
+void grammar_from_regex(Handle model, const char* text, uint32_t size, GrammarResult* out);
+PIE_GRAMMAR("[static]grammar.from-lark")
+void grammar_from_lark(Handle model, const char* text, uint32_t size, GrammarResult* out);
+PIE_GRAMMAR("[static]grammar.from-gbnf")
+void grammar_from_gbnf(Handle model, const char* text, uint32_t size, GrammarResult* out);
+PIE_GRAMMAR("[resource-drop]grammar") void grammar_drop(Handle self);
+PIE_GRAMMAR("[constructor]matcher") Handle matcher_new(Handle grammar);
+PIE_GRAMMAR("[resource-drop]matcher") void matcher_drop(Handle self);
+PIE_GRAMMAR("[method]matcher.mask") void matcher_mask(Handle self, U32sResult* out);
+PIE_GRAMMAR("[method]matcher.constrain")
+void matcher_constrain(Handle self, Handle pass, uint32_t index, TextResult* out);
+PIE_GRAMMAR("[method]matcher.validate")
+void matcher_validate(Handle self, const uint32_t* tokens, uint32_t count, CountResult* out);
+PIE_GRAMMAR("[method]matcher.accept")
+void matcher_accept(Handle self, const uint32_t* tokens, uint32_t count, TextResult* out);
+PIE_GRAMMAR("[method]matcher.rollback")
+void matcher_rollback(Handle self, uint32_t count, TextResult* out);
+PIE_GRAMMAR("[method]matcher.fork") Handle matcher_fork(Handle self);
+PIE_GRAMMAR("[method]matcher.forced-tokens")
+void matcher_forced_tokens(Handle self, U32sResult* out);
+PIE_GRAMMAR("[method]matcher.can-stop") int32_t matcher_can_stop(Handle self);
+PIE_GRAMMAR("[method]matcher.is-complete") int32_t matcher_is_complete(Handle self);
+
+#undef PIE_GRAMMAR
 #undef PIE_LOGITS
 #undef PIE_SNAPSHOT
 #undef PIE_POLL

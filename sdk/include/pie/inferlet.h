@@ -5,6 +5,7 @@
 #include "pie/chat.h"
 #include "pie/context.h"
 #include "pie/forward.h"
+#include "pie/grammar.h"
 #include "pie/logits.h"
 #include "pie/message.h"
 #include "pie/model.h"
