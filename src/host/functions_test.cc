@@ -98,6 +98,41 @@ TEST_F(FunctionsTest, logits_are_ruled_and_read) {
                    "a result for an entropy alone"}));
 }
 
+TEST_F(FunctionsTest, a_matcher_constrains_passes_and_refuses_by_result) {
+  Run run = launch({"grammar"});
+  const auto first = engine->next_pass();
+  ASSERT_EQ(first.pass.rules.size(), 1U);
+  EXPECT_EQ(first.pass.rules[0].index, 1U);
+  const model::Tokenizer& tokenizer = engine->model().tokenizer();
+  const auto is_allowed = [&](const engine::ForwardPass& pass, std::string_view text) {
+    const auto tokens = tokenizer.tokenize(text);
+    EXPECT_EQ(tokens.size(), 1U) << text;
+    return pass.rules.at(0).rules->allows(tokens.at(0));
+  };
+  // Nothing but the brace may begin it, and nothing may end it yet.
+  EXPECT_TRUE(is_allowed(first.pass, "{"));
+  EXPECT_FALSE(is_allowed(first.pass, "["));
+  EXPECT_FALSE(is_allowed(first.pass, "true"));
+  EXPECT_FALSE(is_allowed(first.pass, "<|im_end|>"));
+  EXPECT_FALSE(first.pass.rules[0].rules->allows(0));  // what the program forbade
+  const auto second = engine->next_pass();
+  EXPECT_TRUE(is_allowed(second.pass, "<|im_end|>"));
+  EXPECT_FALSE(is_allowed(second.pass, "<|im_start|>"));
+  EXPECT_FALSE(is_allowed(second.pass, "{"));
+  EXPECT_EQ(wait_for_end(run).message, "done");
+  const Texts said = run.ports->messages();
+  ASSERT_EQ(said.size(), 9U);
+  EXPECT_NE(said[0].find("\"not\""), std::string::npos) << said[0];
+  EXPECT_EQ(said[1], "bomb: 0");
+  EXPECT_EQ(said[2], "forced: The answer is ");
+  EXPECT_EQ(said[3], "complete: 11");
+  EXPECT_NE(said[4].find("expected one that the grammar allows"), std::string::npos) << said[4];
+  EXPECT_EQ(said[5], "back: 01");
+  EXPECT_EQ(said[6], "too far: refused");
+  EXPECT_EQ(said[7], "valid: 2");
+  EXPECT_EQ(said[8], "mask: 1536");
+}
+
 TEST_F(FunctionsTest, messages_are_received_in_order_and_a_dropped_receive_swallows_none) {
   Run run = launch({"receive", "3"});
   ASSERT_TRUE(wait_for_messages(run, 1));

@@ -73,6 +73,54 @@ Outcome forward(const Arguments&) {
   return "done";
 }
 
+/// Everything of pie:grammar: two passes under one matcher, and what is refused.
+Outcome grammar(const Arguments&) {
+  const auto model = inferlet::default_model();
+  const inferlet::Queue queue = model->create_queue();
+  const inferlet::Tokenizer tokenizer = model->tokenizer();
+  const auto tell = [](std::string text) { inferlet::send(std::move(text)); };
+  const auto refused = inferlet::Grammar::json_schema(*model, R"({"not":{}})");
+  tell("refused: " + (refused ? "no" : refused.error()));
+  tell("bomb: " +
+       std::to_string(inferlet::Grammar::regex(*model, std::string(2 << 20, 'a')).has_value()));
+  const auto compiled = inferlet::Grammar::json_schema(
+      *model, R"({"type":"object","properties":{"is":{"type":"boolean"}},"required":["is"],)"
+              R"("additionalProperties":false})");
+  if (!compiled) return inferlet::fail(compiled.error());
+  inferlet::Matcher matcher(*compiled);
+  const auto sentence = inferlet::Grammar::regex(*model, "The answer is [0-9]+[.]");
+  if (!sentence) return inferlet::fail(sentence.error());
+  const auto forced = inferlet::Matcher(*sentence).forced_tokens();
+  tell("forced: " + tokenizer.detokenize(*forced));
+
+  inferlet::ForwardPass pass(queue);
+  const std::vector<uint32_t> tokens = {1, 2}, positions = {0, 1};
+  pass.input_tokens(tokens, positions);
+  const std::vector<uint32_t> last = {1};
+  if (auto done = inferlet::logits::forbid(pass, last, std::vector<uint32_t>{0}); !done)
+    return inferlet::fail(done.error());
+  if (auto done = matcher.constrain(pass, 1); !done) return inferlet::fail(done.error());
+  pass.execute();
+
+  const auto text = tokenizer.tokenize(R"({"is": true})");
+  if (auto done = matcher.accept(text); !done) return inferlet::fail(done.error());
+  tell("complete: " + std::to_string(matcher.is_complete()) + std::to_string(matcher.can_stop()));
+  const auto beyond = matcher.accept(text.front());
+  tell("beyond: " + (beyond ? std::string("no") : beyond.error()));
+  inferlet::Matcher other = matcher.fork();
+  if (auto done = other.rollback(2); !done) return inferlet::fail(done.error());
+  tell("back: " + std::to_string(other.is_complete()) + std::to_string(matcher.is_complete()));
+  tell("too far: " + (other.rollback(1000) ? std::string("no") : std::string("refused")));
+  const auto valid = other.validate(std::span(text).last(2));
+  tell("valid: " + std::to_string(*valid));
+  inferlet::ForwardPass end(queue);
+  end.input_tokens(tokens, positions);
+  if (auto done = matcher.constrain(end, 0); !done) return inferlet::fail(done.error());
+  end.execute();
+  tell("mask: " + std::to_string(matcher.mask()->size()));
+  return "done";
+}
+
 /// Everything of pie:logits, in one pass.
 Outcome logits(const Arguments&) {
   namespace of = inferlet::logits;
@@ -329,6 +377,7 @@ inferlet::Result<std::string> inferlet_main(const std::vector<std::string>& argu
   const std::map<std::string, Outcome (*)(const Arguments&)> scenarios = {
       {"forward", forward},
       {"logits", logits},
+      {"grammar", grammar},
       {"pending", pending},
       {"steps", steps},
       {"receive", receive},
