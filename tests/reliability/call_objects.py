@@ -7,7 +7,7 @@ from tests.reliability.call_program import RESULT, Case, Recipe
 MODEL = b"smollm2-135m-instruct"
 COMMON, FORWARD, MESSAGE = "inferlet:core/common", "inferlet:core/forward", "inferlet:core/message"
 RUNTIME, TOKENIZE, HTTP = "inferlet:core/runtime", "inferlet:core/tokenize", "wasi:http/types"
-LOGITS = "pie:logits/logits"
+LOGITS, GRAMMAR = "pie:logits/logits", "pie:grammar/grammar"
 HANDLE, CONSUME = "wasi:http/outgoing-handler#handle", f"{HTTP}#[method]incoming-response.consume"
 POLL, CLOCK, STREAMS = "wasi:io/poll", "wasi:clocks/monotonic-clock", "wasi:io/streams"
 
@@ -98,6 +98,8 @@ RECIPES: dict[str, Recipe] = {
     f"{FORWARD}/forward-pass": forward_pass,
     f"{FORWARD}/forward-pass-result": pass_result,
     f"{LOGITS}/token-set": of_text(f"{LOGITS}#[constructor]token-set", b"\x0f" * 6_144),
+    f"{GRAMMAR}/grammar": of_text(f"{GRAMMAR}#[static]grammar.from-regex", b"([a-z]+ ?)*", of=f"{COMMON}/model"),
+    f"{GRAMMAR}/matcher": told(f"{GRAMMAR}#[constructor]matcher", of=f"{GRAMMAR}/grammar"),
     f"{TOKENIZE}/tokenizer": told(f"{TOKENIZE}#get-tokenizer", of=f"{COMMON}/model"),
     f"{MESSAGE}/subscription": of_text(f"{MESSAGE}#subscribe", b"a"),
     f"{MESSAGE}/receive-result": told(f"{MESSAGE}#receive"),
