@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <ctime>
 #include <string>
 #include <utility>
 
@@ -14,13 +15,20 @@ namespace pie::grammar {
 namespace {
 
 constexpr CallBounds kStepBounds = {.memory_bytes = 64ULL << 20, .cpu_ns = 20'000'000};
-/// To come back to where a matcher was; it was there before.
-constexpr CallBounds kRestartBounds = {.memory_bytes = 256ULL << 20, .cpu_ns = 2'000'000'000};
+/// Of coming back to where a matcher was, in one call; and the tokens of one step of it.
+constexpr uint64_t kCatchUpNs = 30'000'000;
+constexpr size_t kCatchUpTokens = 64;
 constexpr uint64_t kMatcherBytesMin = 4096;  ///< counted for it at least
 
 void set_bit(std::vector<uint32_t>& words, TokenId token, bool is_set) {
   const uint32_t bit = 1U << (token % 32);
   words[token / 32] = is_set ? words[token / 32] | bit : words[token / 32] & ~bit;
+}
+
+uint64_t thread_cpu_ns() {
+  timespec time = {};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<uint64_t>(time.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(time.tv_nsec);
 }
 
 }  // namespace
@@ -35,6 +43,7 @@ bool Matcher::has_ended() const {
 }
 
 Result<std::vector<uint32_t>> Matcher::mask() {
+  PIE_TRY(catch_up());
   const Vocabulary& vocabulary = grammar_->vocabulary();
   std::vector<uint32_t> words(vocabulary.mask_words(), 0);
   const bool is_end = is_complete();
@@ -57,6 +66,7 @@ Result<size_t> Matcher::validate(std::span<const TokenId> tokens) {
           ErrorCode::kInvalidArgument,
           fmt::format("[grammar] got token id {}, expected < {}", token, vocabulary.size())};
   if (tokens.empty() || has_ended()) return size_t{0};
+  PIE_TRY(catch_up());
   if (is_complete()) return size_t{vocabulary.is_stop(tokens.front()) ? 1U : 0U};
   const HeapMeter meter(held_);
   const BoundedCall bounded(kStepBounds);
@@ -75,12 +85,13 @@ Result<void> Matcher::accept(std::span<const TokenId> tokens) {
                     tokens[count],
                     printable_line(shortened(to_utf8(vocabulary.text_of(tokens[count])), 64)),
                     length() + count)};
-  std::span<const TokenId> text = tokens;
-  if (!text.empty() && vocabulary.is_stop(text.back())) text = text.first(text.size() - 1);
-  if (!text.empty()) {
+  std::span<const TokenId> more = tokens;
+  if (!more.empty() && vocabulary.is_stop(more.back())) more = more.first(more.size() - 1);
+  if (!more.empty()) {
     const HeapMeter meter(held_);
     const BoundedCall bounded(kStepBounds);
-    if (llg_matcher_consume_tokens(matcher_.get(), text.data(), text.size()) != 0) return recover();
+    if (llg_matcher_consume_tokens(matcher_.get(), more.data(), more.size()) != 0) return recover();
+    applied_ += more.size();
   }
   tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
   return {};
@@ -91,25 +102,30 @@ Result<void> Matcher::rollback(size_t count) {
     return Error{ErrorCode::kInvalidArgument,
                  fmt::format("[grammar] got {} tokens to take back, expected at most {}", count,
                              tokens_.size())};
-  const size_t of_text = count - (count > 0 && has_ended() ? 1 : 0);
   tokens_.resize(tokens_.size() - count);
-  if (of_text == 0) return {};
+  const size_t left = text().size();
+  if (applied_ <= left) return {};
   const HeapMeter meter(held_);
   const BoundedCall bounded(kStepBounds);
   // Some grammars cannot be gone back in.
-  if (llg_matcher_rollback(matcher_.get(), of_text) != 0) restart();
+  if (llg_matcher_rollback(matcher_.get(), applied_ - left) == 0)
+    applied_ = left;
+  else
+    restart();
   return {};
 }
 
 Matcher Matcher::fork() const {
   Matcher other(grammar_, nullptr);
   other.tokens_ = tokens_;
+  other.applied_ = applied_;
   const HeapMeter meter(other.held_);
   other.matcher_.reset(llg_clone_matcher(matcher_.get()));
   return other;
 }
 
 Result<std::vector<TokenId>> Matcher::forced_tokens() {
+  PIE_TRY(catch_up());
   std::vector<TokenId> tokens;
   if (is_complete()) return tokens;
   constexpr size_t kTokensMax = 4096;
@@ -124,6 +140,7 @@ Result<std::vector<TokenId>> Matcher::forced_tokens() {
 
 bool Matcher::can_stop() {
   if (is_complete()) return true;
+  if (!catch_up().ok()) return false;
   const HeapMeter meter(held_);
   const BoundedCall bounded(kStepBounds);
   const bool is_accepting = llg_matcher_is_accepting(matcher_.get());
@@ -132,7 +149,8 @@ bool Matcher::can_stop() {
 }
 
 bool Matcher::is_complete() {
-  return has_ended() ||
+  if (has_ended()) return true;
+  return catch_up().ok() &&
          (llg_matcher_is_stopped(matcher_.get()) && !llg_matcher_is_error(matcher_.get()));
 }
 
@@ -153,11 +171,31 @@ void Matcher::restart() {
   pie_llguidance_end_bounds();  // cloning does not catch panics
   matcher_ = nullptr;
   matcher_ = grammar_->start();
-  std::span<const TokenId> text = tokens_;
-  if (has_ended()) text = text.first(text.size() - 1);
-  const BoundedCall bounded(kRestartBounds);
-  // Where it does not come so far any more, it stays in error, and every call says so.
-  if (!text.empty()) (void)!llg_matcher_consume_tokens(matcher_.get(), text.data(), text.size());
+  applied_ = 0;
+}
+
+Result<void> Matcher::catch_up() {
+  const std::span<const TokenId> all = text();
+  if (applied_ == all.size()) return {};
+  const uint64_t end_ns = thread_cpu_ns() + kCatchUpNs;
+  const HeapMeter meter(held_);
+  while (applied_ < all.size()) {
+    if (thread_cpu_ns() >= end_ns)
+      return Error{
+          ErrorCode::kUnavailable,
+          fmt::format("[grammar] got a matcher that has come back to token {} of {} after an "
+                      "error, expected a further call: it goes on there",
+                      applied_, all.size())};
+    const auto next = all.subspan(applied_, std::min(kCatchUpTokens, all.size() - applied_));
+    const BoundedCall bounded(kStepBounds);
+    if (llg_matcher_consume_tokens(matcher_.get(), next.data(), next.size()) != 0) return recover();
+    applied_ += next.size();
+  }
+  return {};
+}
+
+std::span<const TokenId> Matcher::text() const {
+  return std::span(tokens_).first(tokens_.size() - (has_ended() ? 1 : 0));
 }
 
 }  // namespace pie::grammar

@@ -13,7 +13,8 @@ namespace pie::grammar {
 
 /// Follows a text through a grammar, token by token. Each call takes microseconds, and at most some
 /// 20 ms and 64 MiB; one that would take more is an error (kResourceExhausted), after which the
-/// matcher is where it was. One owner, any thread.
+/// matcher is where it was. To come back there after a long text may take several calls, which say
+/// so (kUnavailable). One owner, any thread.
 class Matcher {
  public:
   explicit Matcher(std::shared_ptr<const Grammar> grammar);
@@ -50,12 +51,17 @@ class Matcher {
   Matcher(std::shared_ptr<const Grammar> grammar, LlgMatcherPtr matcher)
       : grammar_(std::move(grammar)), matcher_(std::move(matcher)) {}
   bool has_ended() const;
+  /// What was accepted, without a token that ends the text.
+  std::span<const TokenId> text() const;
   /// The error of the library's matcher, which it does not survive: another takes its place.
   Error recover();
   void restart();
+  /// Goes on with coming back after a restart(). kUnavailable: it takes a further call.
+  Result<void> catch_up();
 
   std::shared_ptr<const Grammar> grammar_;
-  LlgMatcherPtr matcher_;        ///< has all of tokens_ but one that ends the text
+  LlgMatcherPtr matcher_;
+  size_t applied_ = 0;           ///< tokens of text() that matcher_ has
   std::vector<TokenId> tokens_;  ///< that were accepted
   int64_t held_ = 0;             ///< bytes, of the library's matcher
 };

@@ -130,5 +130,30 @@ TEST_F(MatcherTest, what_a_call_may_take_is_bounded_and_the_matcher_survives) {
   EXPECT_TRUE(matcher.mask().ok());
 }
 
+/// A grammar whose masks take too much: each step can be read in more ways than the library bears.
+TEST_F(MatcherTest, a_matcher_that_failed_comes_back_to_where_it_was) {
+  std::string text = "start: /x/* r0 \"y\"\n";
+  for (int i = 0; i < 60; ++i)
+    text += "r" + std::to_string(i) + ": r" + std::to_string(i + 1) + " r" + std::to_string(i + 1) +
+            "\n";
+  text += "r60: \"a\"?\n";
+  Matcher matcher = GrammarTest::matcher(GrammarKind::kLark, text);
+  ASSERT_TRUE(matcher.accept(bytes_of(std::string(500, 'x'))).ok());
+  Result<void> failed;
+  for (int i = 0; i < 200 && failed.ok(); ++i) failed = matcher.accept(bytes_of("a"));
+  ASSERT_FALSE(failed.ok());
+  EXPECT_EQ(failed.error().code, ErrorCode::kResourceExhausted) << failed.error().message;
+  const size_t length = matcher.length();
+  ASSERT_GE(length, 500U);
+  ASSERT_TRUE(matcher.rollback(length - 400).ok());
+  auto again = matcher.accept(bytes_of("xx"));
+  while (!again.ok() && again.error().code == ErrorCode::kUnavailable)
+    again = matcher.accept(bytes_of("xx"));
+  EXPECT_TRUE(again.ok()) << again.error().message;
+  EXPECT_EQ(matcher.length(), 402U);
+  ASSERT_TRUE(matcher.rollback(402).ok());
+  EXPECT_EQ(*matcher.validate(bytes_of("xxb")), 2U);
+}
+
 }  // namespace
 }  // namespace pie::grammar::test

@@ -25,7 +25,7 @@ using CompiledGrammar = std::shared_ptr<const grammar::Grammar>;
 
 constexpr const char* kGrammar = "pie:grammar/grammar";
 /// A list of tokens that a matcher looks at is one host call, which nothing can interrupt.
-constexpr size_t kTokensMax = 65'536;
+constexpr size_t kTokensMax = 4'096;
 
 /// `grammar`; charged as if nobody else had it.
 struct GrammarObject final : wasm::Object {
