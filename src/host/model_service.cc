@@ -9,7 +9,7 @@ namespace pie::host {
 namespace {
 
 /// Of all grammars of a model that nobody holds any more.
-constexpr uint64_t kGrammarBytesMax = 64ULL << 20;
+constexpr uint64_t kGrammarBytesMax = 32ULL << 20;
 
 grammar::VocabularyData vocabulary_of(const model::Model& model) {
   const model::Tokenizer& tokenizer = model.tokenizer();
