@@ -29,7 +29,7 @@ PROMPTS = [
 
 @pytest.mark.parametrize("scenario", [
     "steps", "goes_on", "stops", "cancels", "suggestions", "penalties", "details", "parallel", "window",
-    "mistakes",
+    "constrained", "mistakes",
 ])  # fmt: skip
 def test_generate(server: Server, programs: Path, scenario: str) -> None:
     """tests/programs/generate_scenarios.cpp says what each scenario shows; it fails with a reason."""

@@ -48,33 +48,50 @@ abi::Attention lowered_attention(const GenerationRequest& request) {
   return out;
 }
 
+/// A request as the host takes it; refers to `from`.
+struct LoweredRequest {
+  explicit LoweredRequest(const GenerationRequest& from) : sampling(from.sampling) {
+    for (const auto& one : from.drafting.sources) sources.push_back(lend(one));
+    for (const std::string& one : from.stop_texts) stop_texts.push_back(lift::lend(one));
+    out = {.pages = lend(from.pages),
+           .context_length = from.context_length,
+           .context = lend(from.context),
+           .pending = lend(from.pending),
+           .position = from.position,
+           .attention = lowered_attention(from),
+           .sampling = sampling.out,
+           .drafting = {from.drafting.tokens_max, from.drafting.match_min, lend(sources)},
+           .stop_tokens = lend(from.stop_tokens),
+           .stop_texts = lend(stop_texts),
+           .tokens_max = from.tokens_max,
+           .log_probabilities = static_cast<uint8_t>(from.log_probabilities ? 1 : 0),
+           .ranked = from.ranked,
+           .wake_tokens = from.wake_tokens};
+  }
+  const LoweredSampling sampling;
+  std::vector<abi::Slice<const uint32_t>> sources;
+  std::vector<abi::Text> stop_texts;
+  abi::GenerationRequest out{};
+};
+
 }  // namespace
 
 Result<Generation> Generation::start(const Queue& queue, const GenerationRequest& request) {
-  const LoweredSampling sampling(request.sampling);
-  std::vector<abi::Slice<const uint32_t>> sources;
-  for (const auto& one : request.drafting.sources) sources.push_back(lend(one));
-  std::vector<abi::Text> stop_texts;
-  for (const std::string& one : request.stop_texts) stop_texts.push_back(lift::lend(one));
-  const abi::GenerationStart in{
-      .queue = queue.handle(),
-      .request = {
-          .pages = lend(request.pages),
-          .context_length = request.context_length,
-          .context = lend(request.context),
-          .pending = lend(request.pending),
-          .position = request.position,
-          .attention = lowered_attention(request),
-          .sampling = sampling.out,
-          .drafting = {request.drafting.tokens_max, request.drafting.match_min, lend(sources)},
-          .stop_tokens = lend(request.stop_tokens),
-          .stop_texts = lend(stop_texts),
-          .tokens_max = request.tokens_max,
-          .log_probabilities = static_cast<uint8_t>(request.log_probabilities ? 1 : 0),
-          .ranked = request.ranked,
-          .wake_tokens = request.wake_tokens}};
+  const LoweredRequest lowered(request);
+  const abi::GenerationStart in{.queue = queue.handle(), .request = lowered.out};
   abi::GenerationStarted out;
   abi::generation_start(&in, &out);
+  if (out.is_error != 0) return fail(lift::text(out.of.error));
+  return Generation(out.of.generation);
+}
+
+Result<Generation> Generation::start(const Queue& queue, const GenerationRequest& request,
+                                     const Matcher& matcher) {
+  const LoweredRequest lowered(request);
+  const abi::ConstrainedStart in{
+      .queue = queue.handle(), .request = lowered.out, .matcher = matcher.handle()};
+  abi::GenerationStarted out;
+  abi::generation_start_constrained(&in, &out);
   if (out.is_error != 0) return fail(lift::text(out.of.error));
   return Generation(out.of.generation);
 }

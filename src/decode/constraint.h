@@ -21,8 +21,10 @@ class Constraint {
   virtual Result<void> accept(std::span<const TokenId> tokens) = 0;
   /// The last `count` accepted ones have not.
   virtual Result<void> rollback(size_t count) = 0;
-  /// Tokens without an alternative; may be empty.
+  /// Tokens that are likely to come for want of another text; may be empty.
   virtual std::vector<TokenId> forced() = 0;
+  /// Whether nothing may follow.
+  virtual bool is_complete() = 0;
 };
 
 }  // namespace pie::decode

@@ -58,16 +58,20 @@ std::vector<TokenId> Generation::draft(size_t most) {
 std::vector<TokenId> Generation::proposal(size_t most) {
   is_suggestion_ = false;
   if (most == 0 || request_.sampling.mirostat) return {};  // a draw depends on the one before
-  if (request_.constraint && generated_ > 0) {
-    if (auto forced = request_.constraint->forced(); !forced.empty()) return forced;
-  }
   if (!suggested_.empty()) {
     is_suggestion_ = true;
     return {suggested_.begin(), suggested_.end()};
   }
   if (request_.drafting.tokens_max == 0) return {};
   const uint32_t others = step_tokens_ - std::min(step_tokens_, rows_);
-  return lookup_.look_up(std::min<size_t>(most, draft_length_.next(others)));
+  const size_t count = std::min<size_t>(most, draft_length_.next(others));
+  if (count == 0) return {};
+  if (request_.constraint) {
+    auto forced = request_.constraint->forced();
+    if (forced.size() > count) forced.resize(count);
+    if (!forced.empty()) return forced;
+  }
+  return lookup_.look_up(count);
 }
 
 std::optional<engine::ForwardPass> Generation::next_pass() {
@@ -87,12 +91,10 @@ std::optional<engine::ForwardPass> Generation::next_pass() {
   set_pages(pass);
   set_mask(pass);
   const size_t first = pending_.size() - 1;
-  for (size_t i = 0; i <= drafted_.size(); ++i) {
-    if (const auto done = add_rules(first + i, std::span(drafted_).first(i), pass); !done.ok()) {
-      stop(EndReason::kFailed, done.error().message);
-      return std::nullopt;
-    }
-    add_outputs(first + i, pass);
+  for (size_t i = 0; i <= drafted_.size(); ++i) add_outputs(first + i, pass);
+  if (const auto done = add_rules(first, pass); !done.ok()) {
+    stop(EndReason::kFailed, done.error().message);
+    return std::nullopt;
   }
   ++counts_.passes;
   counts_.drafted += static_cast<uint32_t>(drafted_.size());
@@ -142,19 +144,21 @@ std::vector<uint32_t> Generation::mask_row(uint32_t slot) const {
   return row;
 }
 
-Result<void> Generation::add_rules(size_t row, std::span<const TokenId> before,
-                                   engine::ForwardPass& pass) {
-  std::shared_ptr<sample::LogitRules> rules = history_.after(before);
-  if (request_.constraint) {
-    if (!rules) rules = std::make_shared<sample::LogitRules>();
-    PIE_TRY(request_.constraint->accept(before));
-    auto mask = request_.constraint->mask();
-    PIE_TRY(request_.constraint->rollback(before.size()));
-    if (!mask.ok()) return std::move(mask).error();
-    rules->allowed = std::move(mask).value();
+/// What is done to the logits at `first` and at each token of the draft behind it, as if those
+/// before had come.
+Result<void> Generation::add_rules(size_t first, engine::ForwardPass& pass) {
+  Constraint* const constraint = request_.constraint.get();
+  for (size_t i = 0; i <= drafted_.size(); ++i) {
+    std::shared_ptr<sample::LogitRules> rules = history_.after(std::span(drafted_).first(i));
+    if (constraint != nullptr) {
+      if (i > 0) PIE_TRY(constraint->accept(std::span(drafted_).subspan(i - 1, 1)));
+      if (!rules) rules = std::make_shared<sample::LogitRules>();
+      PIE_TRY_ASSIGN(rules->allowed, constraint->mask());
+    }
+    if (rules) pass.rules.push_back({static_cast<uint32_t>(first + i), std::move(rules)});
   }
-  if (rules) pass.rules.push_back({static_cast<uint32_t>(row), std::move(rules)});
-  return {};
+  if (constraint == nullptr || drafted_.empty()) return {};
+  return constraint->rollback(drafted_.size());
 }
 
 void Generation::add_outputs(size_t row, engine::ForwardPass& pass) const {
@@ -218,6 +222,10 @@ bool Generation::accept(TokenId token, size_t slot, engine::ForwardOutput& outpu
   if (request_.constraint) {
     if (const auto done = request_.constraint->accept({&token, 1}); !done.ok()) {
       stop(EndReason::kFailed, done.error().message);
+      return false;
+    }
+    if (request_.constraint->is_complete()) {
+      stop(EndReason::kComplete);
       return false;
     }
   }

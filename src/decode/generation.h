@@ -53,7 +53,7 @@ class Generation {
 
   std::vector<TokenId> draft(size_t most);
   std::vector<TokenId> proposal(size_t most);
-  Result<void> add_rules(size_t row, std::span<const TokenId> before, engine::ForwardPass& pass);
+  Result<void> add_rules(size_t first, engine::ForwardPass& pass);
   void add_outputs(size_t row, engine::ForwardPass& pass) const;
   void set_pages(engine::ForwardPass& pass) const;
   void set_mask(engine::ForwardPass& pass) const;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cmath>
 #include <future>
 #include <mutex>
@@ -33,10 +34,49 @@ class NumberTokenizer final : public model::Tokenizer {
   uint32_t vocab_size() const override { return RecallExecutor::kVocab; }
   std::string token_bytes(TokenId token) const override { return std::to_string(token) + " "; }
   std::vector<std::pair<TokenId, std::string>> special_tokens() const override { return {}; }
+  std::vector<TokenId> control_tokens() const override { return {}; }
   const std::string& split_regex() const override { return none_; }
 
  private:
   const std::string none_;
+};
+
+/// Lets one text come, and nothing after it.
+class OneText final : public Constraint {
+ public:
+  OneText(Tokens text, std::chrono::microseconds took) : text_(std::move(text)), took_(took) {}
+  Result<std::vector<uint32_t>> mask() override {
+    const auto end = std::chrono::steady_clock::now() + took_;
+    while (std::chrono::steady_clock::now() < end) {
+    }
+    std::vector<uint32_t> words((RecallExecutor::kVocab + 31) / 32);
+    if (at_ < text_.size()) words[text_[at_] / 32] |= 1U << (text_[at_] % 32);
+    return words;
+  }
+  size_t count_valid(std::span<const TokenId> tokens) override {
+    size_t count = 0;
+    while (count < tokens.size() && at_ + count < text_.size() &&
+           text_[at_ + count] == tokens[count])
+      ++count;
+    return count;
+  }
+  Result<void> accept(std::span<const TokenId> tokens) override {
+    if (count_valid(tokens) < tokens.size())
+      return Error{ErrorCode::kInvalidArgument, "another token"};
+    at_ += tokens.size();
+    return {};
+  }
+  Result<void> rollback(size_t count) override {
+    at_ -= count;
+    return {};
+  }
+  Tokens forced() override { return {text_.begin() + static_cast<ptrdiff_t>(at_), text_.end()}; }
+  bool is_complete() override { return at_ == text_.size(); }
+
+ private:
+  const Tokens text_;
+  const std::chrono::microseconds took_;
+  size_t at_ = 0;
 };
 
 struct Outcome {
@@ -65,7 +105,7 @@ struct GenerationTest : testing::Test {
         std::move(one), tokenizer,
         {.page_size = rig.engine->page_size(), .vocab_size = RecallExecutor::kVocab});
   }
-  Outcome run(GenerationRequest one, Tokens suggestion = {}) {
+  Outcome run(GenerationRequest one, Tokens suggestion = {}, SlowWork slow = {}) {
     auto generation = make(std::move(one));
     EXPECT_TRUE(generation.ok()) << generation.error().message;
     if (!suggestion.empty()) (*generation)->suggest(0, std::move(suggestion));
@@ -91,7 +131,8 @@ struct GenerationTest : testing::Test {
                                         [&](const Error& error) {
                                           ADD_FAILURE() << error.message;
                                           done.set_value();
-                                        }});
+                                        }},
+        std::move(slow));
     EXPECT_TRUE(running->start().ok());
     done.get_future().wait();
     return outcome;
@@ -260,6 +301,33 @@ TEST_F(GenerationTest, attends_to_what_it_is_told) {
   expect(AttendWindow{.sink = 2, .length = 6},
          [](uint32_t slot) { return slot < 8 ? Row{slot + 1} : Row{2, slot - 7, 6}; });
   expect(AttendWindow{.sink = 0, .length = 1}, [](uint32_t slot) { return Row{0, slot, 1}; });
+}
+
+TEST_F(GenerationTest, a_constraint_decides_and_what_it_forces_is_drafted) {
+  const Tokens text = {7, 300, 7, 7, 999, 0, 512, 31, 32, 64, 5, 6};
+  for (const uint32_t draft : {0U, 16U}) {
+    GenerationRequest one = request(100);
+    one.drafting.tokens_max = draft;
+    one.sampling.params.temperature = 1.0F;
+    one.constraint = std::make_shared<OneText>(text, std::chrono::microseconds(0));
+    const Outcome outcome = run(std::move(one));
+    EXPECT_EQ(outcome.tokens, text);
+    EXPECT_EQ(outcome.end.reason, EndReason::kComplete);
+    EXPECT_EQ(outcome.end.passes, draft == 0 ? 12U : 2U);
+  }
+}
+
+TEST_F(GenerationTest, a_slow_constraint_is_asked_beside_the_engine_thread) {
+  WorkQueue beside({.name = "slow"});
+  const auto cpu = std::make_shared<Quota>("CPU time", "ns", 0);
+  GenerationRequest one = request(100);
+  const Tokens text(20, 9);
+  one.constraint = std::make_shared<OneText>(text, std::chrono::microseconds(1'000));
+  const Outcome outcome = run(std::move(one), {}, SlowWork{&beside, "ann", cpu});
+  EXPECT_EQ(outcome.tokens, text);
+  EXPECT_EQ(outcome.text, tokenizer.detokenize(text)) << "in order";
+  EXPECT_GT(cpu->used(), 15'000'000U);
+  beside.stop(WorkQueue::Rest::kDrop);
 }
 
 TEST_F(GenerationTest, a_cancelled_one_ends_with_what_it_has) {

@@ -20,6 +20,7 @@ struct Piece {
 enum class EndReason {
   kStopToken,  ///< the last token is one; its text is not part of the text
   kStopText,   ///< the text ends before it; the last token holds its end
+  kComplete,   ///< the constraint lets nothing follow
   kTokensMax,
   kRoom,  ///< the pages are full
   kCancelled,

@@ -3,19 +3,30 @@
 #include <optional>
 #include <utility>
 
+#include "base/clock.h"
+
 namespace pie::decode {
+namespace {
+
+/// What a turn may take of the engine thread; the next one after a longer one is made elsewhere.
+constexpr uint64_t kHeldMaxNs = 500'000;
+
+}  // namespace
 
 RunningGeneration::RunningGeneration(engine::Engine& engine, QueueId queue,
-                                     std::unique_ptr<Generation> generation, Listener listener)
+                                     std::unique_ptr<Generation> generation, Listener listener,
+                                     SlowWork slow)
     : engine_(engine),
       queue_(queue),
       listener_(std::move(listener)),
+      slow_(std::move(slow)),
       generation_(std::move(generation)) {}
 
-Result<void> RunningGeneration::start() { return go_on(); }
+Result<void> RunningGeneration::start() { return go_on(Order::kSubmitFirst); }
 
-/// The next pass goes out before anybody hears of the last one's tokens.
-Result<void> RunningGeneration::go_on() {
+/// On the engine thread the next pass goes out before anybody hears of the last one's tokens;
+/// elsewhere after that, for the engine may be done with it before.
+Result<void> RunningGeneration::go_on(Order order) {
   std::optional<engine::ForwardPass> pass;
   Piece piece;
   std::optional<GenerationEnd> end;
@@ -25,24 +36,42 @@ Result<void> RunningGeneration::go_on() {
     piece = generation_->take_piece();
     end = generation_->end();
   }
-  if (pass) {
-    PIE_TRY(engine_.submit(queue_, std::move(*pass),
-                           [self = shared_from_this()](Result<engine::ForwardOutput> output) {
-                             self->computed(std::move(output));
-                           }));
-  }
+  if (order == Order::kSubmitFirst) PIE_TRY(submit(std::move(pass)));
   if (!piece.tokens.empty() || !piece.text.empty()) listener_.piece(std::move(piece));
   if (end) listener_.end(*end);
+  if (order == Order::kTellFirst) PIE_TRY(submit(std::move(pass)));
   return {};
 }
 
+Result<void> RunningGeneration::submit(std::optional<engine::ForwardPass> pass) {
+  if (!pass) return {};
+  return engine_.submit(queue_, std::move(*pass),
+                        [self = shared_from_this()](Result<engine::ForwardOutput> output) {
+                          self->computed(std::move(output));
+                        });
+}
+
 void RunningGeneration::computed(Result<engine::ForwardOutput> output) {
+  if (!is_slow_ || slow_.queue == nullptr) return take_turn(std::move(output), Order::kSubmitFirst);
+  auto shared = std::make_shared<Result<engine::ForwardOutput>>(std::move(output));
+  const auto posted = slow_.queue->post_once(slow_.owner, [weak = weak_from_this(), shared] {
+    if (const auto self = weak.lock()) self->take_turn(std::move(*shared), Order::kTellFirst);
+  });
+  if (!posted.ok()) listener_.failure(posted.error());
+}
+
+void RunningGeneration::take_turn(Result<engine::ForwardOutput> output, Order order) {
   if (!output.ok()) return listener_.failure(output.error());
+  const uint64_t started_ns = system_clock().now_ns();
   {
     const std::lock_guard lock(mutex_);
     generation_->take(std::move(output).value());
   }
-  if (const auto gone = go_on(); !gone.ok()) listener_.failure(gone.error());
+  const auto gone = go_on(order);
+  const uint64_t took_ns = system_clock().now_ns() - started_ns;
+  is_slow_ = took_ns > kHeldMaxNs;
+  if (slow_.cpu) slow_.cpu->add(took_ns);
+  if (!gone.ok()) listener_.failure(gone.error());
 }
 
 void RunningGeneration::cancel() {

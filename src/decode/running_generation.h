@@ -1,14 +1,27 @@
 #pragma once
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <string>
 #include <vector>
 
+#include "base/quota.h"
 #include "base/result.h"
+#include "base/work_queue.h"
 #include "decode/generation.h"
 #include "engine/engine.h"
 
 namespace pie::decode {
+
+/// Where the next pass is made when that takes longer than the engine thread can be held: a
+/// constraint that is slow. `cpu` is charged with its time; both may be null.
+struct SlowWork {
+  WorkQueue* queue = nullptr;
+  std::string owner;
+  std::shared_ptr<Quota> cpu;
+};
 
 /// A generation that an engine computes, pass after pass, without its program: what a pass gives
 /// decides the next one on the engine thread. Its passes are commands of one queue, each appended
@@ -24,9 +37,9 @@ class RunningGeneration : public std::enable_shared_from_this<RunningGeneration>
     std::function<void(const Error&)> failure;
   };
 
-  /// The engine outlives it, or cancels its passes.
+  /// The engine outlives it, or cancels its passes. In the queue for slow work nothing keeps it.
   RunningGeneration(engine::Engine& engine, QueueId queue, std::unique_ptr<Generation> generation,
-                    Listener listener);
+                    Listener listener, SlowWork slow = {});
 
   /// Once. What the engine refuses of the first pass.
   Result<void> start();
@@ -36,12 +49,18 @@ class RunningGeneration : public std::enable_shared_from_this<RunningGeneration>
   void suggest(uint32_t generated, std::vector<TokenId> tokens);
 
  private:
-  Result<void> go_on();
+  /// Tells what came and submits the next pass.
+  enum class Order { kSubmitFirst, kTellFirst };
+  Result<void> go_on(Order order);
+  void take_turn(Result<engine::ForwardOutput> output, Order order);
+  Result<void> submit(std::optional<engine::ForwardPass> pass);
   void computed(Result<engine::ForwardOutput> output);
 
   engine::Engine& engine_;
   const QueueId queue_;
   const Listener listener_;
+  const SlowWork slow_;
+  std::atomic<bool> is_slow_ = false;
   std::mutex mutex_;  ///< of the generation
   const std::unique_ptr<Generation> generation_;
 };

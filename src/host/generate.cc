@@ -8,6 +8,8 @@
 #include "host/generation_request.h"
 #include "host/guest_errors.h"
 #include "host/instance_state.h"
+#include "host/matcher_constraint.h"
+#include "host/matcher_object.h"
 #include "host/objects.h"
 #include "wasm/wit_described.h"
 #include "wasm/wit_result.h"
@@ -33,9 +35,10 @@ constexpr auto wit_type(const GuestPiece*) {
 }
 
 /// In the order of decode::EndReason.
-enum class ReasonCase { kStopToken, kStopText, kTokensMax, kRoom, kCancelled, kFailed };
+enum class ReasonCase { kStopToken, kStopText, kComplete, kTokensMax, kRoom, kCancelled, kFailed };
 constexpr auto wit_type(const ReasonCase*) {
-  return wasm::enum_of("stop-token", "stop-text", "tokens-max", "room", "cancelled", "failed");
+  return wasm::enum_of("stop-token", "stop-text", "complete", "tokens-max", "room", "cancelled",
+                       "failed");
 }
 
 struct GuestEnd {
@@ -103,43 +106,76 @@ class GenerationOutput final : public wasm::Readiness {
 
 struct GenerationObject final : wasm::Object {
   static constexpr std::string_view kResource = "pie:decode/generate/generation";
-  GenerationObject(std::shared_ptr<QueueObject> queue_, Charge charge_, uint32_t wake_tokens)
+  GenerationObject(std::shared_ptr<QueueObject> queue_, Charge charge_,
+                   const std::shared_ptr<HostMemory>& memory, uint32_t wake_tokens)
       : queue(std::move(queue_)),
         charge(std::move(charge_)),
-        output(std::make_shared<GenerationOutput>(wake_tokens)) {}
+        output(std::make_shared<GenerationOutput>(wake_tokens)),
+        constraint_charge(memory) {}
   ~GenerationObject() override {
     if (running) running->cancel();
   }
   const std::shared_ptr<QueueObject> queue;
   const Charge charge;
   const std::shared_ptr<GenerationOutput> output;
+  /// What the constraint has come to hold is charged to the program. Throws wasm::LimitError.
+  void settle() {
+    const uint64_t bytes = constraint ? constraint->bytes() : 0;
+    if (bytes > constraint_charge.bytes()) constraint_charge.add(bytes - constraint_charge.bytes());
+  }
+  std::shared_ptr<MatcherConstraint> constraint;  ///< may be null
+  Charge constraint_charge;
   std::shared_ptr<decode::RunningGeneration> running;
 };
 
-wasm::WitResult<std::shared_ptr<GenerationObject>, std::string> start(
-    InstanceState& state, std::shared_ptr<QueueObject> queue, GuestRequest request) {
+using Started = Result<std::shared_ptr<GenerationObject>>;
+
+/// `constraint` may be null.
+Started start_generation(InstanceState& state, const std::shared_ptr<QueueObject>& queue,
+                         GuestRequest request,
+                         const std::shared_ptr<MatcherConstraint>& constraint) {
   const ModelService& service = queue->service;
-  const auto made = [&]() -> Result<std::shared_ptr<GenerationObject>> {
-    bound_tokens(request, service.engine().page_size());
-    Charge charge(state.memory);
-    charge.add(memory_bytes(request));
-    auto object = std::make_shared<GenerationObject>(queue, std::move(charge), request.wake_tokens);
-    PIE_TRY_ASSIGN(auto generation, decode::Generation::create(
-                                        request_of(std::move(request)), service.model().tokenizer(),
-                                        {.page_size = service.engine().page_size(),
-                                         .vocab_size = service.info().vocab_size}));
-    object->running = std::make_shared<decode::RunningGeneration>(
-        service.engine(), queue->id, std::move(generation),
-        decode::RunningGeneration::Listener{
-            .piece = [output =
-                          object->output](decode::Piece piece) { output->add(std::move(piece)); },
-            .end = [output =
-                        object->output](const decode::GenerationEnd& end) { output->finish(end); },
-            .failure = [ending = state.ending](const Error& error) { ending->fail(error); }});
-    PIE_TRY(object->running->start());
-    return object;
-  }();
-  return made;
+  bound_tokens(request, service.engine().page_size());
+  Charge charge(state.memory);
+  charge.add(memory_bytes(request));
+  auto object = std::make_shared<GenerationObject>(queue, std::move(charge), state.memory,
+                                                   request.wake_tokens);
+  object->constraint = constraint;
+  object->settle();
+  PIE_TRY_ASSIGN(
+      auto generation,
+      decode::Generation::create(
+          request_of(std::move(request), constraint), service.model().tokenizer(),
+          {.page_size = service.engine().page_size(), .vocab_size = service.info().vocab_size}));
+  object->running = std::make_shared<decode::RunningGeneration>(
+      service.engine(), queue->id, std::move(generation),
+      decode::RunningGeneration::Listener{
+          .piece = [output =
+                        object->output](decode::Piece piece) { output->add(std::move(piece)); },
+          .end = [output =
+                      object->output](const decode::GenerationEnd& end) { output->finish(end); },
+          .failure = [ending = state.ending](const Error& error) { ending->fail(error); }},
+      decode::SlowWork{&state.services.background, state.user, state.cpu_quota});
+  PIE_TRY(object->running->start());
+  return object;
+}
+
+wasm::WitResult<std::shared_ptr<GenerationObject>, std::string> start(
+    InstanceState& state, const std::shared_ptr<QueueObject>& queue, GuestRequest request) {
+  return start_generation(state, queue, std::move(request), nullptr);
+}
+
+wasm::WitResult<std::shared_ptr<GenerationObject>, std::string> start_constrained(
+    InstanceState& state, const std::shared_ptr<QueueObject>& queue, GuestRequest request,
+    MatcherObject& matcher) {
+  const size_t size = matcher.matcher.grammar().vocabulary().size();
+  if (const uint32_t vocab_size = queue->service.info().vocab_size; size != vocab_size)
+    return Started(Error{ErrorCode::kInvalidArgument,
+                         fmt::format("[generate] got a grammar of a vocabulary of {} tokens, "
+                                     "expected one of the queue's model, of {}",
+                                     size, vocab_size)});
+  return start_generation(state, queue, std::move(request),
+                          std::make_shared<MatcherConstraint>(matcher.matcher.fork()));
 }
 
 wasm::WitResult<void, std::string> suggest(GenerationObject& self, uint32_t generated,
@@ -161,10 +197,13 @@ void define_generate(wasm::HostFunctions& functions) {
   const std::string method = "[method]generation.";
   functions.resource(GenerationObject::kResource);
   functions.add(kGenerate, "[static]generation.start", start);
+  functions.add(kGenerate, "[static]generation.start-constrained", start_constrained);
   functions.add(kGenerate, method + "pollable",
                 [](GenerationObject& self) -> wasm::ReadinessRef { return self.output; });
-  functions.add(kGenerate, method + "read",
-                [](GenerationObject& self) { return self.output->take(); });
+  functions.add(kGenerate, method + "read", [](GenerationObject& self) {
+    self.settle();
+    return self.output->take();
+  });
   functions.add(kGenerate, method + "end",
                 [](GenerationObject& self) { return self.output->end(); });
   functions.add(kGenerate, method + "cancel",

@@ -70,7 +70,8 @@ uint64_t memory_bytes(const GuestRequest& request) {
          request.tokens_max * (kTokenBytes + request.ranked * kRankedBytes);
 }
 
-decode::GenerationRequest request_of(GuestRequest from) {
+decode::GenerationRequest request_of(GuestRequest from,
+                                     std::shared_ptr<decode::Constraint> constraint) {
   decode::GenerationRequest request;
   request.pages.reserve(from.pages.size());
   for (const uint32_t page : from.pages) request.pages.emplace_back(page);
@@ -87,6 +88,7 @@ decode::GenerationRequest request_of(GuestRequest from) {
   request.tokens_max = from.tokens_max;
   request.wants_details = from.log_probabilities;
   request.ranked = from.ranked;
+  request.constraint = std::move(constraint);
   return request;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <tuple>
@@ -127,6 +128,8 @@ constexpr auto wit_type(const GuestRequest*) {
 void bound_tokens(GuestRequest& request, uint32_t page_size);
 /// What the generation may take of the host's memory, its result included.
 uint64_t memory_bytes(const GuestRequest& request);
-decode::GenerationRequest request_of(GuestRequest request);
+/// `constraint` may be null.
+decode::GenerationRequest request_of(GuestRequest request,
+                                     std::shared_ptr<decode::Constraint> constraint);
 
 }  // namespace pie::host

@@ -275,6 +275,63 @@ void window() {
   expect(got == expected, "got " + shown(got) + "expected " + shown(expected));
 }
 
+/// Under a schema: as step by step with `constrain`, complete at its end, with drafts and without.
+void constrained() {
+  constexpr std::string_view kSchema =
+      R"({"type": "object", "properties": {"name": {"type": "string", "maxLength": 20},
+          "age": {"type": "integer", "minimum": 0, "maximum": 120}, "is_robot": {"type": "boolean"}},
+          "required": ["name", "age", "is_robot"], "additionalProperties": false})";
+  Text text("A robot, as JSON: ");
+  const auto grammar = must(inferlet::Grammar::json_schema(text.model, kSchema));
+  std::vector<Tokens> seen;
+  for (const uint32_t draft : {0U, 16U}) {
+    for (const float temperature : {0.0F, 1.0F}) {
+      GenerationRequest request = text.request(120);
+      request.drafting.tokens_max = draft;
+      request.sampling.temperature = temperature;
+      request.sampling.seed = 5;
+      const inferlet::Matcher matcher(grammar);
+      auto generation = must(Generation::start(text.pool->queue(), request, matcher));
+      const Outcome outcome = finish(generation);
+      expect(outcome.end.reason == Reason::kComplete,
+             "expected the end of the object: " + outcome.text);
+      expect(outcome.text.starts_with("{") && outcome.text.ends_with("}"), "got " + outcome.text);
+      expect(outcome.text.find("is_robot") != std::string::npos, "got " + outcome.text);
+      if (draft > 0) expect(outcome.end.accepted > 0, "what has no alternative is drafted");
+      seen.push_back(outcome.tokens);
+    }
+  }
+  expect(seen[0] == seen[2] && seen[1] == seen[3], "drafts change nothing");
+  inferlet::Matcher matcher(grammar);
+  Tokens expected;
+  {
+    Text other("A robot, as JSON: ");
+    Tokens pending = other.tokens;
+    uint32_t computed = 0;
+    std::vector<uint32_t> numbers;
+    for (const auto& page : other.pages) numbers.push_back(page->number());
+    while (!matcher.is_complete() && expected.size() < 120) {
+      inferlet::ForwardPass pass(other.pool->queue());
+      std::vector<uint32_t> positions;
+      for (uint32_t i = 0; i < pending.size(); ++i) positions.push_back(computed + i);
+      computed += static_cast<uint32_t>(pending.size());
+      const uint32_t page_size = other.pool->page_size();
+      pass.kv_cache(std::span(numbers).first((computed + page_size - 1) / page_size),
+                    (computed - 1) % page_size + 1);
+      pass.input_tokens(pending, positions);
+      const auto last = static_cast<uint32_t>(pending.size() - 1);
+      must(matcher.constrain(pass, last));
+      must(inferlet::Sampler::greedy().request(pass, last));
+      auto result = pass.execute();
+      result->wait();
+      pending = {result->tokens()->front()};
+      expected.push_back(pending[0]);
+      must(matcher.accept(pending[0]));
+    }
+  }
+  expect(seen[0] == expected, "got " + shown(seen[0]) + "expected " + shown(expected));
+}
+
 void mistakes() {
   Text text(kPrompt, 3);
   const auto refused = [&](const std::string& expected, auto&& change) {
@@ -309,11 +366,17 @@ std::string generated(const std::vector<std::string>& arguments) {
   return shown(outcome.tokens) + "in " + std::to_string(outcome.end.passes) + " passes";
 }
 
-const std::map<std::string, std::function<void()>> kScenarios = {
-    {"steps", steps},      {"goes_on", goes_on},         {"stops", stops},
-    {"cancels", cancels},  {"suggestions", suggestions}, {"penalties", penalties},
-    {"details", details},  {"parallel", parallel},       {"window", window},
-    {"mistakes", mistakes}};
+const std::map<std::string, std::function<void()>> kScenarios = {{"steps", steps},
+                                                                 {"goes_on", goes_on},
+                                                                 {"stops", stops},
+                                                                 {"cancels", cancels},
+                                                                 {"suggestions", suggestions},
+                                                                 {"penalties", penalties},
+                                                                 {"details", details},
+                                                                 {"parallel", parallel},
+                                                                 {"window", window},
+                                                                 {"constrained", constrained},
+                                                                 {"mistakes", mistakes}};
 
 }  // namespace
 

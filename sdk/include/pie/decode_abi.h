@@ -75,6 +75,11 @@ struct GenerationStart {
   Handle queue;
   GenerationRequest request;
 };
+struct ConstrainedStart {
+  Handle queue;
+  GenerationRequest request;
+  Handle matcher;
+};
 struct GenerationStarted {
   uint8_t is_error;
   union {
@@ -101,6 +106,8 @@ struct GenerationEnd {
 #define PIE_DECODE(name) PIE_IMPORT("pie:decode/generate@0.1.0", name)
 PIE_DECODE("[static]generation.start")
 void generation_start(const GenerationStart* in, GenerationStarted* out);
+PIE_DECODE("[static]generation.start-constrained")
+void generation_start_constrained(const ConstrainedStart* in, GenerationStarted* out);
 PIE_DECODE("[method]generation.pollable") Handle generation_pollable(Handle self);
 PIE_DECODE("[method]generation.read") void generation_read(Handle self, GenerationPiece* out);
 PIE_DECODE("[method]generation.end") void generation_end(Handle self, Option<GenerationEnd>* out);

@@ -8,6 +8,7 @@
 
 #include "pie/decode_abi.h"
 #include "pie/forward.h"
+#include "pie/grammar.h"
 #include "pie/handle.h"
 #include "pie/logits.h"
 #include "pie/model.h"
@@ -85,7 +86,7 @@ struct GenerationPiece {
 };
 
 struct GenerationEnd {
-  enum class Reason { kStopToken, kStopText, kTokensMax, kRoom, kCancelled, kFailed };
+  enum class Reason { kStopToken, kStopText, kComplete, kTokensMax, kRoom, kCancelled, kFailed };
   Reason reason = Reason::kFailed;
   std::string message;  ///< the stop text, or why it failed
   uint32_t tokens = 0;  ///< all but the last are in the pages
@@ -100,6 +101,10 @@ struct GenerationEnd {
 class Generation {
  public:
   static Result<Generation> start(const Queue& queue, const GenerationRequest& request);
+  /// The same where each token is one that the grammar lets come next, from the matcher's place;
+  /// the matcher stays there.
+  static Result<Generation> start(const Queue& queue, const GenerationRequest& request,
+                                  const Matcher& matcher);
 
   /// Ready when there is something to read, or the end.
   Pollable pollable() const;
