@@ -83,6 +83,11 @@ std::optional<engine::ForwardPass> Generation::next_pass() {
   const size_t most =
       std::min<size_t>({kDraftMax, room() - pending_.size(), request_.tokens_max - generated_ - 1});
   drafted_ = draft(most);
+  Result<Rules> rules = rules_of_draft();
+  if (!rules.ok()) {
+    stop(EndReason::kFailed, rules.error().message);
+    return std::nullopt;
+  }
   engine::ForwardPass pass;
   for (const auto* part : {&pending_, &drafted_})
     for (const TokenId token : *part)
@@ -90,12 +95,8 @@ std::optional<engine::ForwardPass> Generation::next_pass() {
           {.token = token, .position = position_ + static_cast<uint32_t>(pass.inputs.size())});
   set_pages(pass);
   set_mask(pass);
-  const size_t first = pending_.size() - 1;
-  for (size_t i = 0; i <= drafted_.size(); ++i) add_outputs(first + i, pass);
-  if (const auto done = add_rules(first, pass); !done.ok()) {
-    stop(EndReason::kFailed, done.error().message);
-    return std::nullopt;
-  }
+  for (size_t i = 0; i < rules->size(); ++i)
+    add_outputs(pending_.size() - 1 + i, std::move((*rules)[i]), pass);
   ++counts_.passes;
   counts_.drafted += static_cast<uint32_t>(drafted_.size());
   rows_ = static_cast<uint32_t>(pass.inputs.size());
@@ -144,25 +145,33 @@ std::vector<uint32_t> Generation::mask_row(uint32_t slot) const {
   return row;
 }
 
-/// What is done to the logits at `first` and at each token of the draft behind it, as if those
-/// before had come.
-Result<void> Generation::add_rules(size_t first, engine::ForwardPass& pass) {
+/// What is done to the logits of the last pending token and of each token of the draft, as if those
+/// before had come. A draft ends before the token that nothing may follow: it is drawn.
+Result<Generation::Rules> Generation::rules_of_draft() {
   Constraint* const constraint = request_.constraint.get();
+  Rules all;
   for (size_t i = 0; i <= drafted_.size(); ++i) {
     std::shared_ptr<sample::LogitRules> rules = history_.after(std::span(drafted_).first(i));
     if (constraint != nullptr) {
       if (i > 0) PIE_TRY(constraint->accept(std::span(drafted_).subspan(i - 1, 1)));
+      if (i > 0 && constraint->is_complete()) {
+        PIE_TRY(constraint->rollback(1));
+        drafted_.resize(i - 1);
+        break;
+      }
       if (!rules) rules = std::make_shared<sample::LogitRules>();
       PIE_TRY_ASSIGN(rules->allowed, constraint->mask());
     }
-    if (rules) pass.rules.push_back({static_cast<uint32_t>(first + i), std::move(rules)});
+    all.push_back(std::move(rules));
   }
-  if (constraint == nullptr || drafted_.empty()) return {};
-  return constraint->rollback(drafted_.size());
+  if (constraint != nullptr && !drafted_.empty()) PIE_TRY(constraint->rollback(drafted_.size()));
+  return all;
 }
 
-void Generation::add_outputs(size_t row, engine::ForwardPass& pass) const {
+void Generation::add_outputs(size_t row, std::shared_ptr<sample::LogitRules> rules,
+                             engine::ForwardPass& pass) const {
   const auto index = static_cast<uint32_t>(row);
+  if (rules) pass.rules.push_back({index, std::move(rules)});
   const bool wants_details = request_.wants_details || request_.sampling.mirostat;
   pass.tokens.push_back({.index = index,
                          .sampler = params_,

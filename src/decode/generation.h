@@ -53,8 +53,10 @@ class Generation {
 
   std::vector<TokenId> draft(size_t most);
   std::vector<TokenId> proposal(size_t most);
-  Result<void> add_rules(size_t first, engine::ForwardPass& pass);
-  void add_outputs(size_t row, engine::ForwardPass& pass) const;
+  using Rules = std::vector<std::shared_ptr<sample::LogitRules>>;  ///< null: none
+  Result<Rules> rules_of_draft();
+  void add_outputs(size_t row, std::shared_ptr<sample::LogitRules> rules,
+                   engine::ForwardPass& pass) const;
   void set_pages(engine::ForwardPass& pass) const;
   void set_mask(engine::ForwardPass& pass) const;
   std::vector<uint32_t> mask_row(uint32_t slot) const;
