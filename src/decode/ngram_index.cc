@@ -10,7 +10,7 @@ namespace {
 /// Between two texts: no token.
 constexpr TokenId kGap = UINT32_MAX;
 /// Earlier matches that are compared, the latest first, and how far back.
-constexpr int kCandidatesMax = 16;
+constexpr int kCandidatesMax = 128;
 constexpr size_t kMatchMax = 32;
 
 }  // namespace
@@ -61,6 +61,7 @@ std::vector<TokenId> NgramIndex::look_up(size_t count) const {
     const size_t length = match_length(end);
     if (length < match_min_ || length <= best_length) continue;  // another key's, or no better
     best_end = end, best_length = length;
+    if (length == kMatchMax) break;
   }
   std::vector<TokenId> found;
   for (size_t i = best_end; best_end != 0 && i < tokens_.size() && found.size() < count; ++i) {
