@@ -183,6 +183,22 @@ async def decode(url: str, programs: int, sequences: int, prefix: int, tokens: i
     return Decoded(step, sum(int(pages) for _, pages in figures), engine_step_s)
 
 
+async def generate(url: str, programs: int, arguments: list[str]) -> list[dict[str, int]]:
+    """What bench-generate says, of programs that begin together."""
+    async with PieClient(url) as client:
+        await client.authenticate("bench")
+        program = await upload(client, "bench-generate")
+        instances = [await client.launch_instance(program, arguments) for _ in range(programs)]
+        for instance in instances:
+            event, data = await instance.recv()
+            if event != Event.Message:
+                raise RuntimeError(f"bench-generate said {event.name}: {data}, expected ready")
+        for instance in instances:
+            await instance.send("go")
+        results = await asyncio.gather(*(finish(instance) for instance in instances))
+    return [json.loads(result) for _, result in results]
+
+
 async def agents(url: str, count: int, turns: int, pause_ms: tuple[int, int]) -> tuple[float, int]:
     """(tokens per second of all, deaths) of agents with contexts of 1,000 to 2,000 tokens."""
     async with PieClient(url) as client:

@@ -18,6 +18,7 @@ from typing import Any
 
 import ours
 import peer
+import texts
 
 Row = dict[str, Any]
 PROMPT_TOKENS = 64
@@ -284,6 +285,57 @@ def program_tax(run: Run) -> Iterator[tuple[str, Row]]:
                                       fraction_of_step=round(tax / step, 4), **more)  # fmt: skip
 
 
+def fused_tax(run: Run) -> Iterator[tuple[str, Row]]:
+    """What a token of a generation that the engine runs costs more than in the engine alone, for a program
+    that reads every token; measured in turns, as program_tax."""
+    for n in (1, 32):
+        if not run.wants(f"fused_tax_{n}"):
+            continue
+        server = run.server()
+        tokens = 4 * NEW_TOKENS
+        command = ["taskset", "-c", run.cores, str(ours.BUILD / "cmake/release/bench/engine_alone"),
+                   "--share", str(ours.BUILD / "share/pie"), "--sequences", str(n),
+                   "--prefix", str(PROMPT_TOKENS), "--tokens", str(tokens)]  # fmt: skip
+        arguments = ["--prefix", str(PROMPT_TOKENS), "--tokens", str(tokens)]
+        asyncio.run(ours.generate(server.url, n, arguments))  # warm-up
+        through, alone = [], []
+        for _ in range(run.repetitions):
+            took = [each["ns"] for each in asyncio.run(ours.generate(server.url, n, arguments))]
+            through.append(statistics.median(took) / 1e9 / tokens)
+            done = subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE,
+                                  stderr=subprocess.DEVNULL)  # fmt: skip
+            alone.append(float(json.loads(done.stdout)["seconds_per_step"]))
+        server.stop()
+        tax = statistics.median(a - b for a, b in zip(through, alone, strict=True))
+        step = statistics.median(alone)
+        yield f"fused_tax_{n}", row(1e6 * tax / n, None, "us a token", step_us=round(1e6 * step, 1),
+                                    of_engine_alone=round(step / (step + tax), 4))  # fmt: skip
+
+
+def speculative(run: Run) -> Iterator[tuple[str, Row]]:
+    """The loop with drafts beside the loop without: one sequence, greedy; the texts are equal."""
+    for name, prompt in texts.PROMPTS.items():
+        key = f"speculative_{name}"
+        if not run.wants(key):
+            continue
+        server = run.server()
+        figures: dict[str, list[float]] = {"0": [], "16": []}
+        last: dict[str, dict[str, int]] = {}
+        for i in range(run.repetitions + 1):
+            for draft, rates in figures.items():
+                arguments = ["--prompt", prompt, "--tokens", str(4 * NEW_TOKENS), "--draft", draft]
+                last[draft] = asyncio.run(ours.generate(server.url, 1, arguments))[0]
+                if i > 0:  # the first is warm-up
+                    rates.append(last[draft]["tokens"] / last[draft]["ns"] * 1e9)
+        server.stop()
+        if last["0"]["hash"] != last["16"]["hash"]:
+            raise RuntimeError(f"{key}: the text with drafts is another one")
+        found = last["16"]
+        yield key, row(statistics.median(figures["16"]), statistics.median(figures["0"]), "tokens/s",
+                       passes=found["passes"], tokens=found["tokens"], drafted=found["drafted"],
+                       accepted=found["accepted"], note="peer: the same loop without drafts")  # fmt: skip
+
+
 def oversubscribed(run: Run) -> Iterator[tuple[str, Row]]:
     """64 agents with KV pages for a quarter of them, beside the same with pages for all."""
     if not run.wants("oversubscribed_4x"):
@@ -343,5 +395,6 @@ def lives(run: Run) -> Iterator[tuple[str, Row]]:
 
 
 GROUPS: tuple[Callable[[Run], Iterator[tuple[str, Row]]], ...] = (
-    decoding, prefill, shared_prefix, serving, program_tax, oversubscribed, gemma, lives,
+    decoding, prefill, shared_prefix, serving, program_tax, fused_tax, speculative, oversubscribed, gemma,
+    lives,
 )  # fmt: skip
