@@ -104,12 +104,15 @@ def write(program: Program, function: Function, label: str, shapes: list[Shape],
     owns = any(kind == "handle" and wit.resource(detail)[0] for kind, detail in kinds)
     if owns:  # the call takes them: they are made each time
         case.sink = case.body
-    arguments = [value for (_, type), shape in zip(function.params, shapes, strict=True)
-                 for value in case.flat(type, shape)]  # fmt: skip
+    if wit.in_memory(function):
+        arguments = case.stored(function, shapes)
+    else:
+        arguments = [value for (_, type), shape in zip(function.params, shapes, strict=True)
+                     for value in case.flat(type, shape)]  # fmt: skip
     if how.once is not None:
         how.once(case, arguments)
     if how.orphaned:
-        for one in [one for one in case.alive if one not in arguments]:
+        for one in [one for one in case.alive if one not in arguments and one not in case.lent]:
             case.drop(one)
     outside = set() if owns else set(case.alive)
     case.sink = case.body
@@ -156,6 +159,12 @@ def permitted(case: Case, arguments: list[str]) -> None:
     case.call(f"{STREAMS}#[method]output-stream.check-write", arguments[0])
 
 
+def exported(case: Case, arguments: list[str]) -> None:
+    """Exports a page under the name that is the last argument."""
+    queue, _, *name = arguments
+    case.call(f"{COMMON}#export-resources", queue, 0, *case.static(bytes(4), 1), *name)
+
+
 def busy(case: Case, arguments: list[str]) -> None:
     """Executes a long pass on the queue that is the first argument."""
     made = case.handle(f"{FORWARD}#create-forward-pass", arguments[0])
@@ -187,6 +196,8 @@ STATEFUL: tuple[tuple[str, str, tuple[Shape, ...], How], ...] = (
     (f"{POLL}#[method]pollable.block", "one that fires", (SMALL,), How(others=TIMER)),
     (f"{MESSAGE}#broadcast", "to 256 subscriptions", (SMALL, LISTS["1 MiB"]), How(once=subscribed)),
     (f"{STREAMS}#[method]output-stream.write", "permitted", (SMALL, SMALL), How(each=permitted)),
+    (f"{COMMON}#import-resources", "that is there", (SMALL, SMALL, Shape(text=b"there", size=5)),
+     How(once=exported)),
     (f"{COMMON}#[method]queue.set-priority", "behind a long pass", (SMALL, SMALL), How(once=busy)),
     (f"{COMMON}#[method]queue.synchronize", "behind a long pass", (SMALL,), How(once=busy, kept=True)),
     (
@@ -197,7 +208,7 @@ STATEFUL: tuple[tuple[str, str, tuple[Shape, ...], How], ...] = (
     ),
     (f"{LOGITS}#bias-set", "of a thousand rules", (SMALL, SMALL, SMALL, SMALL), How(once=ruled)),
     (f"{KVS}#store-list-keys", "of a kilobyte", (), How(once=many_keys)),
-)
+)  # fmt: skip
 """Function, kind, arguments: what needs more than arguments to be hostile."""
 
 INSTRUCTIONS = {

@@ -7,7 +7,7 @@ from tests.reliability.call_program import RESULT, Case, Recipe
 MODEL = b"smollm2-135m-instruct"
 COMMON, FORWARD, MESSAGE = "inferlet:core/common", "inferlet:core/forward", "inferlet:core/message"
 RUNTIME, TOKENIZE, HTTP = "inferlet:core/runtime", "inferlet:core/tokenize", "wasi:http/types"
-LOGITS, GRAMMAR = "pie:logits/logits", "pie:grammar/grammar"
+LOGITS, GRAMMAR, DECODE = "pie:logits/logits", "pie:grammar/grammar", "pie:decode/generate"
 HANDLE, CONSUME = "wasi:http/outgoing-handler#handle", f"{HTTP}#[method]incoming-response.consume"
 POLL, CLOCK, STREAMS = "wasi:io/poll", "wasi:clocks/monotonic-clock", "wasi:io/streams"
 
@@ -38,6 +38,14 @@ def pass_result(c: Case) -> str:
     made = c.handle(f"{FORWARD}#[method]forward-pass.execute", filled)
     wait_for(c, c.handle(f"{FORWARD}#[method]forward-pass-result.pollable", made))
     return made
+
+
+def generation(c: Case) -> str:
+    """A generation of four tokens."""
+    sampling = (0.5, 0, 1, 0, 1, 0, 0.1, (0, None), (0, None), (0, None), [], (1, 7))
+    request = (range(8), 0, [], [0], 0, (0, None), sampling, (4, 2, []), [], [], 4, 0, 0, 0)
+    start = f"{DECODE}#[static]generation.start"
+    return c.handle(start, c.parameters(start, c.need(f"{COMMON}/queue"), request))
 
 
 def wait_for(c: Case, pollable: str) -> None:
@@ -98,8 +106,10 @@ RECIPES: dict[str, Recipe] = {
     f"{FORWARD}/forward-pass": forward_pass,
     f"{FORWARD}/forward-pass-result": pass_result,
     f"{LOGITS}/token-set": of_text(f"{LOGITS}#[constructor]token-set", b"\x0f" * 6_144),
-    f"{GRAMMAR}/grammar": of_text(f"{GRAMMAR}#[static]grammar.from-regex", b"([a-z]+ ?)*", of=f"{COMMON}/model"),
+    f"{GRAMMAR}/grammar": of_text(f"{GRAMMAR}#[static]grammar.from-regex", b"([a-z]+ ?)*",
+                                  of=f"{COMMON}/model"),
     f"{GRAMMAR}/matcher": told(f"{GRAMMAR}#[constructor]matcher", of=f"{GRAMMAR}/grammar"),
+    f"{DECODE}/generation": generation,
     f"{TOKENIZE}/tokenizer": told(f"{TOKENIZE}#get-tokenizer", of=f"{COMMON}/model"),
     f"{MESSAGE}/subscription": of_text(f"{MESSAGE}#subscribe", b"a"),
     f"{MESSAGE}/receive-result": told(f"{MESSAGE}#receive"),

@@ -10,8 +10,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
-from tests.reliability.wit_types import Type, Wit, align_to
+from tests.reliability.wit_types import SIZES, Function, Type, Wit, align_to
 
 RESULT = 1024
 """Where results lie that are not one core value."""
@@ -54,6 +55,7 @@ class Case:
         self.sink = self.before
         self.locals: list[str] = []
         self.alive: dict[str, int] = {}  # handle -> resource
+        self.lent: set[str] = set()  # handles among arguments in memory
         self.at = DATA
         self.regions: dict[object, tuple[int, int]] = {}
 
@@ -72,7 +74,7 @@ class Case:
         params, result = self.wit.signature(function)
         values = [one if isinstance(one, str) else i32(one) for one in arguments]
         at = 0
-        for _, type in function.params:
+        for _, type in function.params if not self.wit.in_memory(function) else ():
             kind, detail = self.wit.kind(type)
             end = at + len(self.wit.flat(type))
             if kind != "handle" or self.wit.resource(detail)[0]:  # what it owns is gone
@@ -133,11 +135,70 @@ class Case:
         assert made is not None
         return made
 
+    def take(self, size: int, alignment: int) -> int:
+        """The address of memory of this case's own."""
+        address = align_to(self.at, alignment)
+        self.at = address + size
+        return address
+
+    def parameters(self, key: str, *values: Any) -> str:
+        """Writes what a function takes in memory; the pointer. Records and tuples are tuples, cases of a
+        variant (number, value), handles expressions."""
+        types = [type for _, type in self.wit.functions[key].params]
+        offsets, size = self.wit.offsets(types)
+        start = self.take(size, 8)
+        for type, offset, value in zip(types, offsets, values, strict=True):
+            self.put(type, value, start + offset)
+        return i32(start)
+
+    def put(self, type: Type, value: Any, at: int) -> None:
+        """Writes a value that is told (parameters)."""
+        kind, detail = self.wit.kind(type)
+        place = i32(at)
+        if kind == "handle":
+            self.sink.append(f"(i32.store {place} {value})")
+        elif kind in ("record", "tuple"):
+            types = self.wit.fields(kind, detail)
+            for one, offset, field in zip(types, self.wit.offsets(types)[0], value, strict=True):
+                self.put(one, field, at + offset)
+        elif kind == "list":
+            unit, alignment = self.wit.layout(detail)
+            start = self.take(unit * len(value), alignment)
+            for i, one in enumerate(value):
+                self.put(detail, one, start + i * unit)
+            self.sink += [f"(i32.store {place} {i32(start)})",
+                          f"(i32.store offset=4 {place} {i32(len(value))})"]  # fmt: skip
+        elif kind in ("enum", "variant", "option", "result"):
+            number, payload = value
+            self.sink.append(f"(i32.store8 {place} {i32(number)})")
+            if payload is not None:
+                case = self.wit.cases(kind, detail)[number][1]
+                self.put(case, payload, at + self.wit.payload_offset(type))
+        else:
+            self.sink.append(self.storing(kind, f"({self.wit.flat(type)[0]}.const {value})", place))
+
+    @staticmethod
+    def storing(kind: str, value: str, place: str) -> str:
+        """The instruction that writes a constant of this kind."""
+        size, core = SIZES[kind], value[1:4]
+        narrow = "" if size == int(core[1:]) // 8 else str(size * 8)
+        return f"({core}.store{narrow} {place} {value})"
+
     def static(self, data: bytes, count: int | None = None) -> tuple[str, str]:
         """Pointer and length of constant data."""
         return i32(self.program.static(data)), i32(len(data) if count is None else count)
 
     # ---- arguments
+
+    def stored(self, function: Function, shapes: list[Shape]) -> list[str]:
+        """The pointer to arguments that are handed over in memory."""
+        types = [type for _, type in function.params]
+        offsets, size = self.wit.offsets(types)
+        start = self.take(size, 8)
+        for type, offset, shape in zip(types, offsets, shapes, strict=True):
+            self.store(type, shape, start + offset)
+        self.lent = set(self.alive)
+        return [i32(start)]
 
     def flat(self, type: Type, shape: Shape) -> list[str]:
         """The core values of an argument."""
@@ -258,17 +319,16 @@ class Case:
             handle = self.handle_argument(self.wit.resource(detail)[1], shape)
             self.before.append(f"(i32.store {place} {handle})")
         elif kind in ("record", "tuple"):
-            for field in self.wit.fields(kind, detail):
-                size, alignment = self.wit.layout(field)
-                at = align_to(at, alignment)
-                self.store(field, shape, at)
-                at += size
+            types = self.wit.fields(kind, detail)
+            for field, offset in zip(types, self.wit.offsets(types)[0], strict=True):
+                self.store(field, shape, at + offset)
+        elif kind in ("enum", "variant", "option", "result"):
+            number, payload = self.which(kind, detail, shape)
+            self.before.append(f"(i32.store8 {place} {i32(number)})")
+            if payload is not None:
+                self.store(payload, shape, at + self.wit.payload_offset(type))
         else:
-            value = self.number(kind, shape)
-            size = self.wit.layout(type)[0]
-            core = value[1:4]
-            narrow = "" if size == int(core[1:]) // 8 else str(size * 8)
-            self.before.append(f"({core}.store{narrow} {place} {value})")
+            self.before.append(self.storing(kind, self.number(kind, shape), place))
 
     # ---- the whole
 

@@ -160,16 +160,29 @@ class Wit:
         alignment = max([1, *(one[1] for one in payloads)])
         return align_to(alignment + max([0, *(one[0] for one in payloads)]), alignment), alignment
 
+    def offsets(self, types: list[Type]) -> tuple[list[int], int]:
+        """Where the fields of a record of these types lie, and where the last one ends."""
+        found, end = [], 0
+        for type in types:
+            size, alignment = self.layout(type)
+            found.append(align_to(end, alignment))
+            end = found[-1] + size
+        return found, end
+
     def payload_offset(self, type: Type) -> int:
         """Where in memory an option, result or variant has what its case carries."""
         return self.layout(type)[1]
+
+    def in_memory(self, function: Function) -> bool:
+        """Whether the parameters are handed over in memory: more than sixteen core values are."""
+        return sum(len(self.flat(type)) for _, type in function.params) > 16
 
     def signature(self, function: Function) -> tuple[list[str], str | None]:
         """Core parameters (the result's place last, if it has one) and result."""
         params = [one for _, type in function.params for one in self.flat(type)]
         results = self.flat(function.result) if function.result is not None else []
-        if len(params) > 16:
-            raise NotImplementedError(f"{function.key}: parameters in memory")
+        if self.in_memory(function):
+            params = ["i32"]
         if len(results) > 1:
             return [*params, "i32"], None
         return params, results[0] if results else None

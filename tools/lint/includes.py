@@ -21,8 +21,8 @@ from tools.lint import ROOT, is_production, report, tracked
 THIRD_PARTY = {
     "blake3.h": "blake3", "boost/": "boost", "CLI/": "cli11", "fmt/": "fmt", "ggml": "ggml", "gguf": "ggml",
     "jinja/": "jinja", "json.h": "jinja", "llama": "llama", "unicode.h": "llama", "msgpack": "msgpack",
-    "openssl/": "openssl", "sqlite3": "sqlite", "toml++/": "toml", "wasm": "wasmtime", "llguidance": "llguidance",
-    "gtest/": "gtest", "gmock/": "gtest", "simde/": "simde",
+    "openssl/": "openssl", "sqlite3": "sqlite", "toml++/": "toml", "wasm": "wasmtime",
+    "llguidance": "llguidance", "gtest/": "gtest", "gmock/": "gtest", "simde/": "simde",
 }  # fmt: skip
 SYSTEM = re.compile(r"[a-z_0-9]+(\.h)?|(sys|netinet|arpa|linux)/\w+\.h")
 FOR_TESTS = {"gtest", "simde"}
