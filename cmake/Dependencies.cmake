@@ -1,7 +1,7 @@
 # Third-party code as imported targets. Pins are in tools/deps.toml; Debian's packages are listed in
 # tools/setup. Only layers that name one of these in pie_layer(THIRD_PARTY ...) see its headers.
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
-set(PIE_DEP_NAMES llama wasmtime wasmtime-headers llguidance llguidance-headers blake3 msgpack CACHE STRING "pinned dependencies that this build needs")
+set(PIE_DEP_NAMES llama llama-chat wasmtime wasmtime-headers llguidance llguidance-headers blake3 msgpack CACHE STRING "pinned dependencies that this build needs")
 set(_deps ${CMAKE_BINARY_DIR}/deps.cmake)
 execute_process(
   COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/../tools/deps.py cmake ${_deps} ${PIE_DEP_NAMES}
@@ -36,6 +36,9 @@ if(PIE_DEP_LLAMA)
   # Its src/ holds unicode.h: the tables by which its tokenizers tell letters from digits.
   pie_third_party(llama INCLUDE ${PIE_DEP_LLAMA}/include ${PIE_DEP_LLAMA}/source/src LIBS ${_l}/libllama.a ${_vendor} third_party_ggml)
   pie_third_party(jinja INCLUDE ${PIE_DEP_LLAMA}/include LIBS ${_l}/libllama-jinja.a third_party_ggml)
+  # Before jinja, with which it shares json.cpp: ours meets the budget of src/model/bounded_run.h.
+  pie_third_party(chat INCLUDE ${PIE_DEP_LLAMA}/source
+    LIBS ${PIE_DEP_LLAMA_CHAT}/lib/libllama-chat.a third_party_jinja third_party_llama)
 endif()
 
 if(PIE_DEP_WASMTIME)

@@ -28,3 +28,17 @@ function(pie_test_gemma test)
     set_property(TEST ${test} APPEND PROPERTY ENVIRONMENT PIE_TEST_GEMMA=${PIE_GEMMA_MODEL})
   endif()
 endfunction()
+
+# pie_test_coder(<test>): the same for Qwen2.5-Coder 0.5B Instruct, in PIE_TEST_CODER (tests and benchmarks only).
+function(pie_test_coder test)
+  if(NOT PIE_CODER_MODEL)
+    execute_process(COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tools/deps.py get qwen-coder
+      OUTPUT_VARIABLE folder OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+    set(PIE_CODER_MODEL ${folder}/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf
+      CACHE INTERNAL "the model file that calls tools")
+  endif()
+  target_compile_definitions(${test} PRIVATE PIE_TEST_CODER="${PIE_CODER_MODEL}")
+  if(TEST ${test})
+    set_property(TEST ${test} APPEND PROPERTY ENVIRONMENT PIE_TEST_CODER=${PIE_CODER_MODEL})
+  endif()
+endfunction()

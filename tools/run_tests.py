@@ -75,9 +75,9 @@ def model_path() -> str:
     return str(next((BUILD / "share" / "pie" / "models").glob("*.gguf")))
 
 
-def gemma_path() -> str:
-    """The second model, fetched where it is missing; tests and benchmarks only."""
-    command = [sys.executable, str(ROOT / "tools" / "deps.py"), "get", "gemma3"]
+def extra_model_path(name: str) -> str:
+    """A model for tests and benchmarks only, fetched where it is missing."""
+    command = [sys.executable, str(ROOT / "tools" / "deps.py"), "get", name]
     folder = subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE).stdout.strip()
     return str(next(Path(folder).glob("*.gguf")))
 
@@ -88,7 +88,8 @@ def environment() -> dict[str, str]:
     return dict(
         os.environ,
         PIE_TEST_MODEL=model_path(),
-        PIE_TEST_GEMMA=gemma_path(),
+        PIE_TEST_GEMMA=extra_model_path("gemma3"),
+        PIE_TEST_CODER=extra_model_path("qwen-coder"),
         PIE_SHARE=str(BUILD / "share" / "pie"),
         PIE_BUILD=str(BUILD),
         ASAN_OPTIONS="detect_leaks=1:abort_on_error=0",

@@ -18,4 +18,12 @@ inline std::filesystem::path gemma_path() {
 }
 #endif
 
+#ifdef PIE_TEST_CODER
+/// Qwen2.5-Coder 0.5B Instruct: $PIE_TEST_CODER, or what the build was configured with.
+inline std::filesystem::path coder_path() {
+  const char* from_environment = std::getenv("PIE_TEST_CODER");
+  return from_environment != nullptr ? from_environment : PIE_TEST_CODER;
+}
+#endif
+
 }  // namespace pie::test

@@ -20,7 +20,7 @@ from tools.lint import ROOT, is_production, report, tracked
 # Beginnings of headers -> the name in cmake/Dependencies.cmake.
 THIRD_PARTY = {
     "blake3.h": "blake3", "boost/": "boost", "CLI/": "cli11", "fmt/": "fmt", "ggml": "ggml", "gguf": "ggml",
-    "jinja/": "jinja", "json.h": "jinja", "llama": "llama", "unicode.h": "llama", "msgpack": "msgpack",
+    "common/": "chat", "llama": "llama", "unicode.h": "llama", "msgpack": "msgpack",
     "openssl/": "openssl", "sqlite3": "sqlite", "toml++/": "toml", "wasm": "wasmtime",
     "llguidance": "llguidance", "gtest/": "gtest", "gmock/": "gtest", "simde/": "simde",
 }  # fmt: skip
