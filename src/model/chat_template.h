@@ -17,6 +17,9 @@ struct ChatMessage {
 /// (add_generation_prompt of templates).
 enum class PromptEnd { kNothing, kAnswer };
 
+struct Conversation;
+struct RenderedConversation;
+
 /// The model file's chat template (Jinja, llama.cpp's engine). Thread-safe.
 class ChatTemplate {
  public:
@@ -32,6 +35,14 @@ class ChatTemplate {
   virtual Result<std::string> render(std::span<const ChatMessage> messages, PromptEnd end,
                                      std::stop_token stop = {},
                                      uint64_t* cpu_ns = nullptr) const = 0;
+  /// The same with tools, calls, results, reasoning and variables of the template's own, and how
+  /// the answer is read (conversation.h). What the template does not know is said in words: system
+  /// turns as above, tools where it has no place for them; where it refuses the turns' roles, those
+  /// that follow each other become one, and strange ones the user's. kInvalidArgument for a mistake
+  /// in the conversation, too.
+  virtual Result<RenderedConversation> render(const Conversation& conversation,
+                                              std::stop_token stop = {},
+                                              uint64_t* cpu_ns = nullptr) const = 0;
 };
 
 }  // namespace pie::model

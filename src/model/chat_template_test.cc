@@ -1,9 +1,9 @@
 // Templates of model files are not trusted: what they may spend, and how messages reach them.
 #include "model/chat_template.h"
 
+#include <common/jinja/value.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <jinja/value.h>
 #include <sys/resource.h>
 
 #include <chrono>

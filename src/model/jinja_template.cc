@@ -1,16 +1,19 @@
 #include "model/jinja_template.h"
 
+#include <common/jinja/caps.h>
+#include <common/jinja/lexer.h>
+#include <common/jinja/parser.h>
+#include <common/jinja/runtime.h>
+#include <common/jinja/value.h>
 #include <fmt/format.h>
-#include <jinja/caps.h>
-#include <jinja/lexer.h>
-#include <jinja/parser.h>
-#include <jinja/runtime.h>
-#include <jinja/value.h>
 
 #include <vector>
 
 #include "base/log.h"
+#include "model/answer_format.h"
 #include "model/bounded_run.h"
+#include "model/chat_formats.h"
+#include "model/folded_turns.h"
 
 namespace pie::model {
 namespace {
@@ -46,6 +49,7 @@ struct Parsed {
   std::string bos, eos;
   bool takes_plain_content = true;
   bool takes_system_turns = true;
+  std::unique_ptr<const ChatFormats> formats;
 
   Parsed(const std::string& source, std::string bos_text, std::string eos_text)
       : bos(std::move(bos_text)), eos(std::move(eos_text)) {
@@ -57,6 +61,7 @@ struct Parsed {
     takes_plain_content = jinja::caps_get(program).supports_string_content;
     takes_system_turns =
         shows_system_turn(SystemTurn::kOwn) || !shows_system_turn(SystemTurn::kInUser);
+    formats = std::make_unique<const ChatFormats>(source, bos, eos);
   }
 
   /// `refusal` gets the words by which the template itself refuses the messages.
@@ -118,24 +123,6 @@ struct Parsed {
   }
 };
 
-/// Puts the system turns at the beginning into the first user turn.
-std::vector<ChatMessage> without_system_turns(std::span<const ChatMessage> messages) {
-  std::string words;
-  while (!messages.empty() && messages.front().role == "system") {
-    words += messages.front().content + "\n\n";
-    messages = messages.subspan(1);
-  }
-  std::vector<ChatMessage> folded(messages.begin(), messages.end());
-  if (words.empty()) return folded;
-  if (folded.empty() || folded.front().role != "user") {
-    words.resize(words.size() - 2);
-    folded.insert(folded.begin(), {"user", std::move(words)});
-  } else {
-    folded.front().content.insert(0, words);
-  }
-  return folded;
-}
-
 class JinjaTemplate final : public ChatTemplate {
  public:
   JinjaTemplate(std::string source, const std::string& bos, const std::string& eos)
@@ -159,13 +146,7 @@ class JinjaTemplate final : public ChatTemplate {
 
   Result<std::string> render(std::span<const ChatMessage> messages, PromptEnd end,
                              std::stop_token stop, uint64_t* cpu_ns) const override {
-    if (source_.empty()) {
-      return Error{
-          ErrorCode::kFailedPrecondition,
-          "[chat template] got a model file without one, expected tokenizer.chat_template: "
-          "write the prompt as plain text"};
-    }
-    if (!parsed_) return Error{ErrorCode::kUnsupported, error_};
+    PIE_TRY(check_usable());
     struct Rendering {
       std::vector<ChatMessage> messages;
       std::string text, refusal;
@@ -173,7 +154,7 @@ class JinjaTemplate final : public ChatTemplate {
     const auto rendering = std::make_shared<Rendering>();
     rendering->messages = parsed_->takes_system_turns
                               ? std::vector<ChatMessage>(messages.begin(), messages.end())
-                              : without_system_turns(messages);
+                              : without_system_turns<ChatMessage>(messages);
     const Result<void> done = run_bounded(
         {}, std::move(stop),
         [parsed = parsed_, rendering, end] {
@@ -184,7 +165,53 @@ class JinjaTemplate final : public ChatTemplate {
     return failed(done.error(), rendering->refusal);
   }
 
+  Result<RenderedConversation> render(const Conversation& conversation, std::stop_token stop,
+                                      uint64_t* cpu_ns) const override {
+    PIE_TRY(check_usable());
+    struct Rendering {
+      Conversation conversation;
+      RenderedConversation rendered;
+      std::string mistake;
+    };
+    const auto rendering = std::make_shared<Rendering>();
+    rendering->conversation = conversation;
+    const Result<void> done = run_bounded(
+        {}, std::move(stop),
+        [parsed = parsed_, rendering] {
+          const auto place = parsed->takes_system_turns ? ChatFormats::SystemPlace::kOwnTurn
+                                                        : ChatFormats::SystemPlace::kUserTurn;
+          try {
+            rendering->rendered = parsed->formats->render(rendering->conversation, place);
+          } catch (const Mistake& mistake) {
+            rendering->mistake = mistake.what();
+          }
+        },
+        cpu_ns);
+    if (!done.ok()) return failed(done.error(), refusal_in(done.error().message));
+    if (!rendering->mistake.empty())
+      return Error{ErrorCode::kInvalidArgument, std::move(rendering->mistake)};
+    return std::move(rendering->rendered);
+  }
+
  private:
+  Result<void> check_usable() const {
+    if (source_.empty()) {
+      return Error{
+          ErrorCode::kFailedPrecondition,
+          "[chat template] got a model file without one, expected tokenizer.chat_template: "
+          "write the prompt as plain text"};
+    }
+    if (!parsed_) return Error{ErrorCode::kUnsupported, error_};
+    return {};
+  }
+
+  /// The template's own words, as the engine reports them.
+  static std::string refusal_in(const std::string& message) {
+    constexpr std::string_view kBefore = "Jinja Exception: ";
+    const size_t at = message.rfind(kBefore);
+    return at == std::string::npos ? "" : message.substr(at + kBefore.size());
+  }
+
   void parse(const std::string& bos, const std::string& eos) {
     struct Making {
       std::string source, bos, eos;

@@ -1,0 +1,189 @@
+#include "model/chat_formats.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <new>
+#include <set>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "model/answer_format.h"
+#include "model/folded_turns.h"
+
+namespace pie::model {
+namespace {
+
+constexpr size_t kToolsMax = 256;
+constexpr size_t kNameBytesMax = 128;
+/// What a parser has in memory, for each byte of its text.
+constexpr size_t kFormatBytesFactor = 4;
+
+bool is_name(const std::string& name) {
+  return !name.empty() && name.size() <= kNameBytesMax &&
+         std::all_of(name.begin(), name.end(), [](char c) {
+           return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+                  std::string_view("_-./:").find(c) != std::string_view::npos;
+         });
+}
+
+void check_tools(const std::vector<ToolDescription>& tools) {
+  if (tools.size() > kToolsMax)
+    throw Mistake(fmt::format("[tools] got {}, expected at most {}", tools.size(), kToolsMax));
+  std::set<std::string> names;
+  for (const ToolDescription& tool : tools) {
+    if (!is_name(tool.name))
+      throw Mistake(
+          fmt::format("[tools] got the name '{}', expected 1 to {} letters, digits and _ - . / :",
+                      tool.name.substr(0, kNameBytesMax), kNameBytesMax));
+    if (!names.insert(tool.name).second)
+      throw Mistake(fmt::format("[tools] got two of the name '{}', expected one", tool.name));
+    if (!tool.parameters.empty())
+      json_object(fmt::format("parameters of {}", tool.name), tool.parameters);
+  }
+}
+
+common_chat_msg message_of(const Turn& turn) {
+  if (turn.role.empty()) throw Mistake("[messages] got one without a role, expected user, say");
+  common_chat_msg message;
+  message.role = turn.role;
+  message.content = turn.content;
+  message.reasoning_content = turn.reasoning;
+  message.tool_call_id = turn.tool_call_id;
+  message.tool_name = turn.tool_name;
+  for (const ToolCall& call : turn.tool_calls) {
+    const std::string arguments = call.arguments.empty() ? "{}" : call.arguments;
+    json_object(fmt::format("arguments of the call of {}", call.name.substr(0, kNameBytesMax)),
+                arguments);
+    message.tool_calls.push_back({call.name, arguments, call.id});
+  }
+  return message;
+}
+
+/// What is asked of a template; the conversation without its turns.
+common_chat_templates_inputs inputs_of(const Conversation& conversation) {
+  common_chat_templates_inputs inputs;
+  inputs.add_generation_prompt = conversation.end == PromptEnd::kAnswer;
+  for (const ToolDescription& tool : conversation.tools)
+    inputs.tools.push_back(
+        {tool.name, tool.description,
+         tool.parameters.empty() ? R"({"type":"object","properties":{}})" : tool.parameters});
+  switch (conversation.tool_choice) {
+    case ToolChoice::kAuto: inputs.tool_choice = COMMON_CHAT_TOOL_CHOICE_AUTO; break;
+    case ToolChoice::kNone: inputs.tool_choice = COMMON_CHAT_TOOL_CHOICE_NONE; break;
+    case ToolChoice::kRequired: inputs.tool_choice = COMMON_CHAT_TOOL_CHOICE_REQUIRED; break;
+  }
+  inputs.parallel_tool_calls = conversation.has_parallel_calls;
+  inputs.reasoning_format = COMMON_REASONING_FORMAT_DEEPSEEK;
+  if (conversation.template_arguments.empty()) return inputs;
+  const common_json arguments = json_object("template arguments", conversation.template_arguments);
+  for (const auto& [key, value] : arguments.items()) {
+    inputs.chat_template_kwargs[key] = value.dump();
+    if (key == "enable_thinking" && value.is_boolean()) inputs.enable_thinking = value.get<bool>();
+  }
+  return inputs;
+}
+
+common_chat_params apply(const common_chat_templates* templates, const Conversation& conversation) {
+  common_chat_templates_inputs inputs = inputs_of(conversation);
+  for (const Turn& turn : conversation.turns) inputs.messages.push_back(message_of(turn));
+  return common_chat_templates_apply(templates, inputs);
+}
+
+/// As the turns are, else as the template may take them.
+common_chat_params apply_somehow(const common_chat_templates* templates,
+                                 const Conversation& conversation) {
+  try {
+    return apply(templates, conversation);
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const Mistake&) {
+    throw;
+  } catch (const std::exception& refusal) {
+    Conversation folded = conversation;
+    folded.turns = with_alternating_roles(std::move(folded.turns));
+    const std::string words = refusal.what();
+    try {
+      return apply(templates, folded);
+    } catch (const std::bad_alloc&) {
+      throw;
+    } catch (const std::exception&) {
+      throw std::runtime_error(words);
+    }
+  }
+}
+
+ToolGrammar::Trigger::Kind kind_of(common_grammar_trigger_type type) {
+  switch (type) {
+    case COMMON_GRAMMAR_TRIGGER_TYPE_TOKEN: return ToolGrammar::Trigger::Kind::kToken;
+    case COMMON_GRAMMAR_TRIGGER_TYPE_WORD: return ToolGrammar::Trigger::Kind::kWord;
+    case COMMON_GRAMMAR_TRIGGER_TYPE_PATTERN: return ToolGrammar::Trigger::Kind::kPattern;
+    case COMMON_GRAMMAR_TRIGGER_TYPE_PATTERN_FULL: return ToolGrammar::Trigger::Kind::kWholePattern;
+  }
+  return ToolGrammar::Trigger::Kind::kWord;
+}
+
+/// FNV-1a: one conversation's ids are others than those of the one before it.
+uint64_t hash_of(const std::string& text) {
+  uint64_t hash = 0xcbf29ce484222325ULL;
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
+  return hash;
+}
+
+bool knows_tools(const common_chat_templates* templates) {
+  const auto caps = common_chat_templates_get_caps(templates);
+  const auto has = [&](const char* name) {
+    const auto found = caps.find(name);
+    return found != caps.end() && found->second;
+  };
+  return has("supports_tools") && has("supports_tool_calls");
+}
+
+bool speaks_of_tools(const Conversation& conversation) {
+  return !conversation.tools.empty() ||
+         std::any_of(conversation.turns.begin(), conversation.turns.end(), [](const Turn& turn) {
+           return turn.role == "tool" || !turn.tool_calls.empty();
+         });
+}
+
+}  // namespace
+
+ChatFormats::ChatFormats(const std::string& source, const std::string& bos, const std::string& eos)
+    : templates_(common_chat_templates_init(nullptr, source, bos, eos)) {
+  if (!knows_tools(templates_.get()))
+    words_ = common_chat_templates_init(nullptr, kTemplateOfWords, "", "");
+}
+
+RenderedConversation ChatFormats::render(const Conversation& conversation,
+                                         SystemPlace place) const {
+  check_tools(conversation.tools);
+  const bool is_in_words = words_ != nullptr && speaks_of_tools(conversation);
+  Conversation taken = is_in_words ? with_tools_in_words(conversation) : conversation;
+  if (place == SystemPlace::kUserTurn)
+    taken.turns = without_system_turns(std::span<const Turn>(taken.turns));
+  const common_chat_params made = apply_somehow(templates_.get(), taken);
+  common_chat_params format = made;
+  if (is_in_words && !conversation.tools.empty()) {
+    Conversation asked = conversation;
+    asked.turns.assign(1, Turn());
+    asked.turns.front().role = "user";
+    format = apply(words_.get(), asked);
+  }
+  RenderedConversation rendered;
+  rendered.prompt = made.prompt;
+  rendered.answer_begin = made.generation_prompt;
+  rendered.stops = made.additional_stops;
+  if (!format.grammar.empty()) {
+    rendered.grammar = ToolGrammar{format.grammar, format.grammar_lazy, {}};
+    for (const common_grammar_trigger& trigger : format.grammar_triggers)
+      rendered.grammar->triggers.push_back({kind_of(trigger.type), trigger.value});
+  }
+  rendered.format = std::make_shared<AnswerFormat>(format, hash_of(made.prompt));
+  rendered.format_bytes =
+      sizeof(AnswerFormat) + kFormatBytesFactor * (format.parser.size() + format.grammar.size());
+  return rendered;
+}
+
+}  // namespace pie::model
