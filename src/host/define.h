@@ -17,6 +17,7 @@ void define_runtime(wasm::HostFunctions& functions);
 void define_kvs(wasm::HostFunctions& functions);
 void define_message(wasm::HostFunctions& functions);
 void define_chat(wasm::HostFunctions& functions);
+void define_conversation(wasm::HostFunctions& functions);
 void define_snapshot(wasm::HostFunctions& functions);
 void define_model_info(wasm::HostFunctions& functions);
 void define_generate(wasm::HostFunctions& functions);
@@ -26,9 +27,10 @@ void define_grammar(wasm::HostFunctions& functions);
 void define_unserved(wasm::HostFunctions& functions);
 
 inline constexpr void (*kInterfaces[])(wasm::HostFunctions&) = {
-    define_common,     define_blobs,    define_resources, define_forward, define_tokenize,
-    define_runtime,    define_kvs,      define_message,   define_chat,    define_snapshot,
-    define_model_info, define_generate, define_logits,    define_grammar, define_unserved,
+    define_common,   define_blobs,        define_resources, define_forward,
+    define_tokenize, define_runtime,      define_kvs,       define_message,
+    define_chat,     define_conversation, define_snapshot,  define_model_info,
+    define_generate, define_logits,       define_grammar,   define_unserved,
 };
 
 }  // namespace pie::host
