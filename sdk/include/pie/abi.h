@@ -205,6 +205,86 @@ PIE_IMPORT("pie:chat/template@0.1.0", "render")
 void chat_render(Handle model, const ChatMessage* messages, uint32_t count,
                  int32_t add_generation_prompt, TextResult* out);
 
+// pie:chat/conversation
+struct ToolCall {
+  Text id, name, arguments;
+};
+struct ConversationMessage {
+  Text role, content, reasoning;
+  Slice<ToolCall> tool_calls;
+  Text tool_call_id, tool_name;
+};
+struct ToolDescription {
+  Text name, description, parameters;
+};
+struct GrammarTrigger {
+  uint8_t kind;
+  Text text;
+};
+struct ToolGrammar {
+  Text text;
+  uint8_t lazy;
+  Slice<GrammarTrigger> triggers;
+};
+struct AnswerDelta {
+  uint8_t kind;  // text, reasoning, call, arguments
+  union {
+    Text text;
+    struct {
+      uint32_t index;
+      Text id, name;
+    } call;
+    struct {
+      uint32_t index;
+      Text text;
+    } arguments;
+  } of;
+};
+struct RenderResult {
+  uint8_t is_error;
+  union {
+    Handle rendered;
+    Text error;
+  } of;
+};
+struct FeedResult {
+  uint8_t is_error;
+  union {
+    Slice<AnswerDelta> deltas;
+    Text error;
+  } of;
+};
+struct AnswerEnding {
+  Text content, reasoning;
+  Slice<ToolCall> tool_calls;
+  Slice<AnswerDelta> rest;
+};
+struct FinishResult {
+  uint8_t is_error;
+  union {
+    AnswerEnding ending;
+    Text error;
+  } of;
+};
+#define PIE_CONVERSATION(name) PIE_IMPORT("pie:chat/conversation@0.1.0", name)
+PIE_CONVERSATION("render")
+void conversation_render(Handle model, const ConversationMessage* messages, uint32_t message_count,
+                         const ToolDescription* tools, uint32_t tool_count, int32_t tool_choice,
+                         int32_t parallel_tool_calls, const char* template_arguments,
+                         uint32_t template_arguments_size, int32_t add_generation_prompt,
+                         RenderResult* out);
+PIE_CONVERSATION("[method]rendered.prompt") void rendered_prompt(Handle self, Text* out);
+PIE_CONVERSATION("[method]rendered.stops") void rendered_stops(Handle self, Slice<Text>* out);
+PIE_CONVERSATION("[method]rendered.grammar")
+void rendered_grammar(Handle self, Option<ToolGrammar>* out);
+PIE_CONVERSATION("[method]rendered.parse") Handle rendered_parse(Handle self);
+PIE_CONVERSATION("[resource-drop]rendered") void rendered_drop(Handle self);
+PIE_CONVERSATION("[method]parser.feed")
+void answer_parser_feed(Handle self, const char* piece, uint32_t size, FeedResult* out);
+PIE_CONVERSATION("[method]parser.finish") void answer_parser_finish(Handle self, FinishResult* out);
+PIE_CONVERSATION("[resource-drop]parser") void answer_parser_drop(Handle self);
+#undef PIE_CONVERSATION
+
 // pie:model/info
 struct ModelFacts {
   uint32_t context_length;

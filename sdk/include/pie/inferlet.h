@@ -4,6 +4,7 @@
 #include "pie/beam.h"
 #include "pie/chat.h"
 #include "pie/context.h"
+#include "pie/conversation.h"
 #include "pie/forward.h"
 #include "pie/grammar.h"
 #include "pie/logits.h"
