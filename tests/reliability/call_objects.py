@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import struct
+
 from tests.reliability.call_program import RESULT, Case, Recipe
 
 MODEL = b"smollm2-135m-instruct"
 COMMON, FORWARD, MESSAGE = "inferlet:core/common", "inferlet:core/forward", "inferlet:core/message"
 RUNTIME, TOKENIZE, HTTP = "inferlet:core/runtime", "inferlet:core/tokenize", "wasi:http/types"
 LOGITS, GRAMMAR, DECODE = "pie:logits/logits", "pie:grammar/grammar", "pie:decode/generate"
+CHAT = "pie:chat/conversation"
 HANDLE, CONSUME = "wasi:http/outgoing-handler#handle", f"{HTTP}#[method]incoming-response.consume"
 POLL, CLOCK, STREAMS = "wasi:io/poll", "wasi:clocks/monotonic-clock", "wasi:io/streams"
 
@@ -86,6 +89,13 @@ def stream_error(c: Case) -> str:
     return made
 
 
+def rendered(c: Case) -> str:
+    """A prompt of one message."""
+    texts = (c.program.static(b"user"), 4, c.program.static(b"Hi"), 2, *[0] * 8)
+    message = c.static(struct.pack("<12I", *texts), 1)
+    return c.handle(f"{CHAT}#render", c.need(f"{COMMON}/model"), *message, *[0] * 6, 1)
+
+
 def told(key: str, *arguments: str | int, of: str = "") -> Recipe:
     """An object that a function gives of another one, or of arguments."""
     return lambda c: c.handle(key, *([c.need(of)] if of else []), *arguments)
@@ -113,6 +123,8 @@ RECIPES: dict[str, Recipe] = {
     f"{TOKENIZE}/tokenizer": told(f"{TOKENIZE}#get-tokenizer", of=f"{COMMON}/model"),
     f"{MESSAGE}/subscription": of_text(f"{MESSAGE}#subscribe", b"a"),
     f"{MESSAGE}/receive-result": told(f"{MESSAGE}#receive"),
+    f"{CHAT}/rendered": rendered,
+    f"{CHAT}/parser": told(f"{CHAT}#[method]rendered.parse", of=f"{CHAT}/rendered"),
     f"{POLL}/pollable": told(f"{CLOCK}#subscribe-duration", f"(i64.const {2**63 - 1})"),
     f"{STREAMS}/input-stream": lambda c: c.handle(f"{HTTP}#[method]incoming-body.stream",
                                                   c.need(f"{HTTP}/incoming-body")),
