@@ -1,5 +1,6 @@
 #include "model/answer_format.h"
 
+#include <common/chat-peg-parser.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -63,15 +64,47 @@ common_json json_object(const std::string& what, const std::string& text) {
   return parsed;
 }
 
-AnswerFormat::AnswerFormat(const common_chat_params& params, uint64_t id_seed)
+AnswerFormat::AnswerFormat(const common_chat_params& params,
+                           const std::vector<common_chat_tool>& tools, uint64_t id_seed)
     : params_(params), id_seed_(id_seed) {
   params_.reasoning_format = COMMON_REASONING_FORMAT_DEEPSEEK;
   if (!params.parser.empty()) params_.parser.load(params.parser);
+  if (tools.empty()) return;
+  bare_calls_.format = COMMON_CHAT_FORMAT_PEG_NATIVE;
+  bare_calls_.parser = build_chat_peg_parser([&](common_chat_peg_builder& p) {
+    const common_peg_parser call =
+        p.standard_json_tools("", "", common_chat_tools_to_json_oaicompat(tools), false, true);
+    const common_peg_parser fenced = p.literal("```json") + p.space() + call + p.space() + "```";
+    return p.space() + p.choice({fenced, call}) + p.space() + p.end();
+  });
+}
+
+/// What is nothing but a bare call, or may become one, is no text.
+common_chat_msg AnswerFormat::message_of(const std::string& text, TextEnd end) const {
+  common_chat_msg message =
+      common_chat_peg_parse(params_.parser, text, end == TextEnd::kGoesOn, params_);
+  const size_t begin = message.content.find_first_not_of(" \n");
+  if (bare_calls_.parser.empty() || !message.tool_calls.empty() || begin == std::string::npos)
+    return message;
+  const std::string said = message.content.substr(begin);
+  const std::string fence = "```json";
+  if (said[0] != '{' && !said.starts_with(fence.substr(0, said.size()))) return message;
+  try {
+    // Whole at once: what it looks like before its end says little.
+    common_chat_msg bare = common_chat_peg_parse(bare_calls_.parser, said, false, bare_calls_);
+    if (end == TextEnd::kWhole && bare.tool_calls.empty()) return message;
+    message.content.clear();
+    if (end == TextEnd::kWhole) message.tool_calls = std::move(bare.tool_calls);
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception&) {
+    return message;  // some other JSON
+  }
+  return message;
 }
 
 ParsedAnswer AnswerFormat::parse(const std::string& text, TextEnd end) const {
-  common_chat_msg message =
-      common_chat_peg_parse(params_.parser, text, end == TextEnd::kGoesOn, params_);
+  common_chat_msg message = message_of(text, end);
   ParsedAnswer answer{std::move(message.content), std::move(message.reasoning_content), {}};
   for (common_chat_tool_call& call : message.tool_calls) {
     if (call.id.empty()) call.id = id_of(answer.calls.size());

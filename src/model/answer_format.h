@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <stdexcept>
+#include <string>
+#include <vector>
 
 #include "model/answer_parser.h"
 
@@ -11,8 +13,10 @@ namespace pie::model {
 /// llama.cpp's parser of the answers to one prompt.
 class AnswerFormat {
  public:
-  /// To be called within run_bounded().
-  AnswerFormat(const common_chat_params& params, uint64_t id_seed);
+  /// Small models often leave out the markers of their format: an answer that is nothing but a call
+  /// of one of `tools` as JSON, fenced or not, is one, too. To be called within run_bounded().
+  AnswerFormat(const common_chat_params& params, const std::vector<common_chat_tool>& tools,
+               uint64_t id_seed);
 
   /// What the text says, which may go on or is whole. Throws when it does not fit. Within
   /// run_bounded().
@@ -21,8 +25,10 @@ class AnswerFormat {
 
  private:
   std::string id_of(size_t call) const;
+  common_chat_msg message_of(const std::string& text, TextEnd end) const;
 
   common_chat_parser_params params_;
+  common_chat_parser_params bare_calls_;  ///< empty parser where none may be called
   const uint64_t id_seed_;
 };
 

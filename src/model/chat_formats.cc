@@ -62,14 +62,20 @@ common_chat_msg message_of(const Turn& turn) {
   return message;
 }
 
+std::vector<common_chat_tool> tools_of(const Conversation& conversation) {
+  std::vector<common_chat_tool> tools;
+  for (const ToolDescription& tool : conversation.tools)
+    tools.push_back(
+        {tool.name, tool.description,
+         tool.parameters.empty() ? R"({"type":"object","properties":{}})" : tool.parameters});
+  return tools;
+}
+
 /// What is asked of a template; the conversation without its turns.
 common_chat_templates_inputs inputs_of(const Conversation& conversation) {
   common_chat_templates_inputs inputs;
   inputs.add_generation_prompt = conversation.end == PromptEnd::kAnswer;
-  for (const ToolDescription& tool : conversation.tools)
-    inputs.tools.push_back(
-        {tool.name, tool.description,
-         tool.parameters.empty() ? R"({"type":"object","properties":{}})" : tool.parameters});
+  inputs.tools = tools_of(conversation);
   switch (conversation.tool_choice) {
     case ToolChoice::kAuto: inputs.tool_choice = COMMON_CHAT_TOOL_CHOICE_AUTO; break;
     case ToolChoice::kNone: inputs.tool_choice = COMMON_CHAT_TOOL_CHOICE_NONE; break;
@@ -180,7 +186,10 @@ RenderedConversation ChatFormats::render(const Conversation& conversation,
     for (const common_grammar_trigger& trigger : format.grammar_triggers)
       rendered.grammar->triggers.push_back({kind_of(trigger.type), trigger.value});
   }
-  rendered.format = std::make_shared<AnswerFormat>(format, hash_of(made.prompt));
+  const bool may_call = conversation.tool_choice != ToolChoice::kNone;
+  rendered.format = std::make_shared<AnswerFormat>(
+      format, may_call ? tools_of(conversation) : std::vector<common_chat_tool>(),
+      hash_of(made.prompt));
   rendered.format_bytes =
       sizeof(AnswerFormat) + kFormatBytesFactor * (format.parser.size() + format.grammar.size());
   return rendered;

@@ -201,6 +201,24 @@ TEST(ConversationTest, several_calls_have_ids_of_their_own) {
   EXPECT_EQ(streamed(rendered, text, 1).calls, answer.calls);
 }
 
+TEST(ConversationTest, a_call_without_its_markers_is_one_when_it_is_the_whole_answer) {
+  const RenderedConversation rendered =
+      published("Qwen-Qwen2.5-7B-Instruct")->render(weather()).value();
+  const std::string call = R"({"name": "get_weather", "arguments": {"place": "Rome"}})";
+  for (const std::string& text : {call, "```json\n" + call + "\n```"}) {
+    const ParsedAnswer answer = parsed(rendered, text).answer;
+    ASSERT_EQ(answer.calls.size(), 1) << text;
+    EXPECT_EQ(answer.calls[0].arguments, R"({"place": "Rome"})");
+    EXPECT_EQ(answer.text, "");
+    EXPECT_EQ(streamed(rendered, text, 1), answer) << text;
+  }
+  for (const std::string text : {"{\"place\": \"Rome\"}", "```python\nprint(1)\n```", "{",
+                                 "{\"name\": \"no_such_tool\", \"arguments\": {}}"}) {
+    EXPECT_EQ(parsed(rendered, text).answer.text, text);
+    EXPECT_EQ(streamed(rendered, text, 1).text, text);
+  }
+}
+
 TEST(ConversationTest, a_grammar_of_calls_comes_with_the_prompt) {
   Conversation asked = weather();
   const auto chat = published("Qwen-Qwen2.5-7B-Instruct");
