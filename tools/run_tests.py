@@ -48,11 +48,12 @@ SANITIZED = {
         "engine_test": DEFAULT_MODEL, "exec_test": DEFAULT_MODEL, "kernels_test": "",
         "base_test": "", "kv_test": "", "sched_test": "", "sample_test": "", "crypto_test": "",
         "protocol_test": "", "store_test": "*out_of_descriptors*", "instance_test": "",
+        "decode_test": "",
     },
     "tsan": {
         "engine_test": DEFAULT_MODEL,
         "exec_test": f"{DEFAULT_MODEL}:*/ggml:Ggml*:NativeExecutorTest.so_do_those*",
-        "base_test": "", "sched_test": "", "instance_test": "",
+        "base_test": "", "sched_test": "", "instance_test": "", "decode_test": "",
     },
 }  # fmt: skip
 
