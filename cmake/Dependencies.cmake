@@ -28,17 +28,26 @@ function(pie_third_party name)
   target_compile_definitions(third_party_${name} INTERFACE ${arg_DEFINE})
 endfunction()
 
+# pie_static_library(name file [needs...]): an archive, linked before what it needs.
+function(pie_static_library name file)
+  add_library(${name} STATIC IMPORTED GLOBAL)
+  set_target_properties(${name} PROPERTIES IMPORTED_LOCATION ${file})
+  target_link_libraries(${name} INTERFACE ${ARGN})
+endfunction()
+
 if(PIE_DEP_LLAMA)
   set(_l ${PIE_DEP_LLAMA}/lib)
   file(GLOB _vendor ${_l}/libvendor-*.a)
   pie_third_party(ggml INCLUDE ${PIE_DEP_LLAMA}/include
     LIBS ${_l}/libggml.a ${_l}/libggml-cpu.a ${_l}/libggml-base.a Threads::Threads dl m)
+  pie_static_library(llama ${_l}/libllama.a ${_vendor} third_party_ggml)
+  pie_static_library(llama-jinja ${_l}/libllama-jinja.a third_party_ggml)
+  pie_static_library(llama-chat ${PIE_DEP_LLAMA_CHAT}/lib/libllama-chat.a llama-jinja llama)
   # Its src/ holds unicode.h: the tables by which its tokenizers tell letters from digits.
-  pie_third_party(llama INCLUDE ${PIE_DEP_LLAMA}/include ${PIE_DEP_LLAMA}/source/src LIBS ${_l}/libllama.a ${_vendor} third_party_ggml)
-  pie_third_party(jinja INCLUDE ${PIE_DEP_LLAMA}/include LIBS ${_l}/libllama-jinja.a third_party_ggml)
+  pie_third_party(llama INCLUDE ${PIE_DEP_LLAMA}/include ${PIE_DEP_LLAMA}/source/src LIBS llama)
+  pie_third_party(jinja INCLUDE ${PIE_DEP_LLAMA}/include LIBS llama-jinja)
   # Before jinja, with which it shares json.cpp: ours meets the budget of src/model/bounded_run.h.
-  pie_third_party(chat INCLUDE ${PIE_DEP_LLAMA}/source
-    LIBS ${PIE_DEP_LLAMA_CHAT}/lib/libllama-chat.a third_party_jinja third_party_llama)
+  pie_third_party(chat INCLUDE ${PIE_DEP_LLAMA}/source LIBS llama-chat)
 endif()
 
 if(PIE_DEP_WASMTIME)
