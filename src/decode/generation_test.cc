@@ -8,6 +8,7 @@
 #include <mutex>
 #include <numeric>
 #include <string>
+#include <thread>
 
 #include "decode/running_generation.h"
 #include "engine/test_rig.h"
@@ -354,6 +355,41 @@ TEST_F(GenerationTest, a_cancelled_one_ends_with_what_it_has) {
   EXPECT_EQ(end.reason, EndReason::kCancelled);
   EXPECT_EQ(end.tokens, told);
   EXPECT_EQ(end.context_len, 5 + end.tokens - 1);
+}
+
+TEST_F(GenerationTest, a_pass_that_was_made_is_not_submitted_after_a_cancellation) {
+  WorkQueue beside({.name = "slow work", .thread_count = 1});
+  GenerationRequest one = request(1'000);
+  std::vector<uint32_t> pages;
+  for (const VirtualPage page : one.pages) pages.push_back(page.value);
+  auto generation = make(std::move(one));
+  ASSERT_TRUE(generation.ok());
+  std::promise<GenerationEnd> ended;
+  std::promise<void> made, cancelled;
+  uint32_t pieces = 0;
+  const auto running = std::make_shared<RunningGeneration>(
+      *rig.engine, queue, std::move(generation).value(),
+      RunningGeneration::Listener{
+          .piece =
+              [&](const Piece&) {
+                // After a turn that was slow the next one tells before it submits.
+                if (++pieces == 1) std::this_thread::sleep_for(std::chrono::milliseconds(3));
+                if (pieces != 2) return;
+                made.set_value();
+                cancelled.get_future().wait();
+              },
+          .end = [&](const GenerationEnd& end) { ended.set_value(end); },
+          .failure = [](const Error& error) { ADD_FAILURE() << error.message; }},
+      SlowWork{&beside, "ann", nullptr});
+  ASSERT_TRUE(running->start().ok());
+  made.get_future().wait();
+  running->cancel();
+  EXPECT_TRUE(rig.engine->deallocate(queue, 0, pages).ok());  // the pages are the program's
+  cancelled.set_value();
+  const GenerationEnd end = ended.get_future().get();
+  EXPECT_EQ(end.reason, EndReason::kCancelled);
+  EXPECT_EQ(end.tokens, 2U);
+  beside.stop(WorkQueue::Rest::kDrop);
 }
 
 TEST_F(GenerationTest, what_cannot_be_is_refused_with_the_value_and_the_bound) {

@@ -36,15 +36,20 @@ Result<void> RunningGeneration::go_on(Order order) {
     piece = generation_->take_piece();
     end = generation_->end();
   }
-  if (order == Order::kSubmitFirst) PIE_TRY(submit(std::move(pass)));
+  if (order == Order::kSubmitFirst) PIE_TRY(submit(std::move(pass), end));
   if (!piece.tokens.empty() || !piece.text.empty()) listener_.piece(std::move(piece));
+  if (order == Order::kTellFirst) PIE_TRY(submit(std::move(pass), end));
   if (end) listener_.end(*end);
-  if (order == Order::kTellFirst) PIE_TRY(submit(std::move(pass)));
   return {};
 }
 
-Result<void> RunningGeneration::submit(std::optional<engine::ForwardPass> pass) {
+/// Not what was cancelled since it was made; that has `end`.
+Result<void> RunningGeneration::submit(std::optional<engine::ForwardPass> pass,
+                                       std::optional<GenerationEnd>& end) {
   if (!pass) return {};
+  const std::lock_guard lock(mutex_);
+  end = generation_->end();
+  if (end) return {};
   return engine_.submit(queue_, std::move(*pass),
                         [self = shared_from_this()](Result<engine::ForwardOutput> output) {
                           self->computed(std::move(output));

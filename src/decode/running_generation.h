@@ -43,7 +43,8 @@ class RunningGeneration : public std::enable_shared_from_this<RunningGeneration>
 
   /// Once. What the engine refuses of the first pass.
   Result<void> start();
-  /// It ends with what it has when the pass that is computed is done, which counts no more.
+  /// It ends with what it has when the pass that is computed is done, which counts no more. None is
+  /// appended to the queue after this has returned.
   void cancel();
   /// See Generation::suggest.
   void suggest(uint32_t generated, std::vector<TokenId> tokens);
@@ -53,7 +54,7 @@ class RunningGeneration : public std::enable_shared_from_this<RunningGeneration>
   enum class Order { kSubmitFirst, kTellFirst };
   Result<void> go_on(Order order);
   void take_turn(Result<engine::ForwardOutput> output, Order order);
-  Result<void> submit(std::optional<engine::ForwardPass> pass);
+  Result<void> submit(std::optional<engine::ForwardPass> pass, std::optional<GenerationEnd>& end);
   void computed(Result<engine::ForwardOutput> output);
 
   engine::Engine& engine_;
