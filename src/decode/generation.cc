@@ -173,10 +173,11 @@ void Generation::add_outputs(size_t row, std::shared_ptr<sample::LogitRules> rul
   const auto index = static_cast<uint32_t>(row);
   if (rules) pass.rules.push_back({index, std::move(rules)});
   const bool wants_details = request_.wants_details || request_.sampling.mirostat;
-  pass.tokens.push_back({.index = index,
-                         .sampler = params_,
-                         .draw = engine::SeededDraw{request_.sampling.seed, context_len_ + index},
-                         .wants_details = wants_details});
+  pass.tokens.push_back(
+      {.index = index,
+       .sampler = params_,
+       .draw = engine::SeededDraw{request_.sampling.seed, context_len_ + index + 1},
+       .wants_details = wants_details});
   if (request_.ranked > 0)
     pass.distributions.push_back({.index = index, .temperature = 1.0F, .top_k = request_.ranked});
 }
