@@ -21,15 +21,16 @@ struct Candidate {
 };
 
 /// The best continuations of all beams by one token, best first.
-Result<std::vector<Candidate>> candidates(std::vector<Beam>& beams, size_t width) {
+Task<Result<std::vector<Candidate>>> candidates(std::vector<Beam>& beams, size_t width) {
   for (Beam& beam : beams) {
     auto begun = beam.context.begin_distribution(1.0F, static_cast<uint32_t>(width));
-    if (!begun) return fail(begun.error());
+    if (!begun) co_return fail(begun.error());
   }
   std::vector<Candidate> all;
   for (size_t i = 0; i < beams.size(); ++i) {
+    co_await beams[i].context.step_ready();
     const Result<Distribution> next = beams[i].context.end_distribution();
-    if (!next) return fail(next.error());
+    if (!next) co_return fail(next.error());
     for (size_t k = 0; k < next->ids.size(); ++k) {
       if (!(next->probabilities[k] > 0.0F)) continue;
       const double score = beams[i].score + std::log(static_cast<double>(next->probabilities[k]));
@@ -37,7 +38,7 @@ Result<std::vector<Candidate>> candidates(std::vector<Beam>& beams, size_t width
     }
   }
   std::ranges::stable_sort(all, std::greater(), &Candidate::score);
-  return all;
+  co_return all;
 }
 
 /// The `width` best candidates that go on; one that ends becomes `best` if it is better.
@@ -73,26 +74,27 @@ std::vector<Beam> survivors(std::vector<Beam>& beams, const std::vector<Candidat
 
 }  // namespace
 
-Result<BeamAnswer> beam_search(const Context& start, size_t width, const Stop& stop) {
-  if (width == 0) return fail("[beam search] got width 0, expected at least 1");
+Task<Result<BeamAnswer>> beam_search(const Context& start, size_t width, Stop stop) {
+  if (width == 0) co_return fail("[beam search] got width 0, expected at least 1");
   std::vector<Beam> beams;
   beams.push_back({start.fork(), {}, 0.0});
   std::optional<BeamAnswer> best;
   if (stop.check({}).stop) best = BeamAnswer();
   while (!best || (!beams.empty() && beams.front().score > best->log_probability)) {
-    const auto next = candidates(beams, width);
-    if (!next) return fail(next.error());
+    const auto next = co_await candidates(beams, width);
+    if (!next) co_return fail(next.error());
     std::vector<Beam> kept = survivors(beams, *next, width, stop, best);
     for (Beam& beam : kept) {
       if (auto filled = beam.context.fill_tokens(std::span(beam.tokens).last(1)); !filled) {
-        return fail(filled.error());
+        co_return fail(filled.error());
       }
     }
-    if (kept.empty() && !best) return fail("[beam search] the model gave no token to go on with");
+    if (kept.empty() && !best)
+      co_return fail("[beam search] the model gave no token to go on with");
     beams = std::move(kept);
   }
   best->text = start.tokenizer().detokenize(best->tokens);
-  return std::move(*best);
+  co_return std::move(*best);
 }
 
 }  // namespace inferlet

@@ -4,22 +4,6 @@
 #include <utility>
 
 namespace inferlet {
-namespace {
-
-/// Appends one slot to a mask row of alternating runs, attend first.
-void extend_runs(std::vector<uint32_t>& runs, bool masked) {
-  // Runs at even indices attend; the last run's index is size() - 1.
-  const bool last_is_masked = runs.size() % 2 == 0;
-  if (!runs.empty() && last_is_masked == masked) {
-    ++runs.back();
-    return;
-  }
-  if (runs.empty() && masked) runs.push_back(0);
-  runs.push_back(1);
-}
-
-}  // namespace
-
 Result<Context> Context::create() {
   Result<Model> model = default_model();
   if (!model) return fail(model.error());
@@ -57,19 +41,30 @@ std::vector<uint32_t> Context::tokens_at_end(std::string_view text) const {
   return tokens;
 }
 
-/// Forgets all tokens but the first `count`. Those in a page that is not full of them are pending
-/// again, in a page of their own: others may read this one.
+/// Forgets all computed tokens but the first `count`; nothing is pending. Those in a page that is
+/// not full of them are pending again where others may read it.
+void Context::keep_slots(size_t count) {
+  const size_t page_size = shared_->pages->page_size();
+  size_t page_count = (count + page_size - 1) / page_size;
+  if (count % page_size != 0 && pages_[page_count - 1].use_count() > 1) {
+    --page_count;
+    const auto begin = slots_.begin() + static_cast<ptrdiff_t>(page_count * page_size);
+    pending_.assign(begin, slots_.begin() + static_cast<ptrdiff_t>(count));
+    count = page_count * page_size;
+  }
+  slots_.resize(count);
+  pages_.resize(page_count);
+  page_numbers_.resize(page_count);
+}
+
+/// Forgets all tokens but the first `count`.
 void Context::keep(size_t count) {
+  if (count == size()) return;
   if (count >= slots_.size()) {
     pending_.resize(count - slots_.size());
   } else {
-    const size_t page_count = count / shared_->pages->page_size();
-    const size_t computed = page_count * shared_->pages->page_size();
-    const auto begin = slots_.begin() + static_cast<ptrdiff_t>(computed);
-    pending_.assign(begin, slots_.begin() + static_cast<ptrdiff_t>(count));
-    slots_.resize(computed);
-    pages_.resize(page_count);
-    page_numbers_.resize(page_count);
+    pending_.clear();
+    keep_slots(count);
   }
   const std::vector<Slot>& last = pending_.empty() ? slots_ : pending_;
   next_position_ = last.empty() ? 0 : last.back().position + 1;
@@ -111,107 +106,10 @@ Result<void> Context::fill_tokens(std::span<const uint32_t> tokens) {
   return {};
 }
 
-Result<void> Context::flush() {
-  if (auto written = write_turns(false); !written) return written;
-  if (!pending_.empty()) submit();
-  return {};
-}
-
-Result<void> Context::begin_step(const Sampler& sampler) {
-  if (auto written = write_turns(true); !written) return written;
-  hold_last_token();
-  if (pending_.empty()) return fail("[step] got an empty context, expected a token: fill one in");
-  if (auto requested = request(sampler); !requested) return requested;
-  step_ = submit();
-  return {};
-}
-
-Result<uint32_t> Context::end_step(const Sampler& sampler) {
-  if (!step_) return fail("[step] got end_step without begin_step");
-  step_->wait();
-  const Result<uint32_t> token = sampler.take(*step_);
-  step_.reset();
-  if (!token) return token;
-  append_pending(std::span(&*token, 1));
-  if (!chat_.messages.empty()) chat_.reply.push_back(*token);
-  return token;
-}
-
-Result<void> Context::begin_distribution(float temperature, uint32_t top_k) {
-  return begin_step(Sampler::distribution(temperature, top_k));
-}
-
-Result<Distribution> Context::end_distribution() {
-  if (!step_) return fail("[step] got end_distribution without begin_distribution");
-  step_->wait();
-  std::optional<std::vector<Distribution>> distributions = step_->distributions();
-  step_.reset();
-  if (!distributions || distributions->empty()) return fail("[step] the pass gave no distribution");
-  return std::move(distributions->front());
-}
-
-Result<Distribution> Context::next_distribution(float temperature, uint32_t top_k) {
-  if (auto begun = begin_distribution(temperature, top_k); !begun) return fail(begun.error());
-  return end_distribution();
-}
-
-Result<uint32_t> Context::decode_step(const Sampler& sampler) {
-  if (auto begun = begin_step(sampler); !begun) return fail(begun.error());
-  return end_step(sampler);
-}
-
-/// Asks the next pass for what the sampler needs of its last token.
-Result<void> Context::request(const Sampler& sampler) {
-  const size_t looked_at = std::min(sampler.history_size(), size());
-  std::vector<uint32_t> last(looked_at);
-  for (size_t i = 0; i < looked_at; ++i) {
-    const size_t at = size() - looked_at + i;
-    last[i] = (at < slots_.size() ? slots_[at] : pending_[at - slots_.size()]).token;
-  }
-  auto requested = sampler.request(pass_, static_cast<uint32_t>(pending_.size() - 1),
-                                   TokenHistory{.position = size(), .tokens = last});
-  if (!requested) pass_ = ForwardPass(queue());  // what was asked before the mistake goes
-  return requested;
-}
-
-std::optional<PassResult> Context::submit() {
-  const size_t page_size = shared_->pages->page_size();
-  const size_t total = slots_.size() + pending_.size();
-  const size_t page_count = (total + page_size - 1) / page_size;
-  if (page_count > pages_.size()) {
-    for (auto& page : shared_->pages->take(page_count - pages_.size())) {
-      page_numbers_.push_back(page->number());
-      pages_.push_back(std::move(page));
-    }
-  }
-  std::vector<uint32_t> tokens;
-  std::vector<uint32_t> positions;
-  tokens.reserve(pending_.size());
-  positions.reserve(pending_.size());
-  for (const Slot& slot : pending_) {
-    tokens.push_back(slot.token);
-    positions.push_back(slot.position);
-  }
-  pass_.kv_cache(page_numbers_, total - (page_count - 1) * page_size);
-  pass_.input_tokens(tokens, positions);
-  if (has_masked_) pass_.attention_mask(mask_rows());
-  std::optional<PassResult> result = pass_.execute();
-  slots_.insert(slots_.end(), pending_.begin(), pending_.end());
-  pending_.clear();
-  return result;
-}
-
-std::vector<std::vector<uint32_t>> Context::mask_rows() const {
-  std::vector<uint32_t> runs;
-  for (const Slot& slot : slots_) extend_runs(runs, slot.masked);
-  std::vector<std::vector<uint32_t>> rows;
-  rows.reserve(pending_.size());
-  for (const Slot& slot : pending_) {
-    rows.push_back(runs);
-    extend_runs(rows.back(), false);  // a token always attends to itself
-    extend_runs(runs, slot.masked);
-  }
-  return rows;
+Flushed Context::flush() {
+  auto written = write_turns(false);
+  if (written && !pending_.empty()) submit({});
+  return Flushed(std::move(written), queue());
 }
 
 void Context::set_masked(size_t begin, size_t end, bool masked) {

@@ -101,29 +101,38 @@ std::string text_or_empty(const abi::Option<abi::Text>& out) {
 
 }  // namespace
 
-Body::Body(abi::Handle body) : body_(body) {
+Body::Body(abi::Handle body) : source_(std::make_shared<Source>()) {
+  source_->body = OwnedHandle<abi::incoming_body_drop>(body);
   abi::Outcome<abi::Handle> out;
   abi::incoming_body_stream(body, &out);
-  stream_ = OwnedHandle<abi::input_stream_drop>(out.value);
+  source_->stream = OwnedHandle<abi::input_stream_drop>(out.value);
 }
 
-Result<std::string> Body::read(uint64_t bytes_max) {
+Task<Result<std::string>> Body::read(uint64_t bytes_max) { return read_from(source_, bytes_max); }
+
+Task<Result<std::string>> Body::read_all(uint64_t bytes_max) {
+  return read_all_from(source_, bytes_max);
+}
+
+Task<Result<std::string>> Body::read_from(std::shared_ptr<Source> source, uint64_t bytes_max) {
+  co_await until_ready(Pollable(abi::input_stream_subscribe(source->stream.get())));
   abi::Outcome<abi::ReadValue> out;
-  abi::input_stream_blocking_read(stream_.get(), bytes_max, &out);
+  abi::input_stream_blocking_read(source->stream.get(), bytes_max, &out);
   if (out.is_error == 0)
-    return lift::text({reinterpret_cast<char*>(out.value.bytes.data), out.value.bytes.size});
-  if (out.value.failure.is_closed != 0) return std::string();
-  return fail(text_of(out.value.failure));
+    co_return lift::text({reinterpret_cast<char*>(out.value.bytes.data), out.value.bytes.size});
+  if (out.value.failure.is_closed != 0) co_return std::string();
+  co_return fail(text_of(out.value.failure));
 }
 
-Result<std::string> Body::read_all(uint64_t bytes_max) {
+Task<Result<std::string>> Body::read_all_from(std::shared_ptr<Source> source, uint64_t bytes_max) {
+  constexpr uint64_t kPieceMax = 64 * 1024;
   std::string all;
   for (;;) {
-    Result<std::string> piece = read();
-    if (!piece) return piece;
-    if (piece->empty()) return all;
+    const Result<std::string> piece = co_await read_from(source, kPieceMax);
+    if (!piece) co_return piece;
+    if (piece->empty()) co_return all;
     all += *piece;
-    if (all.size() > bytes_max) return fail("the body is longer than expected");
+    if (all.size() > bytes_max) co_return fail("the body is longer than expected");
   }
 }
 
@@ -240,9 +249,9 @@ Result<abi::Handle> request_of(const Call& call) {
 
 }  // namespace
 
-Result<Response> fetch(const Call& call) {
+Task<Result<Response>> fetch(Call call) {
   const Result<abi::Handle> made = request_of(call);
-  if (!made) return fail(made.error());
+  if (!made) co_return fail(made.error());
   OwnedHandle<abi::outgoing_request_drop> request(*made);
   std::optional<BodyWriter> writer;
   if (!call.body.empty()) {
@@ -252,20 +261,20 @@ Result<Response> fetch(const Call& call) {
   }
   abi::ErrorOutcome sent;
   abi::outgoing_handler_handle(request.release(), 0, 0, &sent);
-  if (sent.is_error != 0) return fail(name_of(sent.error));
+  if (sent.is_error != 0) co_return fail(name_of(sent.error));
   const OwnedHandle<abi::future_response_drop> future(sent.handle);
   // A server may answer without reading everything: the response decides.
   if (writer && writer->write(call.body)) (void)writer->finish();
-  Pollable(abi::future_response_subscribe(future.get())).block();
+  co_await until_ready(Pollable(abi::future_response_subscribe(future.get())));
   abi::FutureOutcome got;
   abi::future_response_get(future.get(), &got);
-  if (got.outcome.is_error != 0) return fail(name_of(got.outcome.error));
+  if (got.outcome.is_error != 0) co_return fail(name_of(got.outcome.error));
   const OwnedHandle<abi::incoming_response_drop> response(got.outcome.handle);
   const auto status = static_cast<uint16_t>(abi::incoming_response_status(response.get()));
   Headers headers = headers_of(abi::incoming_response_headers(response.get()));
   abi::Outcome<abi::Handle> body;
   abi::incoming_response_consume(response.get(), &body);
-  return Response{status, std::move(headers), Body(body.value)};
+  co_return Response{status, std::move(headers), Body(body.value)};
 }
 
 std::optional<std::string> find(const Headers& headers, std::string_view name) {

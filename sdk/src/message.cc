@@ -24,19 +24,19 @@ void send(std::string_view message) { abi::message_send(message.data(), message.
 
 void send_blob(Blob blob) { abi::message_send_blob(blob.release()); }
 
-std::string receive() {
+Task<std::string> receive() {
   MessageInbox inbox;
   for (;;) {
-    if (auto message = inbox.try_take()) return std::move(*message);
-    inbox.pollable().block();
+    if (auto message = inbox.try_take()) co_return std::move(*message);
+    co_await until_ready(inbox.pollable());
   }
 }
 
-Blob receive_blob() {
+Task<Blob> receive_blob() {
   BlobInbox inbox;
   for (;;) {
-    if (auto blob = inbox.try_take()) return std::move(*blob);
-    inbox.pollable().block();
+    if (auto blob = inbox.try_take()) co_return std::move(*blob);
+    co_await until_ready(inbox.pollable());
   }
 }
 
@@ -62,10 +62,10 @@ std::optional<std::string> Subscription::try_next() const {
   return lift::text(out.value);
 }
 
-std::string Subscription::next() const {
+Task<std::string> Subscription::next() const& {
   for (;;) {
-    if (auto message = try_next()) return std::move(*message);
-    pollable().block();
+    if (auto message = try_next()) co_return std::move(*message);
+    co_await until_ready(pollable());
   }
 }
 

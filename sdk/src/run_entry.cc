@@ -17,7 +17,9 @@ std::string run_error;
 /// inferlet:core/run. What it returns stays valid until the next call.
 extern "C" __attribute__((export_name("inferlet:core/run#run"))) inferlet::abi::TextResult*
 inferlet_run() {
-  inferlet::Result<std::string> outcome = inferlet_main(inferlet::arguments());
+  const std::vector<std::string> arguments = inferlet::arguments();
+  using Synchronous = inferlet::Result<std::string> (*)(const std::vector<std::string>&);
+  inferlet::Result<std::string> outcome = static_cast<Synchronous>(inferlet_main)(arguments);
   std::fflush(stdout);
   std::fflush(stderr);
   if (outcome) {

@@ -30,11 +30,7 @@ Result<void> remove_snapshot(const Queue& queue, std::string_view name) {
 
 Result<void> Context::save(std::string_view name, const SnapshotOptions& options) {
   if (auto flushed = flush(); !flushed) return flushed;
-  if (slots_.empty()) return fail("[snapshot] got an empty context, expected at least one token");
-  for (size_t i = 0; i < slots_.size(); ++i) {
-    if (slots_[i].masked || slots_[i].position != i)
-      return fail("[snapshot] got a context with masked or dropped tokens, expected a whole one");
-  }
+  if (auto whole = check_whole("snapshot"); !whole) return whole;
   const std::vector<uint32_t> saved = tokens();
   const size_t last = slots_.size() - (pages_.size() - 1) * shared_->pages->page_size();
   abi::TextResult out;
@@ -55,13 +51,7 @@ Result<Context> Context::load(std::string_view name) {
   if (out.is_error != 0) return fail(lift::text(out.of.error));
   const std::vector<uint32_t> numbers = lift::numbers(out.of.loaded.pages);
   const std::vector<uint32_t> tokens = lift::numbers(out.of.loaded.tokens);
-  for (const uint32_t number : numbers) {
-    context->pages_.push_back(std::make_shared<KvPage>(pool, number));
-    context->page_numbers_.push_back(number);
-  }
-  context->append_pending(tokens);
-  context->slots_ = std::move(context->pending_);
-  context->pending_.clear();
+  context->adopt(numbers, tokens);
   const size_t held = (numbers.size() - 1) * pool->page_size() + out.of.loaded.last_page_len;
   if (tokens.size() != held)
     return fail("[snapshot] got a snapshot without its tokens, expected one of Context::save");

@@ -14,6 +14,7 @@ struct BeamAnswer {
 
 /// Beam search: the most probable of the `width` continuations of `start` that were kept at every
 /// length, until `stop`. The beams of one length run in one batch and share their full pages.
-Result<BeamAnswer> beam_search(const Context& start, size_t width, const Stop& stop);
+/// `start` outlives the task, and stays as it is.
+Task<Result<BeamAnswer>> beam_search(const Context& start, size_t width, Stop stop);
 
 }  // namespace inferlet

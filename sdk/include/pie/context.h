@@ -1,4 +1,5 @@
 #pragma once
+#include <coroutine>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -9,12 +10,16 @@
 #include <vector>
 
 #include "pie/chat.h"
+#include "pie/draft.h"
+#include "pie/flush.h"
 #include "pie/forward.h"
+#include "pie/generation.h"
 #include "pie/kv_pages.h"
 #include "pie/model.h"
 #include "pie/sampler.h"
 #include "pie/snapshot.h"
 #include "pie/stop.h"
+#include "pie/task.h"
 
 namespace inferlet {
 
@@ -45,8 +50,9 @@ class Context {
   void fill_user(std::string text) { fill_turn("user", std::move(text)); }
   void fill_assistant(std::string text) { fill_turn("assistant", std::move(text)); }
 
-  /// Hands what is pending to the model. Does not wait: later commands come after it.
-  Result<void> flush();
+  /// Hands what is pending to the model. Does not wait: later commands come after it. `co_await`
+  /// the result to wait until all of it is computed.
+  Flushed flush();
   /// Writes the turns that wait and opens the assistant's, so that size() counts all that the next
   /// step will see.
   Result<void> open_answer() { return write_turns(true); }
@@ -55,24 +61,40 @@ class Context {
     return shared_->info.context_length > size() ? shared_->info.context_length - size() : 0;
   }
 
+  // Tasks of a context: it is neither moved nor destroyed while one of them is under way, and has
+  // one at a time. A task that is dropped leaves the context as if its last step had not been asked
+  // for.
+
   /// One token: everything pending is computed, the next token chosen, and left pending. When
   /// nothing is (after flush, save, load or a distribution) the last token is computed again.
-  Result<uint32_t> decode_step(const Sampler& sampler);
-  /// decode_step in two halves, so that the steps of several contexts run in one batch. Between the
-  /// two the context must not be touched.
-  Result<void> begin_step(const Sampler& sampler);
-  Result<uint32_t> end_step(const Sampler& sampler);
+  Task<Result<uint32_t>> decode_step(Sampler sampler) &;
+  /// The same with a guess of what comes: the tokens of the draft that were drawn as well, and one
+  /// more, by one pass. They are drawn as without a draft: exactly for a chain; behind the branches
+  /// of a tree within what another order of sums does to the probabilities.
+  Task<Result<std::vector<uint32_t>>> decode_step(Sampler sampler, Draft draft) &;
   /// The distribution over the next token: the `top_k` best of softmax(logits / temperature).
-  /// Appends nothing; go on with fill_tokens. In two halves as well.
-  Result<Distribution> next_distribution(float temperature, uint32_t top_k);
-  Result<void> begin_distribution(float temperature, uint32_t top_k);
-  Result<Distribution> end_distribution();
+  /// Appends nothing; go on with fill_tokens.
+  Task<Result<Distribution>> next_distribution(float temperature, uint32_t top_k) &;
 
   /// The model's answer, until `stop`. `on_text` gets it piece by piece, in whole characters, while
-  /// the next token is computed; it must not touch the context.
+  /// the next token is computed; it must not touch the context. Where the sampler and the stop
+  /// condition ask nothing of the program, the engine goes from token to token by itself
+  /// (pie/generation.h), with drafts that change none; the answer is the same either way.
   using OnText = std::function<void(std::string_view)>;
-  Result<std::string> generate(const Sampler& sampler, const Stop& stop,
-                               const OnText& on_text = {});
+  Task<Result<std::string>> generate(Sampler sampler, Stop stop, OnText on_text = {}) &;
+  /// The same in steps of several tokens; the drafter outlives the task.
+  Task<Result<std::string>> generate(Sampler sampler, Stop stop, Drafter& drafter,
+                                     OnText on_text = {}) &;
+
+  /// A step in two halves. Between the two the context must not be touched, but a step may be
+  /// dropped. `co_await context.step_ready()` before the second half lets other tasks go on.
+  Result<void> begin_step(const Sampler& sampler);
+  Result<uint32_t> end_step(const Sampler& sampler);
+  Result<void> begin_distribution(float temperature, uint32_t top_k);
+  Result<Distribution> end_distribution();
+  class StepWait;
+  StepWait step_ready();
+  void drop_step();
 
   /// A second context that goes on from here. Full pages are shared; the tokens of the last,
   /// partly filled page are pending in the new one and computed again.
@@ -84,6 +106,13 @@ class Context {
   /// A context of the default model that goes on where one was saved. Turns of a conversation begin
   /// anew: go on with fill and fill_tokens.
   static Result<Context> load(std::string_view name);
+
+  /// Gives the computed pages a name of the user's, for as long as the server runs or until
+  /// release_export; other instances go on from there without computing anything, and never see
+  /// each other's tokens. Not with masked or dropped tokens; an error when the name is in use.
+  Result<void> export_as(std::string_view name);
+  /// A context of the default model that goes on where one was exported.
+  static Result<Context> import(std::string_view name);
 
   /// The number of tokens, pending ones included (turns that wait are not tokens yet).
   size_t size() const { return slots_.size() + pending_.size(); }
@@ -99,9 +128,9 @@ class Context {
 
  private:
   struct Slot {
-    uint32_t token;
-    uint32_t position;
-    bool masked;
+    uint32_t token = 0;
+    uint32_t position = 0;
+    bool masked = false;
   };
   struct Shared {
     Model model;
@@ -127,14 +156,35 @@ class Context {
   void fill_turn(std::string role, std::string text);
   Result<void> write_turns(bool add_generation_prompt);
   void close_reply();
+  void take_back(size_t count);
+  Result<void> begin_rows(const Sampler& sampler, const Draft& draft);
+  Result<std::vector<uint32_t>> end_rows(const Sampler& sampler, const Draft& draft);
+  Result<uint32_t> take_step(const Sampler& sampler);
+  Result<Distribution> take_distribution();
+  Result<void> check_whole(std::string_view what) const;
+  void adopt(std::span<const uint32_t> page_numbers, std::span<const uint32_t> tokens);
+  void append_reply(std::span<const uint32_t> tokens);
   void append_pending(std::span<const uint32_t> tokens);
   std::vector<uint32_t> tokens_at_end(std::string_view text) const;
   void keep(size_t count);
+  void keep_slots(size_t count);
   void hold_last_token();
   void rewrite_turns(const std::string& rendered);
-  Result<void> request(const Sampler& sampler);
-  std::optional<PassResult> submit();
-  std::vector<std::vector<uint32_t>> mask_rows() const;
+  Result<void> prepare_step();
+  Result<void> request(const Sampler& sampler, const Draft& draft);
+  std::optional<PassResult> submit(const Draft& draft);
+  std::vector<std::vector<uint32_t>> mask_rows(const Draft& draft) const;
+  std::vector<uint32_t> slot_runs() const;
+  void take_pages(size_t slots);
+  class Answer;
+  class EngineRun;
+  std::optional<GenerationRequest> engine_request(const Sampler& sampler, const Stop& stop,
+                                                  const Answer& answer) const;
+  Result<void> begin_generation(GenerationRequest request);
+  void take_generated(uint32_t token);
+  void end_generation();
+  Task<Result<Stop::Verdict>> run_in_engine(GenerationRequest request, const Stop& stop,
+                                            Answer& answer);
   void set_masked(size_t begin, size_t end, bool masked);
 
   std::shared_ptr<Shared> shared_;
@@ -146,7 +196,30 @@ class Context {
   uint32_t next_position_ = 0;
   bool has_masked_ = false;
   std::optional<PassResult> step_;
+  std::optional<Generation> generation_;
+  size_t guessed_ = 0;  ///< of the last slots, how many are the draft of the step
   Chat chat_;
 };
+
+/// Waits until the second half of a step does not. Dropped before, it drops the step.
+class Context::StepWait {
+ public:
+  explicit StepWait(Context& context) : context_(context) {}
+  StepWait(const StepWait&) = delete;
+  StepWait& operator=(const StepWait&) = delete;
+  ~StepWait();
+  bool await_ready() const { return !context_.step_; }
+  template <class Promise>
+  void await_suspend(std::coroutine_handle<Promise> waiter) {
+    wait_.emplace(context_.step_->pollable()).begin(waiter.promise());
+  }
+  void await_resume() { wait_.reset(); }
+
+ private:
+  Context& context_;
+  std::optional<loop::Wait> wait_;
+};
+
+inline Context::StepWait Context::step_ready() { return StepWait(*this); }
 
 }  // namespace inferlet

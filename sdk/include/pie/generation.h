@@ -50,7 +50,7 @@ struct Drafting {
   uint32_t match_min = 3;
   std::vector<std::vector<uint32_t>> sources;  ///< texts to look in besides the context
 
-  static Drafting none() { return {.tokens_max = 0}; }
+  static Drafting none() { return {.tokens_max = 0, .sources = {}}; }
 };
 
 /// What a generation begins with.

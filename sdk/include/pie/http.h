@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,6 +11,7 @@
 #include "pie/http_abi.h"
 #include "pie/poll.h"
 #include "pie/result.h"
+#include "pie/task.h"
 
 namespace inferlet::http {
 
@@ -17,28 +19,37 @@ namespace inferlet::http {
 /// and their like; Content-Length is yours, and without it a body goes in chunks.
 using Headers = std::vector<std::pair<std::string, std::string>>;
 
-/// A body that comes in. Dropped before its end, the rest is not wanted.
+/// A body that comes in. Dropped before its end, the rest is not wanted; a task that
+/// reads it keeps it.
 class Body {
  public:
   /// Some bytes, at most `bytes_max`, when there are any; "" at the end.
-  Result<std::string> read(uint64_t bytes_max = 64 * 1024);
+  Task<Result<std::string>> read(uint64_t bytes_max = 64 * 1024);
   /// All of it; an error when it is longer than `bytes_max`.
-  Result<std::string> read_all(uint64_t bytes_max = 1024 * 1024);
+  Task<Result<std::string>> read_all(uint64_t bytes_max = 1024 * 1024);
   /// Ready when read() does not wait.
-  Pollable pollable() const { return Pollable(abi::input_stream_subscribe(stream_.get())); }
+  Pollable pollable() const { return Pollable(abi::input_stream_subscribe(source_->stream.get())); }
 
   /// Takes an incoming-body handle over.
   explicit Body(abi::Handle body);
 
  private:
-  OwnedHandle<abi::incoming_body_drop> body_;
-  OwnedHandle<abi::input_stream_drop> stream_;
+  struct Source {
+    OwnedHandle<abi::incoming_body_drop> body;
+    OwnedHandle<abi::input_stream_drop> stream;
+  };
+  static Task<Result<std::string>> read_from(std::shared_ptr<Source> source, uint64_t bytes_max);
+  static Task<Result<std::string>> read_all_from(std::shared_ptr<Source> source,
+                                                 uint64_t bytes_max);
+
+  std::shared_ptr<Source> source_;
 };
 
 /// A body that goes out: finish() it, or the other side sees it break off.
 class BodyWriter {
  public:
-  /// Waits until the other side takes it. An error when that has gone.
+  /// Waits until the other side takes it, and other tasks with it: `co_await
+  /// until_ready(pollable())` before where that side may be slow. An error when it has gone.
   Result<void> write(std::string_view bytes);
   Result<void> finish();
   /// Ready when write() of a few bytes does not wait.
@@ -95,9 +106,10 @@ struct Call {
   Headers headers;
   std::string body;
 };
-/// Sends it and waits for the response's head. The error is the name of wasi:http's error-code
+/// Sends it; gives the response when its head is there. The error is the name of wasi:http's
+/// error-code
 /// ("HTTP-request-denied", "connection-refused").
-Result<Response> fetch(const Call& call);
+Task<Result<Response>> fetch(Call call);
 
 /// The first value of a header; none when there is none.
 std::optional<std::string> find(const Headers& headers, std::string_view name);

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "pie/model.h"
+#include "pie/task.h"
 
 namespace inferlet {
 
@@ -33,9 +34,9 @@ class BlobInbox {
   OwnedHandle<abi::blob_result_drop> next_;
 };
 
-/// The next message or blob for this instance; sleeps until there is one.
-std::string receive();
-Blob receive_blob();
+/// The next message or blob for this instance, when there is one. Dropped, it takes none.
+Task<std::string> receive();
+Task<Blob> receive_blob();
 /// The same if one waits already.
 std::optional<std::string> try_receive();
 std::optional<Blob> try_receive_blob();
@@ -52,8 +53,9 @@ class Subscription {
   ~Subscription();
   Pollable pollable() const { return Pollable(abi::subscription_pollable(handle_.get())); }
   std::optional<std::string> try_next() const;
-  /// Sleeps until there is a message.
-  std::string next() const;
+  /// The next message, when there is one; the subscription outlives the task.
+  Task<std::string> next() const&;
+  Task<std::string> next() const&& = delete;
 
  private:
   OwnedHandle<abi::subscription_drop> handle_;

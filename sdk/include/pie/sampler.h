@@ -5,10 +5,12 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "pie/forward.h"
+#include "pie/generation.h"
 #include "pie/logits.h"
 
 namespace inferlet {
@@ -22,6 +24,7 @@ struct TokenHistory {
 /// How the next token is chosen. Temperature 0 means the most probable token. What begins with
 /// `with_` gives a sampler that does that as well:
 ///   Sampler::top_p(0.7F, 0.9F).with_penalties({.repetition = 1.1F}).with_seed(7)
+/// and `a & b` one that does what both do.
 class Sampler {
  public:
   static Sampler greedy() { return Sampler(Kind::kPlain); }
@@ -44,6 +47,17 @@ class Sampler {
   static Sampler over_logits(ChooseByLogits choose);
   /// Gives a distribution to whoever asks the result for it, and no token.
   static Sampler distribution(float temperature, uint32_t top_k);
+  /// Draws one of the tokens that `filter` leaves of the `top_k` best, by their probabilities; of
+  /// all of them when it leaves none.
+  using Filter = std::function<void(Distribution&)>;
+  static Sampler filtered(float temperature, uint32_t top_k, Filter filter);
+
+  /// Filters as both do, in the order of Sampling (the narrower of two bounds holds), by the
+  /// temperature of the first and the rules of both; where both have penalties, a seed or XTC,
+  /// those of the first. Beside filtered() the others look at the best 1,024 tokens at most, and
+  /// typical and XTC are errors. Samplers that choose themselves (custom, over_logits,
+  /// distribution, mirostat) stay as they are.
+  friend Sampler operator&(const Sampler& a, const Sampler& b);
 
   /// Penalises the tokens of the context, or its `last` ones alone.
   Sampler with_penalties(const Penalty& penalty, size_t last = SIZE_MAX) const;
@@ -60,14 +74,27 @@ class Sampler {
 
   /// How many of the last tokens request() looks at.
   size_t history_size() const { return has_penalty_ ? penalised_ : 0; }
-  /// Asks `pass` for what this sampler needs at input token `index`. A seed and penalties need to
-  /// know what comes before the token that is to be chosen.
-  Result<void> request(const ForwardPass& pass, uint32_t index,
+  /// Whether request() needs to know what comes before, which a seed and penalties do.
+  bool looks_back() const { return has_penalty_ || seed_.has_value(); }
+  /// Whether a token does not depend on how the one before was drawn.
+  bool takes_drafts() const { return mirostat_ == nullptr; }
+  /// Asks `pass` for what this sampler needs at input tokens; one that looks back at one of them at
+  /// a time, with what comes before the token that is to be chosen there.
+  Result<void> request(const ForwardPass& pass, std::span<const uint32_t> indices,
                        const std::optional<TokenHistory>& before = std::nullopt) const;
+  Result<void> request(const ForwardPass& pass, uint32_t index,
+                       const std::optional<TokenHistory>& before = std::nullopt) const {
+    return request(pass, std::span(&index, 1), before);
+  }
   /// The token, from a result that is ready.
   Result<uint32_t> take(const PassResult& result) const;
 
+  /// The same in the words of a generation that the engine runs, of a text that will have `length`
+  /// tokens; none where it has no word that means exactly this.
+  std::optional<GenerationSampling> for_engine(size_t length) const;
+
  private:
+  friend class Draws;
   enum class Kind { kPlain, kTopP, kTopK, kMinP, kTopKTopP, kEverything, kCustom, kLogits };
   struct SetRule {
     std::shared_ptr<const TokenSet> tokens;
@@ -76,10 +103,15 @@ class Sampler {
   explicit Sampler(Kind kind, float temperature = 0.0F) : kind_(kind) {
     sampling_.temperature = temperature;
   }
-  Result<void> request_rules(const ForwardPass& pass, uint32_t index,
+  Result<void> request_rules(const ForwardPass& pass, std::span<const uint32_t> indices,
                              const std::optional<TokenHistory>& before) const;
-  Result<void> request_token(const ForwardPass& pass, uint32_t index,
+  Result<void> request_token(const ForwardPass& pass, std::span<const uint32_t> indices,
                              const std::optional<TokenHistory>& before) const;
+  bool chooses_itself() const {
+    return kind_ == Kind::kLogits || mirostat_ || (kind_ == Kind::kCustom && !filter_);
+  }
+  Filter filter() const;
+  void add_rules(const Sampler& other);
 
   Kind kind_;
   Sampling sampling_;
@@ -95,7 +127,26 @@ class Sampler {
   };
   std::shared_ptr<Mirostat> mirostat_;  ///< of this sampler and its copies
   Choose choose_;
+  Filter filter_;
   ChooseByLogits choose_by_logits_;
+  std::string mistake_;  ///< what request() says is wrong with a combination
+};
+
+/// What the rows of a pass give, when they are asked for: a sampler of the program sees only those
+/// that are.
+class Draws {
+ public:
+  /// `result` is ready; `sampler` outlives this.
+  Draws(const Sampler& sampler, const PassResult& result);
+  /// The token at a row; once each.
+  Result<uint32_t> at(size_t row);
+
+ private:
+  const Sampler& sampler_;
+  std::vector<uint32_t> tokens_;
+  std::vector<Distribution> distributions_;
+  std::vector<ScoredTokens> logits_;
+  std::vector<TokenDetails> details_;
 };
 
 }  // namespace inferlet
