@@ -17,6 +17,7 @@ void add_commands(CLI::App& app, const std::vector<std::string>& program_argumen
   add_instance_commands(app, exit_code);
   add_ping_command(app, exit_code);
   add_upload_command(app, exit_code);
+  add_new_command(app, exit_code);
   add_build_command(app, exit_code);
   add_auth_command(app, exit_code);
   add_config_command(app, exit_code);
@@ -25,6 +26,7 @@ void add_commands(CLI::App& app, const std::vector<std::string>& program_argumen
       "Examples:\n"
       "  pie serve\n"
       "  pie run text-completion -- --prompt \"What is the capital of France?\"\n"
+      "  pie new my-agent\n"
       "  pie build my_inferlet.cpp && pie run ./my_inferlet.wasm\n"
       "State lives in PIE_HOME (~/.pie). `pie COMMAND --help` says more.\n"
       "Exit codes: 0 done; 1 refused, unreachable, the program failed, or the output could not be\n"

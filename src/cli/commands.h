@@ -35,6 +35,8 @@ void add_ping_command(CLI::App& app, int& exit_code);
 
 // These need none.
 
+/// `pie new`: a folder with a program to begin with.
+void add_new_command(CLI::App& app, int& exit_code);
 /// `pie build`: C++ files to a component.
 void add_build_command(CLI::App& app, int& exit_code);
 /// `pie auth add|remove|list`, which edit PIE_HOME/authorized_users.toml; a running server takes a
