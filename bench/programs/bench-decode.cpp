@@ -53,7 +53,7 @@ inferlet::Result<std::string> inferlet_main(const std::vector<std::string>& argu
   std::vector<uint32_t> next = random.take(static_cast<size_t>(options.sequences));
   for (int64_t i = 0; i < options.sequences; ++i) sequences.push_back(prefix.fork());
   inferlet::send("ready");
-  inferlet::receive();
+  inferlet::receive().wait();
   for (int64_t i = 0; i < options.warmup; ++i) {
     if (!step(sequences, next)) return inferlet::fail("[decode] got no token, expected one");
   }

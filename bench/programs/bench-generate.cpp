@@ -128,7 +128,7 @@ inferlet::Result<std::string> inferlet_main(const std::vector<std::string>& argu
       compute(*model, options.prompt.empty() ? random.take(static_cast<size_t>(options.prefix) + 1)
                                              : model->tokenizer().tokenize(options.prompt));
   inferlet::send("ready");
-  inferlet::receive();
+  inferlet::receive().wait();
   std::vector<std::shared_ptr<const inferlet::KvPage>> own;
   std::vector<inferlet::GenerationRequest> requests;
   for (int64_t i = 0; i < options.sequences; ++i)
