@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import shlex
 import subprocess
 import time
 from pathlib import Path
@@ -28,7 +29,7 @@ def pie(
 
 
 def test_help_has_examples_and_version_is_printed() -> None:
-    for command in ("", "serve", "run", "submit", "list", "attach", "abort", "ping", "build", "upload",
+    for command in ("", "serve", "run", "submit", "list", "attach", "abort", "ping", "build", "new", "upload",
                     "logs", "auth", "auth add", "auth remove", "auth list", "config", "config init",
                     "config show", "config get", "config set"):  # fmt: skip
         done = pie(*command.split(), "--help")
@@ -209,6 +210,38 @@ def test_build_compiles_a_program_with_one_command_and_it_runs(tmp_path: Path) -
     assert done.returncode == 0, done.stderr
     done = pie("run", str(tmp_path / "my_inferlet.wasm"), "--", "world", home=tmp_path / "home")
     assert done.returncode == 0 and "world" in done.stdout, done
+
+
+def test_a_new_project_builds_runs_and_tests_itself(tmp_path: Path) -> None:
+    home, folder = tmp_path / "home", tmp_path / "my-agent"
+    assert pie("new", "my-agent", cwd=tmp_path).returncode == 0
+    files = {"README.md", "answer.cpp", "answer.h", "main.cpp", "my-agent.toml", "test.cpp", ".gitignore"}
+    assert {path.name for path in folder.iterdir()} == files
+    commands = re.findall(r"^pie .*$", (folder / "README.md").read_text(), re.M)
+    assert len(commands) == 4, commands
+    outputs = []
+    for command in commands:
+        done = pie(*shlex.split(command)[1:], home=home, cwd=folder)
+        assert (done.returncode, done.stderr) == (0, ""), (command, done)
+        outputs.append(done.stdout)
+    assert "Paris" in outputs[1] and "passed" in outputs[3]
+    # The test can fail.
+    answer = folder / "answer.cpp"
+    text = answer.read_text().replace("Answer in one sentence.", "Say only: banana.")
+    answer.write_text(text.replace("fill_user(std::move(question))", 'fill_user("Say banana.")'))
+    assert pie(*shlex.split(commands[2])[1:], home=home, cwd=folder).returncode == 0
+    done = pie(*shlex.split(commands[3])[1:], home=home, cwd=folder)
+    assert done.returncode == 1 and "expected the word Paris" in done.stderr
+
+
+def test_new_refuses_what_is_there_and_what_is_no_name(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    for name, why in (("there", "is there already"), ("A b", "got the name 'A b'"), ("..", "got the name")):
+        done = pie("new", name, cwd=tmp_path)
+        assert done.returncode == 1 and why in done.stderr, done
+    done = pie("new", "other", "--lang", "cobol", cwd=tmp_path)
+    assert done.returncode == 1 and "expected cpp" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
 
 
 def test_build_shows_the_compilers_errors(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ class Upstream:
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, str, dict[str, str], bytes]] = []
+        self.three = threading.Barrier(3)
         outer = self
 
         class Serve(BaseHTTPRequestHandler):
@@ -38,6 +39,8 @@ class Upstream:
                 body = self.rfile.read(length)
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 outer.requests.append((self.command, self.path, headers, body))
+                if self.path == "/three":
+                    outer.three.wait(30)  # for two more
                 if self.path == "/redirect":
                     return self.answer(302, b"moved", location="/elsewhere")
                 if self.path == "/large":
@@ -170,6 +173,16 @@ def test_requests_that_the_operator_allows_go_through(
     assert headers["x-test"] == "yes"
     assert upstream.requests[1][3] == b"z" * 100_000
     assert not any(path == "/elsewhere" for _, path, _, _ in upstream.requests)
+
+
+def test_requests_of_several_tasks_are_under_way_at_once(
+    tmp_path: Path, programs: Path, upstream: Upstream
+) -> None:
+    base = f"http://127.0.0.1:{upstream.port}"
+    with allowing(tmp_path, base) as server:
+        posts = [f"POST {base}/three {name}" for name in ("one", "two", "three")]
+        got = outcomes(server, programs, "--together", *posts)
+    assert got == ["200 7 got one", "200 7 got two", "200 9 got three"]
 
 
 def test_no_name_and_no_wildcard_reaches_a_private_address(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import BUILD, ROOT, Server
+from tests.conftest import BUILD, PIE, ROOT, Server
 from tests.test_models import tiny
 from tests.wire import Peer
 
@@ -57,6 +58,68 @@ def test_context(server: Server, programs: Path, scenario: str) -> None:
             assert end["message"] == f"{scenario}: passed"
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("scenario", [
+    "when-all", "timeout", "when-any", "dropped", "beside", "many", "drafts", "drafts-chat",
+    "drafts-custom", "compose", "export", "tools", "json",
+])  # fmt: skip
+def test_tasks(server: Server, programs: Path, scenario: str) -> None:
+    """tests/programs/task_scenarios.cpp says what each scenario shows; it is a coroutine."""
+
+    async def main() -> None:
+        async with Peer(server.url) as peer:
+            hash = await peer.upload_file(programs / "task_scenarios.wasm")
+            end = await peer.final(await peer.launch(hash, [scenario]))
+            assert end["event"] == 1, end["message"]
+            assert end["message"] == f"{scenario}: passed"
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("scenario", ["lengths", "ends", "forks", "chat", "dropped", "repeats"])
+def test_answers_of_the_engine_are_those_of_steps(server: Server, programs: Path, scenario: str) -> None:
+    """tests/programs/answer_scenarios.cpp: Context::generate in both ways, text for text."""
+
+    async def main() -> None:
+        async with Peer(server.url) as peer:
+            hash = await peer.upload_file(programs / "answer_scenarios.wasm")
+            end = await peer.final(await peer.launch(hash, [scenario]))
+            assert end["event"] == 1, end["message"]
+            assert end["message"] == f"{scenario}: passed"
+
+    asyncio.run(main())
+
+
+def test_messages_are_awaited(server: Server, programs: Path) -> None:
+    async def main() -> None:
+        async with Peer(server.url) as peer:
+            hash = await peer.upload_file(programs / "task_scenarios.wasm")
+            instance = await peer.launch(hash, ["messages"])
+            await peer.message(instance, "ready")
+            for text in ("one", "two"):
+                await peer.send("signal_instance", instance_id=instance, message=text)
+            end = await peer.final(instance)
+            assert end["message"] == "messages: passed"
+
+    asyncio.run(main())
+
+
+EXAMPLES = [
+    (f"{path.relative_to(ROOT)}-{number}", text)
+    for path in (ROOT / "docs" / "PROGRAMS.md", ROOT / "sdk" / "README.md")
+    for number, text in enumerate(re.findall(r"```cpp\n(.*?)```", path.read_text(), re.S))
+]
+
+
+@pytest.mark.parametrize("text", [text for _, text in EXAMPLES], ids=[name for name, _ in EXAMPLES])
+def test_an_example_of_the_documents_compiles(tmp_path: Path, text: str) -> None:
+    source = tmp_path / "example.cpp"
+    source.write_text(text)
+    kind = ["--http"] if "inferlet_http(" in text else []
+    command = [str(PIE), "build", *kind, "--flag=-Werror", "example.cpp"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 EXCEPTION = 3

@@ -75,7 +75,7 @@ inferlet::Result<std::string> inferlet_main(const std::vector<std::string>& argu
     inferlet::send(text);
     if (turn + 1 == turns) break;
     if (wait) {
-      inferlet::receive();
+      inferlet::receive().wait();
     } else {
       inferlet::sleep_for(std::chrono::milliseconds(pause_ms));
     }

@@ -104,7 +104,7 @@ void steps() {
   must(context.fill_tokens(text.tokens));
   Tokens expected;
   while (expected.size() < 40)
-    expected.push_back(must(context.decode_step(inferlet::Sampler::greedy())));
+    expected.push_back(must(context.decode_step(inferlet::Sampler::greedy()).wait()));
   expect(outcome.tokens == expected,
          "got " + shown(outcome.tokens) + "expected " + shown(expected));
   expect(outcome.text == text.model.tokenizer().detokenize(expected),

@@ -199,7 +199,7 @@ Outcome receive(const Arguments& arguments) {
   inferlet::send("got " + *kept->try_take());
   kept = nullptr;  // it waits for the next one already
   for (int i = 1; i < std::atoi(arguments[1].c_str()); ++i)
-    inferlet::send("got " + inferlet::receive());
+    inferlet::send("got " + inferlet::receive().wait());
   return "";
 }
 

@@ -50,7 +50,7 @@ void pieces(Request& request, Responder& responder) {
   inferlet::http::Body body = request.body();
   auto writer = responder.start(200, kText);
   for (uint64_t i = 0; i < count; ++i) {
-    (void)body.read();
+    (void)body.read().wait();
     (void)writer->write("piece " + std::to_string(i) + "\n");
   }
   (void)writer->finish();

@@ -51,7 +51,7 @@ Context filled(std::string_view text) {
 
 std::vector<uint32_t> generated(Context& context, const Sampler& sampler, int count) {
   std::vector<uint32_t> tokens;
-  for (int i = 0; i < count; ++i) tokens.push_back(must(context.decode_step(sampler)));
+  for (int i = 0; i < count; ++i) tokens.push_back(must(context.decode_step(sampler).wait()));
   return tokens;
 }
 

@@ -58,7 +58,7 @@ Command find(std::string_view name) {
 inferlet::Result<std::string> inferlet_main(const std::vector<std::string>& /*arguments*/) {
   probe::State state;
   while (!state.ended) {
-    probe::Words words(inferlet::receive());
+    probe::Words words(inferlet::receive().wait());
     const probe::Command command = probe::find(words.word());
     const std::string answer = command(state, words);
     if (!words.done()) probe::refuse("'" + words.word() + "' is too much");

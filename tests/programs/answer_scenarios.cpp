@@ -1,0 +1,200 @@
+// That Context::generate gives the same answer in the engine's own loop as step by step. The first
+// argument names a scenario; it returns "NAME: passed", or fails with what was different.
+#include <pie/inferlet.h>
+#include <pie/lift.h>
+
+#include <array>
+#include <chrono>
+#include <cstdlib>
+#include <map>
+
+namespace {
+
+using inferlet::Context;
+using inferlet::Result;
+using inferlet::Sampler;
+using inferlet::Stop;
+using inferlet::Task;
+using namespace std::chrono_literals;
+
+constexpr std::string_view kStory =
+    "Once upon a time a small robot lived in a lighthouse by the sea. Every evening it lit the "
+    "lamp, counted the ships and wrote their names into a book. One evening a ship came that had "
+    "no name";
+
+std::string failure;  ///< of the scenario that runs; the first one counts
+
+void expect(bool holds, const std::string& what) {
+  if (!holds && failure.empty()) failure = what;
+}
+
+template <class T>
+T must(Result<T> result) {
+  if (!result) {
+    inferlet::print_error(result.error() + "\n");
+    __builtin_trap();
+  }
+  if constexpr (!std::is_void_v<T>) return std::move(*result);
+}
+
+Context filled(std::string_view text) {
+  Context context = must(Context::create());
+  must(context.fill(text));
+  return context;
+}
+
+/// The same, asked of the program token by token.
+Stop by_steps(const Stop& stop) {
+  return stop | Stop::when([](auto) { return false; });
+}
+
+size_t steps(const inferlet::Queue& queue) {
+  namespace abi = inferlet::abi;
+  const abi::Handle query = abi::queue_debug_query(queue.handle(), "", 0);
+  inferlet::Pollable(abi::debug_query_pollable(query)).block();
+  abi::Option<abi::Text> out;
+  abi::debug_query_get(query, &out);
+  const std::string text = inferlet::lift::text(out.value);
+  abi::debug_query_drop(query);
+  constexpr std::string_view kName = "\nsteps: ";
+  return std::strtoul(text.c_str() + text.find(kName) + kName.size(), nullptr, 10);
+}
+
+/// Both contexts answer, one in each way, and are the same afterwards.
+Task<void> compare(Context& fused, Context& stepped, Sampler sampler, Stop stop, std::string what) {
+  std::string streamed;
+  const std::string got = must(
+      co_await fused.generate(sampler, stop, [&](std::string_view piece) { streamed += piece; }));
+  const std::string wanted = must(co_await stepped.generate(sampler, by_steps(stop)));
+  expect(got == wanted, what + ": " + got + " / " + wanted);
+  expect(streamed == got, what + ": streamed " + streamed);
+  expect(fused.tokens() == stepped.tokens(), what + ": other tokens");
+  expect(fused.kv_page_count() == stepped.kv_page_count(), what + ": other pages");
+  expect(fused.size() - 1 <= fused.kv_page_count() * fused.model().kv_page_size(), what);
+}
+
+Task<void> greedy_and_seeded_texts_of_any_length() {
+  const std::vector<std::pair<std::string, Sampler>> samplers = {
+      {"greedy", Sampler::greedy()},
+      {"seeded", Sampler::multinomial(0.9F).with_seed(7)},
+      {"top-p & min-p", (Sampler::top_p(0.9F, 0.9F) & Sampler::min_p(0.9F, 0.02F)).with_seed(8)},
+      {"typical", Sampler::typical(1.0F, 0.8F).with_seed(9)},
+      {"xtc", Sampler::top_k_top_p(1.0F, 40, 0.95F).with_xtc(0.5F, 0.1F).with_seed(10)},
+      {"penalty", Sampler::greedy().with_penalties({.repetition = 1.3F}, 20)},
+      {"of all", Sampler::top_k(0.8F, 50).with_penalties({.repetition = 1.1F}).with_seed(3)},
+      {"bias", Sampler::greedy().with_bias({{11, -8.0F}, {13, -4.0F}, {11, -4.0F}})},
+      {"presence", Sampler::greedy().with_penalties({.presence = 1.0F})},
+  };
+  const size_t page = filled("x").model().kv_page_size();
+  for (const auto& [name, sampler] : samplers) {
+    Context fused = filled(kStory), stepped = filled(kStory);
+    for (const size_t length : {size_t{1}, page, 3 * page + 1, size_t{133}})
+      co_await compare(fused, stepped, sampler, Stop::max_len(length),
+                       name + " " + std::to_string(length));
+  }
+}
+
+Task<void> ends_are_those_of_the_program() {
+  Context root = filled(kStory);
+  const size_t begin = root.size();
+  Context known = root.fork();
+  must(co_await known.generate(Sampler::greedy(), by_steps(Stop::max_len(40))));
+  const std::vector<uint32_t> tokens = known.tokens();
+  const auto part = [&](size_t at, size_t count) {
+    const auto first = tokens.begin() + static_cast<ptrdiff_t>(begin + at);
+    return std::vector<uint32_t>(first, first + static_cast<ptrdiff_t>(count));
+  };
+  for (const size_t count : {1, 2, 5})
+    for (const size_t at : {0, 3, 20}) {
+      Context fused = root.fork(), stepped = root.fork();
+      const Stop stop = Stop::max_len(40) | Stop::ends_with_any({part(at, count), {1, 2, 3}});
+      co_await compare(fused, stepped, Sampler::greedy(), stop,
+                       std::to_string(count) + " tokens at " + std::to_string(at));
+    }
+}
+
+Task<void> forks_and_masks() {
+  const size_t page = filled("x").model().kv_page_size();
+  for (const size_t more : {size_t{0}, size_t{1}, page - 1}) {
+    Context root = filled(kStory);
+    while (root.size() % page != more) must(root.fill_tokens(std::array<uint32_t, 1>{100}));
+    must(co_await root.flush());
+    const std::vector<uint32_t> had = root.tokens();
+    Context fused = root.fork(), stepped = root.fork();
+    co_await compare(fused, stepped, Sampler::greedy(), Stop::max_len(page + 2), "a fork");
+    expect(root.tokens() == had, "the root changed");
+    // What the forks wrote is not in the root's pages.
+    Context fresh = must(Context::create());
+    must(fresh.fill_tokens(had));
+    co_await compare(root, fresh, Sampler::greedy(), Stop::max_len(10), "the root");
+  }
+  Context fused = filled(kStory), stepped = filled(kStory);
+  for (Context* one : {&fused, &stepped}) {
+    must(co_await one->flush());
+    one->mask_token_range(3, 20);
+  }
+  for (const size_t length : {5, 140}) {
+    co_await compare(fused, stepped, Sampler::greedy(), Stop::max_len(length), "masked");
+    for (Context* one : {&fused, &stepped}) one->mask_token_range(25, 33);
+  }
+  for (Context* one : {&fused, &stepped}) {
+    one->mask_token_range(0, 2 * page);
+    expect(one->drop_masked_pages() > 0, "no page went");
+  }
+  co_await compare(fused, stepped, Sampler::multinomial(1.0F).with_seed(4), Stop::max_len(30),
+                   "dropped pages");
+}
+
+Task<void> conversations() {
+  Context fused = must(Context::create()), stepped = must(Context::create());
+  for (const char* turn : {"Name three colours.", "And three fruits.", "Count to five."}) {
+    for (Context* one : {&fused, &stepped}) one->fill_user(turn);
+    co_await compare(fused, stepped, Sampler::greedy(),
+                     Stop::max_len(30) | Stop::end_of_turn(fused.model()), turn);
+  }
+}
+
+Task<void> a_dropped_answer_leaves_the_context_usable() {
+  for (const bool is_shown : {false, true})
+    for (const auto patience : {0ms, 30ms, 200ms}) {
+      Context context = filled(kStory);
+      const size_t before = context.size();
+      Context::OnText on_text;
+      if (is_shown) on_text = [](std::string_view) {};
+      const auto none = co_await inferlet::with_timeout(
+          context.generate(Sampler::greedy(), Stop::max_len(2'000), on_text), patience);
+      expect(!none.has_value(), "2,000 tokens in no time");
+      if (patience == 200ms) expect(context.size() > before, "no token came");
+      Context fresh = must(Context::create());
+      must(fresh.fill_tokens(context.tokens()));
+      co_await compare(context, fresh, Sampler::greedy(), Stop::max_len(20), "after it");
+    }
+}
+
+Task<void> what_comes_again_takes_fewer_steps() {
+  Context context = filled("one two three one two three one two three one two three one");
+  const size_t began = steps(context.queue());
+  must(co_await context.generate(Sampler::greedy(), Stop::max_len(60)));
+  const size_t took = steps(context.queue()) - began;
+  expect(took < 50, std::to_string(took) + " steps for 60 tokens");
+}
+
+const std::map<std::string, Task<void> (*)()> kScenarios = {
+    {"lengths", greedy_and_seeded_texts_of_any_length},
+    {"ends", ends_are_those_of_the_program},
+    {"forks", forks_and_masks},
+    {"chat", conversations},
+    {"dropped", a_dropped_answer_leaves_the_context_usable},
+    {"repeats", what_comes_again_takes_fewer_steps},
+};
+
+}  // namespace
+
+Task<Result<std::string>> inferlet_main(std::vector<std::string> arguments) {
+  const auto scenario = kScenarios.find(arguments.empty() ? "" : arguments.front());
+  if (scenario == kScenarios.end())
+    co_return inferlet::fail("[scenario] there is none of that name");
+  co_await scenario->second();
+  if (!failure.empty()) co_return inferlet::fail(scenario->first + ": " + failure);
+  co_return scenario->first + ": passed";
+}
