@@ -90,7 +90,7 @@ Result<void> write_file_atomically(const std::filesystem::path& path,
   static std::atomic<uint64_t> counter{0};
   const std::filesystem::path temporary =
       path.string() + ".tmp" + std::to_string(::getpid()) + "-" + std::to_string(counter++);
-  const Result<void> written = [&]() -> Result<void> {
+  Result<void> written = [&]() -> Result<void> {
     const UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
     if (fd.get() < 0) return system_error("create", temporary);
     PIE_TRY(write(fd.get()));

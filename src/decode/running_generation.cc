@@ -36,9 +36,12 @@ Result<void> RunningGeneration::go_on(Order order) {
     piece = generation_->take_piece();
     end = generation_->end();
   }
-  if (order == Order::kSubmitFirst) PIE_TRY(submit(std::move(pass), end));
-  if (!piece.tokens.empty() || !piece.text.empty()) listener_.piece(std::move(piece));
-  if (order == Order::kTellFirst) PIE_TRY(submit(std::move(pass), end));
+  const auto tell = [&] {
+    if (!piece.tokens.empty() || !piece.text.empty()) listener_.piece(std::move(piece));
+  };
+  if (order == Order::kTellFirst) tell();
+  PIE_TRY(submit(std::move(pass), end));
+  if (order == Order::kSubmitFirst) tell();
   if (end) listener_.end(*end);
   return {};
 }

@@ -88,10 +88,10 @@ Wait<> send_blob(InstanceState& state, BlobObject& blob) {
   return Wait<>::first({state.output->writable()}, std::move(read_and_send));
 }
 
-void broadcast(InstanceState& state, std::string topic, std::string message) {
+void broadcast(InstanceState& state, const std::string& topic, std::string message) {
   check_size("topic", topic.size(), kTopicBytesMax);
   check_size("message", message.size(), state.limits.text_bytes_max);
-  state.services.bus.broadcast(state.user, std::move(topic),
+  state.services.bus.broadcast(state.user, topic,
                                std::make_shared<const std::string>(std::move(message)));
 }
 

@@ -40,18 +40,15 @@ class CompiledPrograms::Turn {
 };
 
 void CompiledPrograms::get(const std::string& hash, Request request) {
-  Program ready;
-  bool is_first = false;
-  {
-    const std::lock_guard lock(mutex_);
-    ready = find_ready_locked(hash);
-    if (!ready) {
-      Line& line = compiling_[hash];
-      line.requests.push_back(std::move(request));
-      is_first = line.requests.size() == 1;
-    }
+  std::unique_lock lock(mutex_);
+  if (Program ready = find_ready_locked(hash)) {
+    lock.unlock();
+    return request.done(std::move(ready));
   }
-  if (ready) return request.done(std::move(ready));
+  Line& line = compiling_[hash];
+  line.requests.push_back(std::move(request));
+  const bool is_first = line.requests.size() == 1;
+  lock.unlock();
   if (is_first) begin(hash);
 }
 

@@ -80,7 +80,7 @@ void SessionLaunches::launched(uint32_t corr_id, host::LaunchMode mode,
                                const Result<InstanceRef>& launched) {
   if (!launched.ok())
     return session_.complete_later(InstanceLaunchResult{corr_id, false, launched.error().message});
-  const InstanceRef instance = *launched;
+  const InstanceRef& instance = *launched;
   if (mode == host::LaunchMode::kAttached) {
     instance->attach(events_.shared());
     if (!events_.hold(instance)) return;

@@ -58,8 +58,10 @@ void SessionWork::compile_later(uint64_t bytes, std::function<void()> job, const
           compiling_.erase(id);
         },
         cpu);
-    if (posted.ok()) compiling_.emplace(id, std::move(posted).value());
-    if (!posted.ok()) refusal = std::move(posted).error().message;
+    if (posted.ok())
+      compiling_.emplace(id, std::move(posted).value());
+    else
+      refusal = std::move(posted).error().message;
   }
   if (!refusal.empty()) refuse(std::move(refusal));
 }
