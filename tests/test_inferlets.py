@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Coroutine
 from typing import Any
+
+import pytest
 
 from tests.conftest import Server
 from tests.wire import Peer
@@ -56,5 +59,69 @@ def test_parallel_generation_gives_the_same_texts_in_fewer_steps(server: Server)
         assert len(set(json.loads(together))) == 6
         assert (middle - begin) * 3 < end - middle, (begin, middle, end)
         assert "[--count] got 0" in await refusal(peer, "parallel-generation", "--prompt=x", "--count=0")
+
+    on(server, main)
+
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "minLength": 1, "maxLength": 20},
+        "age": {"type": "integer", "minimum": 0, "maximum": 120},
+        "mood": {"enum": ["happy", "sad"]},
+        "tags": {"type": "array", "items": {"type": "string", "maxLength": 12}, "maxItems": 3},
+    },
+    "required": ["name", "age", "mood", "tags"],
+    "additionalProperties": False,
+}
+
+
+def is_valid(text: str) -> bool:
+    """Whether a text is JSON as SCHEMA wants it."""
+    value = json.loads(text)
+    return (
+        set(value) == set(SCHEMA["required"])
+        and isinstance(value["name"], str)
+        and 1 <= len(value["name"]) <= 20
+        and type(value["age"]) is int
+        and 0 <= value["age"] <= 120
+        and value["mood"] in ("happy", "sad")
+        and len(value["tags"]) <= 3
+        and all(isinstance(tag, str) and len(tag) <= 12 for tag in value["tags"])
+    )
+
+
+def test_constrained_decoding_gives_what_its_schema_wants(server: Server) -> None:
+    async def main(peer: Peer) -> None:
+        options = ["--prompt=Invent a robot.", f"--schema={json.dumps(SCHEMA)}", "--temperature=1"]
+        answers = await asyncio.gather(
+            *(result(peer, "constrained-decoding", *options, f"--seed={seed}") for seed in range(12))
+        )
+        assert all(is_valid(answer) for answer in answers), answers
+        assert len(set(answers)) == 12
+        assert answers[3] == await result(peer, "constrained-decoding", *options, "--seed=3")
+        # What has no alternative costs no pass of its own.
+        instance = await peer.launch("std/constrained-decoding", options)
+        await peer.final(instance)
+        counts = re.search(r"\[tokens\] (\d+) in (\d+) passes", peer.output(instance, "Stderr"))
+        assert counts and int(counts[2]) < int(counts[1])
+
+    on(server, main)
+
+
+@pytest.mark.parametrize(("option", "pattern"), [
+    (r"--regex=(19|20)\d\d-[01]\d-[0-3]\d", r"(19|20)\d\d-[01]\d-[0-3]\d"),
+    ('--grammar=root ::= term (" + " term)?\nterm ::= [1-9] [0-9]? | "(" root ")"', r"[0-9+() ]+"),
+])  # fmt: skip
+def test_constrained_decoding_follows_grammars(server: Server, option: str, pattern: str) -> None:
+    async def main(peer: Peer) -> None:
+        for seed in range(4):
+            answer = await result(peer, "constrained-decoding", "--prompt=Go on.", option, f"--seed={seed}")
+            assert re.fullmatch(pattern, answer), answer
+            assert answer.count("(") == answer.count(")")
+        assert "[--max-tokens] got 1" in await refusal(
+            peer, "constrained-decoding", "--prompt=x", "--regex=a{40}b{40}c", "--max-tokens=1"
+        )
+        assert "expected one of" in await refusal(peer, "constrained-decoding", "--prompt=x")
 
     on(server, main)
