@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -123,5 +125,52 @@ def test_constrained_decoding_follows_grammars(server: Server, option: str, patt
             peer, "constrained-decoding", "--prompt=x", "--regex=a{40}b{40}c", "--max-tokens=1"
         )
         assert "expected one of" in await refusal(peer, "constrained-decoding", "--prompt=x")
+
+    on(server, main)
+
+
+async def scored(peer: Peer, program: str, prompt: str, tokens: list[int]) -> float:
+    """The log-probability of an answer's tokens together, computed anew (tests/programs/score.cpp)."""
+    end = await peer.final(await peer.launch(program, [prompt, *map(str, tokens)]))
+    assert end["event"] == COMPLETED, end["message"]
+    return float(end["message"])
+
+
+async def samples(peer: Peer, *options: str) -> tuple[list[dict[str, Any]], str]:
+    """The answers of best-of-n, and the chosen one."""
+    instance = await peer.launch("std/best-of-n", list(options))
+    end = await peer.final(instance)
+    assert end["event"] == COMPLETED, end["message"]
+    messages = [
+        f["message"]
+        for f in peer.frames
+        if f["type"] == "instance_event" and f["instance_id"] == instance and f["event"] == 0
+    ]
+    return [json.loads(message) for message in messages], str(end["message"])
+
+
+def test_best_of_n_returns_the_most_probable(server: Server, programs: Path) -> None:
+    async def main(peer: Peer) -> None:
+        score = await peer.upload_file(programs / "score.wasm")
+        prompt = "Tell me in one sentence what a lighthouse is for."
+        all, chosen = await samples(peer, f"--prompt={prompt}", "--count=6", "--max-tokens=20")
+        assert len({one["text"] for one in all}) == 6
+        means = [await scored(peer, score, prompt, one["tokens"]) / len(one["tokens"]) for one in all]
+        assert means == pytest.approx([one["mean_log_probability"] for one in all], abs=0.01)
+        assert chosen == all[means.index(max(means))]["text"]
+        assert "[--count] got 0" in await refusal(peer, "best-of-n", "--prompt=x", "--count=0")
+
+    on(server, main)
+
+
+def test_best_of_n_returns_what_most_answers_say(server: Server) -> None:
+    async def main(peer: Peer) -> None:
+        options = ["--prompt=What is 7 + 5? Answer with one number.", "--count=16", "--max-tokens=16"]
+        all, chosen = await samples(peer, *options, "--vote", "--temperature=1")
+        votes = Counter(one["number"] for one in all if one["number"])
+        assert len(votes) > 1, "a vote that is not unanimous"
+        winners = [one for one in all if votes[one["number"]] == max(votes.values())]
+        assert chosen == max(winners, key=lambda one: one["mean_log_probability"])["text"]
+        assert all == (await samples(peer, *options, "--vote", "--temperature=1"))[0]
 
     on(server, main)
