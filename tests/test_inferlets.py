@@ -174,3 +174,22 @@ def test_best_of_n_returns_what_most_answers_say(server: Server) -> None:
         assert all == (await samples(peer, *options, "--vote", "--temperature=1"))[0]
 
     on(server, main)
+
+
+@pytest.mark.parametrize("prompt", ["Name a colour.", "Why is the sky blue?", "Write about the sea."])
+def test_beam_search_finds_what_is_more_probable_than_greedy(
+    server: Server, programs: Path, prompt: str
+) -> None:
+    async def main(peer: Peer) -> None:
+        score = await peer.upload_file(programs / "score.wasm")
+        options = [f"--prompt={prompt}", "--max-tokens=10"]
+        greedy = json.loads(await result(peer, "beam-search", *options, "--width=1"))
+        best = json.loads(await result(peer, "beam-search", *options, "--width=6"))
+        assert best["log_probability"] >= greedy["log_probability"]
+        for answer in (greedy, best):
+            assert len(answer["tokens"]) == 10
+            anew = await scored(peer, score, prompt, answer["tokens"])
+            assert anew == pytest.approx(answer["log_probability"], abs=0.02)
+        assert "[--width] got 0" in await refusal(peer, "beam-search", *options, "--width=0")
+
+    on(server, main)
