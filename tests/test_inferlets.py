@@ -193,3 +193,57 @@ def test_beam_search_finds_what_is_more_probable_than_greedy(
         assert "[--width] got 0" in await refusal(peer, "beam-search", *options, "--width=0")
 
     on(server, main)
+
+
+def paths(node: dict[str, Any], before: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """The texts of a tree from its root to each leaf."""
+    own = (*before, node["text"])
+    children = node.get("children", [])
+    return [path for child in children for path in paths(child, own)] if children else [own]
+
+
+def chain(path: tuple[str, ...]) -> dict[str, Any]:
+    """A tree of one path."""
+    return {"text": path[0], "children": [chain(path[1:])]} if path[1:] else {"text": path[0]}
+
+
+def test_prefix_tree_computes_each_prefix_once(own_server: Server) -> None:
+    shared = "A lighthouse keeper wrote down every ship that passed, its colour, its flag and its name. " * 4
+    question = [" Which colour do ships have?", " Why did he write?", " Who reads such a book in the end?"]
+    tree: dict[str, Any] = {"text": shared, "children": [
+        {"text": "One day he was ill." + shared[::2], "children": [{"text": one} for one in question]},
+        {"text": " One day he was glad.", "children": [{"text": one} for one in question]},
+        {"text": " Then he died."},
+    ]}  # fmt: skip
+
+    async def main(peer: Peer) -> None:
+        async def counts(tree: dict[str, Any]) -> tuple[int, int, int]:
+            begin = await figure(peer, "model.steps.tokens") + await figure(peer, "prefix_cache.tokens_saved")
+            instance = await peer.launch("std/prefix-tree", [f"--tree={json.dumps(tree)}", "--max-tokens=1"])
+            assert (await peer.final(instance))["event"] == COMPLETED
+            end = await figure(peer, "model.steps.tokens") + await figure(peer, "prefix_cache.tokens_saved")
+            said = re.search(r"\[tokens\] (\d+) computed, (\d+) without", peer.output(instance, "Stderr"))
+            assert said
+            return end - begin, int(said[1]), int(said[2])
+
+        measured, computed, apart = await counts(tree)
+        assert measured == computed
+        edges = [shared, *(node["text"] for node in tree["children"]), *question, *question]
+        alone = {text: (await counts({"text": text}))[2] for text in edges}
+        forks_max = 2 + 2 + 2  # all children but the last one of a node compute one page again
+        assert computed <= sum(alone[text] for text in edges) + 16 * forks_max
+        assert apart == sum(alone[text] for path in paths(tree) for text in path)
+        assert computed * 3 < apart
+        # The answers are those of the prompts one by one.
+        answers = json.loads(
+            await result(peer, "prefix-tree", f"--tree={json.dumps(tree)}", "--max-tokens=8")
+        )
+        for path, answer in zip(paths(tree), answers, strict=True):
+            one = await result(peer, "prefix-tree", f"--tree={json.dumps(chain(path))}", "--max-tokens=8")
+            assert json.loads(one) == [answer]
+        instance = await peer.launch("std/prefix-tree", ["--tree=@", "--max-tokens=8"])
+        await peer.send("signal_instance", instance_id=instance, message=json.dumps(tree))
+        assert json.loads((await peer.final(instance))["message"]) == answers
+        assert "expected one with a string" in await refusal(peer, "prefix-tree", "--tree={}")
+
+    on(own_server, main)
