@@ -247,3 +247,64 @@ def test_prefix_tree_computes_each_prefix_once(own_server: Server) -> None:
         assert "expected one with a string" in await refusal(peer, "prefix-tree", "--tree={}")
 
     on(own_server, main)
+
+
+NAME, DAY = "[A-Z][a-z]{2,9}", "(19|20)[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+
+
+def test_template_generation_fills_the_holes_of_its_template(server: Server) -> None:
+    parts = [
+        "# Log of (the) lighthouse [1]\nKeeper: ",
+        NAME,
+        "\nBorn: ",
+        DAY,
+        "\nHe liked ",
+        "",
+        ". Then\n* ",
+        "",
+        "\n{done}",
+    ]
+    names = ["keeper", "born", "likes", "then"]
+    holes = [f"<<{n}:{r}>>" if r else f"<<{n}>>" for n, r in zip(names, parts[1::2], strict=True)]
+    template = "".join(a + b for a, b in zip(parts[::2], [*holes, ""], strict=True))
+
+    async def main(peer: Peer) -> None:
+        seen = set()
+        for seed in range(6):
+            options = [f"--template={template}", f"--seed={seed}", "--temperature=1", "--hole-tokens=24"]
+            if seed % 2:
+                options.append("--prompt=Invent a lighthouse keeper.")
+            instance = await peer.launch("std/template-generation", options)
+            end = await peer.final(instance)
+            assert end["event"] == COMPLETED, end["message"]
+            values = json.loads(end["message"])
+            assert list(values) == names
+            assert re.fullmatch(NAME, values["keeper"]) and re.fullmatch(DAY, values["born"]), values
+            assert ". Then\n* " not in values["likes"] and "\n{done}" not in values["then"]
+            filled = "".join(a + b for a, b in zip(parts[::2], [*values.values(), ""], strict=True))
+            assert peer.output(instance) == filled
+            seen.add(filled)
+        assert len(seen) == 6
+        mistakes = {
+            "x <<a": "got << without >>",
+            "x": "no hole",
+            "<<a>>": "a hole first",
+            "x <<:a>>": "a name",
+            "x <<a:(>>": "[<<a>>]",
+            "x <<a:[a-z]{400}>>": "expected its end within",
+        }
+        for wrong, why in mistakes.items():
+            assert why in await refusal(peer, "template-generation", f"--template={wrong}")
+
+    on(server, main)
+
+
+@pytest.mark.parametrize("name", ["Anna", "Tim"])
+def test_template_generation_fills_a_hole_by_the_text_before(server: Server, name: str) -> None:
+    template = f"{name} keeps the lighthouse. {name} likes ships.\nThe keeper's name: <<name:Tim|Anna>>\n"
+
+    async def main(peer: Peer) -> None:
+        values = await result(peer, "template-generation", f"--template={template}")
+        assert json.loads(values) == {"name": name}
+
+    on(server, main)
