@@ -308,3 +308,22 @@ def test_template_generation_fills_a_hole_by_the_text_before(server: Server, nam
         assert json.loads(values) == {"name": name}
 
     on(server, main)
+
+
+def test_watermarking_shows_in_its_texts_and_in_no_others(server: Server) -> None:
+    async def main(peer: Peer) -> None:
+        async def z(text: str, key: int = 1) -> float:
+            said = json.loads(await result(peer, "watermarking", f"--detect={text}", f"--key={key}"))
+            assert said["tokens"] > 40, text
+            return float(said["z"])
+
+        for number, subject in enumerate(["the sea", "a long winter", "how bread is made"]):
+            options = [f"--prompt=Write a story about {subject}.", f"--seed={number}", "--max-tokens=80"]
+            marked = await result(peer, "watermarking", *options)
+            plain = await result(peer, "watermarking", *options, "--bias=0")
+            assert await z(marked) > 5, marked
+            assert abs(await z(plain)) < 4, plain
+            assert abs(await z(marked, key=2)) < 4, marked
+        assert "expected one of" in await refusal(peer, "watermarking")
+
+    on(server, main)
