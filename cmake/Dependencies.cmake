@@ -1,10 +1,13 @@
 # Third-party code as imported targets. Pins are in tools/deps.toml; Debian's packages are listed in
 # tools/setup. Only layers that name one of these in pie_layer(THIRD_PARTY ...) see its headers.
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
-set(PIE_DEP_NAMES llama llama-chat wasmtime wasmtime-headers llguidance llguidance-headers blake3 msgpack CACHE STRING "pinned dependencies that this build needs")
+# Pinned dependencies that this build needs; one that needs fewer sets it before.
+if(NOT PIE_DEPENDENCIES)
+  set(PIE_DEPENDENCIES llama llama-chat wasmtime wasmtime-headers llguidance llguidance-headers blake3 msgpack)
+endif()
 set(_deps ${CMAKE_BINARY_DIR}/deps.cmake)
 execute_process(
-  COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/../tools/deps.py cmake ${_deps} ${PIE_DEP_NAMES}
+  COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_LIST_DIR}/../tools/deps.py cmake ${_deps} ${PIE_DEPENDENCIES}
   COMMAND_ERROR_IS_FATAL ANY)
 include(${_deps})
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/../tools/deps.toml)
