@@ -182,6 +182,10 @@ def test_it_outlives_its_launcher_and_ends_with_the_server(own_server: Server, p
             hash = await peer.upload_file(programs / "http_handler.wasm")
             crashed = await serve(peer, hash, port)
             await ask(port, "/print", b"before the crash")
+            log = own_server.home / "instances" / f"{crashed}.log"
+            async with asyncio.timeout(60):  # what was said is stored behind the answer
+                while not log.exists() or b"before the crash" not in log.read_bytes():
+                    await asyncio.sleep(0.02)
             own_server.kill()
         own_server.start()
         async with Peer(own_server.url, "gone") as peer:

@@ -101,9 +101,11 @@ def padded(wasm: bytes, size: int, mark: bytes = b"") -> bytes:
 
 
 def used_bytes(path: Path) -> int:
-    """A file's size; of a database that of the pages that are not free to be used again."""
+    """A file's size, 0 when it is gone; of a database that of the pages that are in use."""
     if path.suffix != ".db":
-        return path.stat().st_size
+        with contextlib.suppress(FileNotFoundError):
+            return path.stat().st_size
+        return 0
     with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as database:
         values = [database.execute(f"PRAGMA {name}").fetchone()[0]
                   for name in ("page_count", "freelist_count", "page_size")]  # fmt: skip
