@@ -34,7 +34,7 @@ USERS = ("ann", "bob", "cyd")
 GHOST = "00000000-0000-4000-8000-000000000000"
 STRANGER = 16 << 10  # a message before sign-in
 FRAME, PROGRAM, BLOB, MAILBOX = 600_000, 370_000, 300_000, 400_000
-INSTANCES, REQUESTS, UPLOADS, STORED, LOGS = 5, 64, 3, 1_200_000, 3_000_000
+INSTANCES, REQUESTS, UPLOADS, STORED, LOGS = 5, 64, 3, 1_200_000, 9_000_000
 CONFIG = f"""
 [limits]
 frame_bytes_max = {FRAME}
@@ -264,7 +264,8 @@ class Messages:
         try:
             await own.link.wait(lambda: any(e.text == text for e in own.link.events.get(own.echo, [])))
         except (ConnectionError, TimeoutError) as failure:
-            self.tally.add("lost", f"{own.link.user}: the echo is not heard {when}: {failure!r}")
+            self.tally.add("lost", f"{own.link.user}: the echo is not heard {when}: {failure!r}; "
+                                   f"last: {own.link.events.get(own.echo, [])[-2:]}")
             raise
         own.link.events[own.echo].clear()
 
