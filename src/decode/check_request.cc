@@ -110,6 +110,9 @@ Result<void> check_request(const GenerationRequest& request, const EngineFacts& 
   PIE_TRY(check_attention(request));
   PIE_TRY(check_sampling(request.sampling, engine.vocab_size));
   PIE_TRY(check_stops(request));
+  if (request.drafting.match_min > kMatchMax)
+    return wrong("look-ups of {} equal tokens, expected at most {}", request.drafting.match_min,
+                 kMatchMax);
   if (request.ranked > kRankedMax)
     return wrong("{} ranked tokens, expected at most {}", request.ranked, kRankedMax);
   return {};

@@ -18,6 +18,8 @@ constexpr size_t kBreakersMax = 64;
 constexpr size_t kStopsMax = 64;
 constexpr size_t kStopTextBytesMax = 1024;
 constexpr uint32_t kRankedMax = 64;
+/// Equal tokens that a look-up may need: each token that is indexed costs as many steps.
+constexpr uint32_t kMatchMax = 32;
 /// Tokens that are tried in one pass.
 constexpr uint32_t kDraftMax = 64;
 

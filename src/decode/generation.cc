@@ -257,10 +257,6 @@ void Generation::suggest(uint32_t generated, std::vector<TokenId> tokens) {
 void Generation::stop(EndReason reason, std::string message) {
   if (end_) return;
   if (reason != EndReason::kStopText) piece_.text += text_.finish();
-  if (reason == EndReason::kTokensMax && text_.found()) {
-    reason = EndReason::kStopText;  // what was held back was one
-    message = *text_.found();
-  }
   end_ = GenerationEnd{.reason = reason,
                        .message = std::move(message),
                        .tokens = generated_,

@@ -414,6 +414,10 @@ TEST_F(GenerationTest, what_cannot_be_is_refused_with_the_value_and_the_bound) {
   EXPECT_EQ(refusal([](auto& one) { one.attention = AttendRuns{{3, UINT32_MAX}}; }),
             "[generate] got attention runs over 4294967298 slots, expected at most the 0 of the "
             "context");
+  EXPECT_EQ(refusal([](auto& one) { one.drafting.match_min = 33; }),
+            "[generate] got look-ups of 33 equal tokens, expected at most 32");
+  EXPECT_EQ(refusal([](auto& one) { one.ranked = 65; }),
+            "[generate] got 65 ranked tokens, expected at most 64");
   EXPECT_EQ(refusal([](auto& one) { one.tokens_max = 0; }),
             "[generate] got at most 0 tokens, expected at least 1");
 }

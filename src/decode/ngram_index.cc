@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "decode/check_request.h"
 #include "sample/random.h"
 
 namespace pie::decode {
@@ -9,9 +10,8 @@ namespace {
 
 /// Between two texts: no token.
 constexpr TokenId kGap = UINT32_MAX;
-/// Earlier matches that are compared, the latest first, and how far back.
+/// Earlier matches that are compared, the latest first, each by kMatchMax tokens at most.
 constexpr int kCandidatesMax = 128;
-constexpr size_t kMatchMax = 32;
 
 }  // namespace
 
@@ -46,7 +46,7 @@ void NgramIndex::index_last() {
 
 /// Equal tokens before `end` and before the sequence's end.
 size_t NgramIndex::match_length(size_t end) const {
-  const size_t most = std::min({end, run_, kMatchMax});
+  const size_t most = std::min({end, run_, size_t{kMatchMax}});
   size_t length = 0;
   while (length < most && tokens_[end - 1 - length] == tokens_[tokens_.size() - 1 - length])
     ++length;

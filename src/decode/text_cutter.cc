@@ -49,10 +49,7 @@ std::string StopTextCutter::release() {
 
 std::string StopTextCutter::finish() {
   if (found_) return {};
-  held_ += characters_.finish();
-  std::string text = release();
-  if (!found_) text += std::exchange(held_, {});
-  return text;
+  return std::exchange(held_, {}) + characters_.finish();
 }
 
 }  // namespace pie::decode

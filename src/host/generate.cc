@@ -137,7 +137,7 @@ Started start_generation(InstanceState& state, const std::shared_ptr<QueueObject
   const ModelService& service = queue->service;
   bound_tokens(request, service.engine().page_size());
   Charge charge(state.memory);
-  charge.add(memory_bytes(request));
+  PIE_TRY(charge.try_add(memory_bytes(request)));
   auto object = std::make_shared<GenerationObject>(queue, std::move(charge), state.memory,
                                                    request.wake_tokens);
   object->constraint = constraint;

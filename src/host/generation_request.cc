@@ -4,6 +4,7 @@
 #include <random>
 #include <utility>
 
+#include "decode/check_request.h"
 #include "decode/ngram_index.h"
 
 namespace pie::host {
@@ -67,7 +68,8 @@ uint64_t memory_bytes(const GuestRequest& request) {
   return kGenerationBytes + known * for_each_known + texts +
          request.pages.size() * sizeof(VirtualPage) +
          request.sampling.bias.size() * sizeof(std::pair<TokenId, float>) +
-         request.tokens_max * (kTokenBytes + request.ranked * kRankedBytes);
+         request.tokens_max *
+             (kTokenBytes + std::min(request.ranked, decode::kRankedMax) * kRankedBytes);
 }
 
 decode::GenerationRequest request_of(GuestRequest from,
