@@ -15,30 +15,24 @@ function(pie_test_model test)
   endif()
 endfunction()
 
-# pie_test_gemma(<test>): the same for Gemma 3 270M, in PIE_TEST_GEMMA (tests and benchmarks only).
-function(pie_test_gemma test)
-  if(NOT PIE_GEMMA_MODEL)
-    execute_process(COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tools/deps.py get gemma3
+# _pie_test_further(<test> <dependency> <file> <variable>): the same for another model, in PIE_TEST_<variable>.
+function(_pie_test_further test dependency file variable)
+  if(NOT PIE_${variable}_MODEL)
+    execute_process(COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tools/deps.py get ${dependency}
       OUTPUT_VARIABLE folder OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
-    set(PIE_GEMMA_MODEL ${folder}/gemma-3-270m-q4_k_m.gguf
-      CACHE INTERNAL "the second model file that tests use")
+    set(PIE_${variable}_MODEL ${folder}/${file} CACHE INTERNAL "a further model file that tests use")
   endif()
-  target_compile_definitions(${test} PRIVATE PIE_TEST_GEMMA="${PIE_GEMMA_MODEL}")
+  target_compile_definitions(${test} PRIVATE "PIE_TEST_${variable}=\"${PIE_${variable}_MODEL}\"")
   if(TEST ${test})
-    set_property(TEST ${test} APPEND PROPERTY ENVIRONMENT PIE_TEST_GEMMA=${PIE_GEMMA_MODEL})
+    set_property(TEST ${test} APPEND PROPERTY ENVIRONMENT PIE_TEST_${variable}=${PIE_${variable}_MODEL})
   endif()
 endfunction()
 
-# pie_test_coder(<test>): the same for Qwen2.5-Coder 0.5B Instruct, in PIE_TEST_CODER (tests and benchmarks only).
+# Tests and benchmarks only: Gemma 3 270M, in PIE_TEST_GEMMA; and a model that calls tools, Qwen2.5-Coder 0.5B
+# Instruct, in PIE_TEST_CODER.
+function(pie_test_gemma test)
+  _pie_test_further(${test} gemma3 gemma-3-270m-q4_k_m.gguf GEMMA)
+endfunction()
 function(pie_test_coder test)
-  if(NOT PIE_CODER_MODEL)
-    execute_process(COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tools/deps.py get qwen-coder
-      OUTPUT_VARIABLE folder OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
-    set(PIE_CODER_MODEL ${folder}/qwen2.5-coder-0.5b-instruct-q4_k_m.gguf
-      CACHE INTERNAL "the model file that calls tools")
-  endif()
-  target_compile_definitions(${test} PRIVATE PIE_TEST_CODER="${PIE_CODER_MODEL}")
-  if(TEST ${test})
-    set_property(TEST ${test} APPEND PROPERTY ENVIRONMENT PIE_TEST_CODER=${PIE_CODER_MODEL})
-  endif()
+  _pie_test_further(${test} qwen-coder qwen2.5-coder-0.5b-instruct-q4_k_m.gguf CODER)
 endfunction()
