@@ -12,6 +12,8 @@
 #include <map>
 #include <set>
 
+#include "scenario.h"
+
 namespace {
 
 using inferlet::Generation;
@@ -23,21 +25,6 @@ using Tokens = std::vector<uint32_t>;
 constexpr std::string_view kPrompt =
     "Once upon a time a small robot lived in a lighthouse by the sea. Every evening it lit the "
     "lamp";
-
-std::string failure;  ///< of the scenario that runs; the first one counts
-
-void expect(bool holds, const std::string& what) {
-  if (!holds && failure.empty()) failure = what;
-}
-
-template <class T>
-T must(inferlet::Result<T> result) {
-  if (!result) {
-    inferlet::print_error(result.error() + "\n");
-    __builtin_trap();
-  }
-  if constexpr (!std::is_void_v<T>) return std::move(*result);
-}
 
 std::string shown(std::span<const uint32_t> tokens) {
   std::string text;

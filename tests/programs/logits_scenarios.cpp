@@ -9,6 +9,8 @@
 #include <memory>
 #include <set>
 
+#include "scenario.h"
+
 namespace {
 
 using inferlet::Context;
@@ -23,24 +25,9 @@ using Arguments = std::vector<std::string>;
 constexpr std::string_view kStory =
     "Once upon a time a small robot lived in a lighthouse by the sea. Every evening it";
 
-std::string failure;  ///< of the scenario that runs; the first one counts
-
-void expect(bool holds, const std::string& what) {
-  if (!holds && failure.empty()) failure = what;
-}
-
 void expect_near(double got, double expected, double tolerance, const std::string& what) {
   expect(std::abs(got - expected) <= tolerance,
          what + ": " + std::to_string(got) + ", expected " + std::to_string(expected));
-}
-
-template <class T>
-T must(inferlet::Result<T> result) {
-  if (!result) {
-    inferlet::print_error(result.error() + "\n");
-    __builtin_trap();
-  }
-  if constexpr (!std::is_void_v<T>) return std::move(*result);
 }
 
 Context filled(std::string_view text) {

@@ -11,6 +11,8 @@
 #include <functional>
 #include <map>
 
+#include "scenario.h"
+
 namespace {
 
 using inferlet::Context;
@@ -26,26 +28,6 @@ constexpr std::string_view kStory =
     "Once upon a time a small robot lived in a lighthouse by the sea. Every evening it lit the "
     "lamp, "
     "counted the ships and wrote their names into a book. One evening a ship came that had no name";
-
-std::string failure;  ///< of the scenario that runs; the first one counts
-
-void expect(bool holds, const std::string& what) {
-  if (!holds && failure.empty()) failure = what;
-}
-
-template <class T>
-T must(inferlet::Result<T> result) {
-  if (!result) {
-    inferlet::print_error(result.error() + "\n");
-    __builtin_trap();
-  }
-  if constexpr (!std::is_void_v<T>) return std::move(*result);
-}
-
-template <class T>
-T must(inferlet::Task<inferlet::Result<T>> task) {
-  return must(task.wait());
-}
 
 Context make() { return must(Context::create()); }
 

@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <map>
 
+#include "scenario.h"
+
 namespace {
 
 using inferlet::Context;
@@ -22,21 +24,6 @@ constexpr std::string_view kStory =
     "Once upon a time a small robot lived in a lighthouse by the sea. Every evening it lit the "
     "lamp, counted the ships and wrote their names into a book. One evening a ship came that had "
     "no name";
-
-std::string failure;  ///< of the scenario that runs; the first one counts
-
-void expect(bool holds, const std::string& what) {
-  if (!holds && failure.empty()) failure = what;
-}
-
-template <class T>
-T must(Result<T> result) {
-  if (!result) {
-    inferlet::print_error(result.error() + "\n");
-    __builtin_trap();
-  }
-  if constexpr (!std::is_void_v<T>) return std::move(*result);
-}
 
 Context filled(std::string_view text) {
   Context context = must(Context::create());
