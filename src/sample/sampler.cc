@@ -53,6 +53,12 @@ size_t block_at(std::span<const double> sums, double target, double& before) {
   return block;
 }
 
+/// Whether a logit is one of those that are drawn from: from the least on, or in a range.
+bool is_within(float least, float logit) { return logit >= least; }
+bool is_within(const LogitRange& range, float logit) {
+  return logit >= range.least && logit <= range.most;
+}
+
 }  // namespace
 
 TokenId argmax(std::span<const float> logits) {
@@ -85,36 +91,13 @@ DrawnToken Sampler::draw_candidate(const Softmax& softmax, size_t count, float l
   return {last.id, surprise_of(softmax, last.logit, total)};
 }
 
-DrawnToken Sampler::draw_any(std::span<const float> logits, const Softmax& softmax, float least,
-                             double uniform) {
+template <class Bound>
+DrawnToken Sampler::draw_within(std::span<const float> logits, const Softmax& softmax,
+                                const Bound& bound, double uniform) {
   sums_.clear();
   double total = 0;
   for (size_t begin = 0; begin < logits.size(); begin += kRowBlock) {
-    sums_.push_back(sum_weights(block_of(logits, begin), softmax, least));
-    total += sums_.back();
-  }
-  const double target = uniform * total;
-  double sum = 0;
-  const size_t block = block_at(sums_, target, sum);
-  std::optional<TokenId> drawn;
-  for (size_t i = block * kRowBlock; i < std::min(logits.size(), (block + 1) * kRowBlock); ++i) {
-    const float w = clean(logits[i]) >= least ? weight(softmax, logits[i]) : 0.0F;
-    if (w <= 0.0F) continue;
-    drawn = static_cast<TokenId>(i);
-    sum += w;
-    if (sum > target) break;
-  }
-  // Where rounding leaves nothing in the block to draw.
-  const TokenId token = drawn ? *drawn : argmax(logits);
-  return {token, surprise_of(softmax, clean(logits[token]), total)};
-}
-
-DrawnToken Sampler::draw_in(std::span<const float> logits, const Softmax& softmax,
-                            const LogitRange& range, double uniform) {
-  sums_.clear();
-  double total = 0;
-  for (size_t begin = 0; begin < logits.size(); begin += kRowBlock) {
-    sums_.push_back(sum_weights(block_of(logits, begin), softmax, range));
+    sums_.push_back(sum_weights(block_of(logits, begin), softmax, bound));
     total += sums_.back();
   }
   const double target = uniform * total;
@@ -123,14 +106,13 @@ DrawnToken Sampler::draw_in(std::span<const float> logits, const Softmax& softma
   std::optional<TokenId> drawn;
   for (size_t i = block * kRowBlock; i < std::min(logits.size(), (block + 1) * kRowBlock); ++i) {
     const float logit = clean(logits[i]);
-    if (logit < range.least || logit > range.most) continue;
-    const float w = weight(softmax, logit);
+    const float w = is_within(bound, logit) ? weight(softmax, logit) : 0.0F;
     if (w <= 0.0F) continue;
     drawn = static_cast<TokenId>(i);
     sum += w;
     if (sum > target) break;
   }
-  // Where rounding leaves nothing in the block to draw: the best one.
+  // Where rounding leaves nothing in the block to draw: the best one of the bound.
   for (size_t i = 0; i < logits.size() && !drawn; ++i) {
     if (clean(logits[i]) == softmax.max) drawn = static_cast<TokenId>(i);
   }
@@ -156,7 +138,7 @@ DrawnToken Sampler::draw_narrowed(std::span<const float> logits, Softmax softmax
     const double weight_min = total * std::exp2(-double{params.surprise_max});
     range.least = std::min(logit_of(softmax, weight_min, range.least), softmax.max);
   }
-  return draw_in(logits, softmax, range, chance.token);
+  return draw_within(logits, softmax, range, chance.token);
 }
 
 DrawnToken Sampler::draw_of(size_t count, const Softmax& softmax, float least,
@@ -180,7 +162,7 @@ DrawnToken Sampler::draw_nucleus(std::span<const float> logits, const Softmax& s
                    chance);
   least = std::max(least, range->least);
   return narrows(params, chance) ? draw_narrowed(logits, softmax, least, params, chance)
-                                 : draw_any(logits, softmax, least, chance.token);
+                                 : draw_within(logits, softmax, least, chance.token);
 }
 
 DrawnToken Sampler::draw(std::span<const float> logits, const SamplerParams& params,
@@ -194,7 +176,7 @@ DrawnToken Sampler::draw(std::span<const float> logits, const SamplerParams& par
   const bool all_mass = !(params.top_p < 1.0F);
   if (all_tokens && all_mass) {
     return narrows(params, chance) ? draw_narrowed(logits, softmax, least, params, chance)
-                                   : draw_any(logits, softmax, least, chance.token);
+                                   : draw_within(logits, softmax, least, chance.token);
   }
   if (all_tokens) return draw_nucleus(logits, softmax, least, params, chance);
   candidates_.select(logits, params.top_k);

@@ -48,8 +48,10 @@ class Sampler {
   /// Draws among the first `count` candidates that are >= least.
   DrawnToken draw_candidate(const Softmax& softmax, size_t count, float least,
                             double uniform) const;
-  DrawnToken draw_any(std::span<const float> logits, const Softmax& softmax, float least,
-                      double uniform);
+  /// Draws among the logits from a least one on (float), or in a LogitRange.
+  template <class Bound>
+  DrawnToken draw_within(std::span<const float> logits, const Softmax& softmax, const Bound& bound,
+                         double uniform);
   /// Draws among the best that reach top_p of the whole vocabulary.
   DrawnToken draw_nucleus(std::span<const float> logits, const Softmax& softmax, float least,
                           const SamplerParams& params, const DrawChance& chance);
@@ -60,8 +62,6 @@ class Sampler {
   /// result is an index of `logits`.
   DrawnToken draw_narrowed(std::span<const float> logits, Softmax softmax, float least,
                            const SamplerParams& params, const DrawChance& chance);
-  DrawnToken draw_in(std::span<const float> logits, const Softmax& softmax, const LogitRange& range,
-                     double uniform);
 
   Candidates candidates_;
   std::vector<float> candidate_logits_;
