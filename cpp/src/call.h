@@ -44,10 +44,12 @@ class CallSignal {
   bool is_stopped_ = false;
 };
 
-/// Starts a call and waits for it: `start` takes the `done` and returns the CallId. Throws.
+/// Starts a call and waits for it: `start` takes the `done` and returns the CallId. Throws; under a
+/// CancelScope that was stopped before, nothing is started.
 template <class T, class Start>
 T await_call(ClientConnection& connection, Start start, Otherwise otherwise = Otherwise::kPieError,
              const std::shared_ptr<CallSignal>& signal = std::make_shared<CallSignal>()) {
+  if (current_stop_token().stop_requested()) throw CancelledError("the call was cancelled");
   auto answer = std::make_shared<std::optional<Result<T>>>();
   const client::CallId call = start([signal, answer](Result<T> result) {
     *answer = std::move(result);
