@@ -5,6 +5,12 @@
 #include "sched/scheduler.h"
 
 namespace pie::sched {
+namespace {
+
+/// Programs that decode come back within so many steps, most of them within one.
+constexpr uint32_t kStepsNear = 4;
+
+}  // namespace
 
 bool Scheduler::head_is_done(const Queue& q) const {
   const auto& pass = std::get<Pass>(q.commands.front().what);
@@ -132,7 +138,8 @@ bool Scheduler::goes_before(const Queue& a, const Queue& b) const {
   return Age{a.instance, a.id} < Age{b.instance, b.id};
 }
 
-void Scheduler::choose(Plan& plan) {
+/// Those that can go on, in the order in which they get tokens.
+std::vector<Scheduler::Candidate> Scheduler::find_candidates() const {
   std::vector<Candidate> candidates;
   for (const auto& [age, q] : active_) {
     const auto* pass = std::get_if<Pass>(&q->commands.front().what);
@@ -141,7 +148,34 @@ void Scheduler::choose(Plan& plan) {
   std::sort(candidates.begin(), candidates.end(), [&](const Candidate& a, const Candidate& b) {
     return goes_before(*a.queue, *b.queue);
   });
-  uint32_t budget = config_.step_tokens_max;
+  return candidates;
+}
+
+Scheduler::Budget Scheduler::budget_for(const std::vector<Candidate>& candidates,
+                                        uint32_t mixed_tokens_max, Plan& plan) {
+  uint32_t short_tokens = 0;
+  bool any_long = false;
+  for (const Candidate& c : candidates) {
+    const auto& pass = std::get<Pass>(c.queue->commands.front().what);
+    if (is_short(*c.queue)) {
+      short_tokens += pass.shape.token_count - pass.done_tokens;
+    } else {
+      any_long = true;
+    }
+  }
+  if (!candidates.empty() && steps_since_decodes_ < UINT32_MAX) ++steps_since_decodes_;
+  if (short_tokens > 0) steps_since_decodes_ = 0;
+  const bool decodes_near = steps_since_decodes_ <= kStepsNear;
+  plan.kind = !any_long ? StepKind::kDecodes : decodes_near ? StepKind::kMixed : StepKind::kLong;
+  const uint32_t all = config_.step_tokens_max;
+  if (plan.kind != StepKind::kMixed) return {all, all};
+  const uint32_t left = mixed_tokens_max > short_tokens ? mixed_tokens_max - short_tokens : 0;
+  return {all, std::min(all, std::max(left, config_.long_chunk_tokens_min))};
+}
+
+void Scheduler::choose(Plan& plan, uint32_t mixed_tokens_max) {
+  std::vector<Candidate> candidates = find_candidates();
+  Budget budget = budget_for(candidates, mixed_tokens_max, plan);
   scratch_pages_ = 0;
   for (Candidate& c : candidates) {
     const bool added = add_chunk(c, budget, plan);
@@ -149,7 +183,7 @@ void Scheduler::choose(Plan& plan) {
     if (!added) c.next = SIZE_MAX;
   }
   // Further passes of the same queues, a round at a time.
-  for (bool progress = true; progress && budget > 0;) {
+  for (bool progress = true; progress && budget.all > 0;) {
     progress = false;
     for (Candidate& c : candidates) {
       if (c.next != SIZE_MAX && !add_chunk(c, budget, plan)) c.next = SIZE_MAX;
@@ -158,9 +192,9 @@ void Scheduler::choose(Plan& plan) {
   }
 }
 
-bool Scheduler::add_chunk(Candidate& candidate, uint32_t& budget, Plan& plan) {
+bool Scheduler::add_chunk(Candidate& candidate, Budget& budget, Plan& plan) {
   Queue& q = *candidate.queue;
-  if (budget == 0 || candidate.next >= q.commands.size()) return false;
+  if (budget.all == 0 || candidate.next >= q.commands.size()) return false;
   QueuedCommand& command = q.commands[candidate.next];
   auto* pass = std::get_if<Pass>(&command.what);
   if (pass == nullptr) return false;
@@ -172,7 +206,11 @@ bool Scheduler::add_chunk(Candidate& candidate, uint32_t& budget, Plan& plan) {
     if (!pass->admitted) return false;
   }
   const uint32_t left = pass->shape.token_count - pass->done_tokens;
-  const uint32_t count = std::min(left, budget);
+  // A pass without cache is computed whole, and what follows a decode is as long as it is.
+  const bool is_long = left > config_.short_pass_tokens_max;
+  const bool is_cut = is_long && !pass->pages.empty();
+  const uint32_t count =
+      std::min(left, is_cut ? std::min(budget.all, budget.long_ones) : budget.all);
   if (count == 0) return false;  // done, as soon as it is the first
   if (pass->pages.empty()) {
     const uint32_t scratch = (count + config_.page_size - 1) / config_.page_size;
@@ -200,7 +238,8 @@ bool Scheduler::add_chunk(Candidate& candidate, uint32_t& budget, Plan& plan) {
                                   .context_len = context,
                                   .last = count == left,
                                   .pages = read});
-  budget -= count;
+  budget.all -= count;
+  if (is_long) budget.long_ones -= std::min(count, budget.long_ones);
   candidate.next = count == left ? candidate.next + 1 : SIZE_MAX;
   return true;
 }

@@ -51,14 +51,19 @@ struct PrefixHit {
   uint32_t token_count = 0;
 };
 
+/// What a step holds: passes as short as decodes, longer ones, or both. A step of long ones right
+/// after decodes counts as both: those who decode are about to come back.
+enum class StepKind : uint8_t { kDecodes, kLong, kMixed };
+
 /// What one turn of the step loop has to do.
 struct Plan {
   std::vector<CommandId> completed;  ///< commands that have taken effect without computation
   kv::Bindings bindings;             ///< to be carried out before the step
   std::vector<PassChunk> chunks;     ///< the step; at most one chunk of a pass
-  std::vector<PrefixHit> hits;       ///< passes that found computed pages
-  std::vector<CommandId> lost;       ///< passes that ended because the disk lost pages of theirs
-  bool waiting = false;              ///< there is no step because all that could run wait for pages
+  StepKind kind = StepKind::kDecodes;
+  std::vector<PrefixHit> hits;  ///< passes that found computed pages
+  std::vector<CommandId> lost;  ///< passes that ended because the disk lost pages of theirs
+  bool waiting = false;         ///< there is no step because all that could run wait for pages
   bool stuck = false;  ///< passes wait for pages and every instance that holds any waits as well:
                        ///< only what make_room() finds can free enough
 };

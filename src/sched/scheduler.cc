@@ -135,7 +135,7 @@ void Scheduler::end_pass(Queue& q, size_t index) {
   --pending_;
 }
 
-Plan Scheduler::plan(Overtaking overtaking) {
+Plan Scheduler::plan(Overtaking overtaking, uint32_t mixed_tokens_max) {
   Plan plan;
   pages_.begin_turn();
   do {
@@ -147,12 +147,12 @@ Plan Scheduler::plan(Overtaking overtaking) {
   } while (admit_in_line(plan));
   if (active_.empty()) return plan;
   step_pages_.begin_step();
-  choose(plan);
+  choose(plan, mixed_tokens_max);
   if (!plan.chunks.empty() || !plan.completed.empty() || !plan.lost.empty()) return plan;
   if (pages_.frame_table().io_count() > 0) return plan;
   plan.waiting = true;  // whoever was admitted would be in the step
   if (overtaking == Overtaking::kYes) {
-    if (admit_out_of_line(plan)) choose(plan);
+    if (admit_out_of_line(plan)) choose(plan, mixed_tokens_max);
     plan.stuck = plan.chunks.empty() && is_stuck();
   }
   return plan;

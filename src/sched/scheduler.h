@@ -23,6 +23,7 @@ struct SchedulerConfig {
   uint32_t scratch_pages_max = UINT32_MAX;  ///< of a step's passes without cache, each rounded up
   uint32_t short_pass_tokens_max = 16;  ///< passes up to this length go before longer ones of their
                                         ///< priority: decodes run beside prefill, not behind it
+  uint32_t long_chunk_tokens_min = 16;  ///< what is left to longer passes beside decodes
   uint32_t starved_steps = 16;  ///< a queue that was passed over this often goes before all others
 };
 
@@ -58,9 +59,11 @@ class Scheduler {
   /// Takes effect when everything before it in the queue is done.
   void push_marker(QueueId queue, CommandId id);
 
-  /// The next step. Nothing in `chunks` and `completed`: nothing to do until a command comes, or,
-  /// when passes wait for pages, until the caller lets them overtake.
-  Plan plan(Overtaking overtaking);
+  /// The next step, of at most `mixed_tokens_max` tokens while programs decode beside longer passes
+  /// (but for those without cache, which are not cut). Nothing in `chunks` and `completed`: nothing
+  /// to do until a command comes, or, when passes wait for pages, until the caller lets them
+  /// overtake.
+  Plan plan(Overtaking overtaking, uint32_t mixed_tokens_max = UINT32_MAX);
   /// The step that plan() returned was executed. Passes of chunks in `failed` (by index) are done
   /// all the same.
   void finish(const Plan& plan, const std::set<size_t>& failed = {});
@@ -125,6 +128,10 @@ class Scheduler {
     Queue* queue;
     size_t next = 0;  // index of the command that may still join the step
   };
+  /// Tokens that a step has room for; of these, in long passes that can be cut.
+  struct Budget {
+    uint32_t all, long_ones;
+  };
 
   Queue& queue(QueueId id);
   enum class ChunkOutcome { kDone, kFailed };
@@ -152,8 +159,11 @@ class Scheduler {
   bool admit_in_line(Plan& plan);
   bool head_is_done(const Queue& queue) const;
   bool admit_out_of_line(Plan& plan);
-  void choose(Plan& plan);
-  bool add_chunk(Candidate& candidate, uint32_t& budget, Plan& plan);
+  std::vector<Candidate> find_candidates() const;
+  Budget budget_for(const std::vector<Candidate>& candidates, uint32_t mixed_tokens_max,
+                    Plan& plan);
+  void choose(Plan& plan, uint32_t mixed_tokens_max);
+  bool add_chunk(Candidate& candidate, Budget& budget, Plan& plan);
   bool is_stuck() const;
   std::set<InstanceId> waiting_instances() const;
   bool goes_before(const Queue& a, const Queue& b) const;
@@ -175,7 +185,8 @@ class Scheduler {
   uint32_t line_needs_ = 0;       // pages that the first one in line needs
   InstanceId line_first_;         // and who that is
   uint32_t pending_ = 0;
-  uint32_t scratch_pages_ = 0;  // that the step being built needs
+  uint32_t steps_since_decodes_ = UINT32_MAX;  // since a short pass was in a step
+  uint32_t scratch_pages_ = 0;                 // that the step being built needs
 };
 
 }  // namespace pie::sched

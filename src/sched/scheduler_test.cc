@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <numeric>
 
 namespace pie::sched {
 namespace {
@@ -31,8 +32,9 @@ struct Fixture {
     for (const uint32_t slot : slots) map.release(SlotId{slot});
   }
   /// Plans and finishes a step; its passes as "id:tokens".
-  std::string step(Overtaking overtaking = Overtaking::kNo) {
-    last = scheduler.plan(overtaking);
+  std::string step(Overtaking overtaking = Overtaking::kNo,
+                   uint32_t mixed_tokens_max = UINT32_MAX) {
+    last = scheduler.plan(overtaking, mixed_tokens_max);
     scheduler.check_invariants();
     std::string text;
     for (const PassChunk& chunk : last.chunks) {
@@ -48,6 +50,12 @@ struct Fixture {
   Scheduler scheduler;
   Plan last;
 };
+
+std::vector<uint32_t> numbers(uint32_t first, uint32_t count) {
+  std::vector<uint32_t> slots(count);
+  std::iota(slots.begin(), slots.end(), first);
+  return slots;
+}
 
 TEST(Scheduler, commands_of_a_queue_take_effect_in_order) {
   Fixture f(8);
@@ -82,6 +90,30 @@ TEST(Scheduler, long_prompts_go_in_chunks_beside_decodes) {
   EXPECT_EQ(f.step(), "10:6");
   EXPECT_TRUE(f.last.chunks[0].last);
   EXPECT_EQ(f.step(), "");
+}
+
+TEST(Scheduler, beside_decodes_long_passes_get_what_a_bounded_step_leaves) {
+  Fixture f(64, 64);
+  f.open(1, 1);
+  f.open(2, 2);
+  f.open(3, 3);
+  f.pass(1, 10, 96, numbers(0, 24));
+  EXPECT_EQ(f.step(Overtaking::kNo, 24), "10:64") << "nobody decodes";
+  EXPECT_EQ(f.last.kind, StepKind::kLong);
+  f.pass(2, 20, 1, {24});
+  EXPECT_EQ(f.step(Overtaking::kNo, 24), "20:1 10:23");
+  EXPECT_EQ(f.last.kind, StepKind::kMixed);
+  f.pass(2, 21, 1, {24});
+  EXPECT_EQ(f.step(Overtaking::kNo, 1), "21:1 10:9") << "the prompt goes on whatever the bound";
+  f.pass(2, 22, 1, {24});
+  EXPECT_EQ(f.step(Overtaking::kNo, 24), "22:1");
+  EXPECT_EQ(f.last.kind, StepKind::kDecodes);
+
+  f.pass(1, 11, 96, numbers(0, 24));
+  EXPECT_EQ(f.step(Overtaking::kNo, 24), "11:24") << "who decoded a step ago is about to come back";
+  EXPECT_EQ(f.last.kind, StepKind::kMixed);
+  f.pass(3, 30, 20, {});
+  EXPECT_EQ(f.step(Overtaking::kNo, 24), "11:24 30:20") << "a pass without cache is not cut";
 }
 
 TEST(Scheduler, fresh_pages_are_named_once_for_clearing) {
