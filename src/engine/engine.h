@@ -21,8 +21,11 @@ struct EngineConfig {
   uint32_t step_tokens_max = 512;  ///< token budget of a step; longer prompts go in chunks
   double gather_fraction = 0.25;   ///< of the last step's time: the longest wait for programs that
                                    ///< got a result and may submit again
-  uint64_t seed = 0;               ///< of the samplers; 0 = from the machine's random source
-  bool prefix_cache = true;        ///< what was computed of a text is not computed again
+  uint64_t gather_ns_max = 2'000'000;     ///< and the longest of all such waits
+  uint64_t step_ns_max = 100'000'000;     ///< of a step while programs decode beside longer passes,
+                                          ///< which go in smaller chunks then; 0: unlimited
+  uint64_t seed = 0;                      ///< of the samplers; 0 = from the machine's random source
+  bool prefix_cache = true;               ///< what was computed of a text is not computed again
   bool prefix_cache_shared = false;       ///< nor for another user
   std::filesystem::path swap_folder;      ///< where pages go when the pool is short; empty: nowhere
   uint64_t swap_bytes_max = 0;            ///< 0: by the free disk space

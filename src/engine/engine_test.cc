@@ -66,7 +66,11 @@ struct Gathering {
   }
 
   FakeClock clock;
-  Rig rig{64, 32, {.gather_fraction = 1.0, .seed = 7, .prefix_cache = false}, clock};
+  Rig rig{
+      64,
+      32,
+      {.gather_fraction = 1.0, .gather_ns_max = 60'000'000'000, .seed = 7, .prefix_cache = false},
+      clock};
   QueueId a = rig.open(kA);
   QueueId b = rig.open(kB);
   Sequence first{*rig.engine, a};

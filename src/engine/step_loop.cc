@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
 #include <set>
 
@@ -58,7 +59,8 @@ StepLoop::StepLoop(LocalEngine& engine, SnapshotStore* snapshots, std::string la
               .page_size = limits.page_size,
               .scratch_pages_max = executor_->config().scratch_pages()},
              limits.embedding_size),
-      computer_(*executor_, state_.embeddings, seed, limits.embedding_size) {
+      computer_(*executor_, state_.embeddings, seed, limits.embedding_size),
+      budget_(config.step_ns_max, limits.step_tokens_max) {
   state_.snapshots.store = snapshots;
   state_.snapshots.writer = writer_.get();
   state_.snapshots.layout = std::move(layout);
@@ -94,7 +96,7 @@ void StepLoop::receive() {
 
 StepLoop::TurnEnd StepLoop::turn() {
   const uint64_t started_ns = clock_.now_ns();
-  const sched::Plan plan = state_.scheduler.plan(overtaking_);
+  const sched::Plan plan = state_.scheduler.plan(overtaking_, budget_.tokens());
   mover_.bind(plan.bindings);
   for (const sched::PrefixHit& hit : plan.hits) {
     ++state_.report.stats.prefix_hits;
@@ -153,9 +155,10 @@ void StepLoop::step(const sched::Plan& plan, uint64_t started_ns) {
   stats.tokens_generated += outcome.generated;
   const uint64_t step_ns = clock_.now_ns() - started_ns;
   stats.step_ns += step_ns;
+  budget_.took(plan.kind, tokens, step_ns);
   publish(plan, outcome.parts);
-  inbox_.gather(
-      nanoseconds(static_cast<int64_t>(static_cast<double>(step_ns) * config_.gather_fraction)));
+  const auto share = static_cast<uint64_t>(static_cast<double>(step_ns) * config_.gather_fraction);
+  inbox_.gather(nanoseconds(std::min(share, config_.gather_ns_max)));
   state_.throughput.add(clock_.now_ns() - started_ns, step_ns, outcome.generated);
 }
 

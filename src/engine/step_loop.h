@@ -11,6 +11,7 @@
 #include "engine/page_mover.h"
 #include "engine/snapshot/writer.h"
 #include "engine/step.h"
+#include "engine/step_budget.h"
 #include "exec/executor.h"
 #include "sched/scheduler.h"
 
@@ -53,6 +54,7 @@ class StepLoop {
   std::unique_ptr<SnapshotWriter> writer_;  // null without snapshots
   LoopState state_;
   StepComputer computer_;
+  StepBudget budget_;
   sched::Overtaking overtaking_ = sched::Overtaking::kNo;
 };
 
