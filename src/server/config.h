@@ -41,6 +41,7 @@ struct Config {
   uint32_t kv_pages = 0;             ///< of the pool; 0 = by the machine's memory (sizes.h)
   std::string kv_format = "f16";     ///< of those pages: f16, bf16 or q8 (exec/executor.h)
   uint32_t step_tokens_max = 0;      ///< 0 = 512, fewer where memory is short
+  uint64_t step_ms_max = 100;        ///< of a step while programs decode; 0 = unlimited
   bool prefix_cache = true;          ///< what was computed of a text is not computed again
   bool prefix_cache_shared = false;  ///< nor for another user
   uint64_t swap_bytes_max = 0;       ///< KV pages on disk; 0 = by the free disk space

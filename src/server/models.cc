@@ -60,6 +60,7 @@ Result<std::unique_ptr<engine::Engine>> start_engine(const Config& config, const
                  engine::Engine::create(
                      opened.model, std::move(executor),
                      {.step_tokens_max = pool.step_tokens_max,
+                      .step_ns_max = config.step_ms_max * 1'000'000,
                       .seed = config.seed,
                       .prefix_cache = config.prefix_cache,
                       .prefix_cache_shared = config.prefix_cache_shared,

@@ -12,6 +12,7 @@ constexpr std::string_view kClient = "client";
 constexpr uint64_t kFrameBytesMin = 512 << 10;  // a chunk of 256 KiB and what goes with it
 constexpr uint64_t kWasmPageBytes = 64 << 10;   // no program runs in less
 constexpr uint64_t kThreadsMax = 1024;
+constexpr uint64_t kStepMsMax = 3'600'000;
 constexpr uint64_t kSecondsMax = 1'000'000'000;  // 31 years; in nanoseconds it fits 64 bits
 
 size_t edit_distance(std::string_view a, std::string_view b) {
@@ -62,6 +63,10 @@ std::vector<Setting> settings(Config& c) {
        "K and V in those pages: f16, bf16, or q8 (half the memory); native executor"},
       {"", "step_tokens_max", &c.step_tokens_max,
        "tokens of one step; 0: 512, fewer where memory is short"},
+      {"", "step_ms_max", &c.step_ms_max,
+       "milliseconds of a step while programs decode: longer prompts go in smaller pieces then; 0: "
+       "unlimited",
+       0, kStepMsMax},
       {"", "prefix_cache", &c.prefix_cache, "KV pages of texts computed before are used again"},
       {"", "prefix_cache_shared", &c.prefix_cache_shared,
        "also those of other users, who can tell by the time it takes"},
