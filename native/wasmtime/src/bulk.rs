@@ -152,6 +152,29 @@ fn vocabulary_of(mut value: CVal) -> Result<(Vec<u32>, Vec<Vec<u8>>)> {
     Ok((u32s_of(&mut ids)?, texts))
 }
 
+fn option_of(value: CVal) -> Result<Option<Vec<u8>>> {
+    match value {
+        CVal::Option(None) => Ok(None),
+        CVal::Option(Some(mut payload)) => Ok(Some(bytes_of(&mut payload)?)),
+        _ => bail!(wrong()),
+    }
+}
+
+fn outcome_of(value: CVal) -> Result<std::result::Result<(), String>> {
+    match Val::from(&value) {
+        Val::Result(Ok(_)) => Ok(Ok(())),
+        Val::Result(Err(Some(why))) => match *why {
+            Val::String(why) => Ok(Err(why)),
+            _ => bail!(wrong()),
+        },
+        _ => bail!(wrong()),
+    }
+}
+
+fn text(one: String) -> CVal {
+    CVal::String(one.into_bytes().into())
+}
+
 fn define(
     to: &mut LinkerInstance<'_, WasmtimeStoreData>,
     name: &str,
@@ -182,6 +205,19 @@ fn define(
         4 => to.func_wrap(name, move |context: Context<'_>, (from,): (ResourceAny,)| {
             Ok((vocabulary_of(callback.call(context, vec![resource(from)])?)?,))
         }),
+        5 => to.func_wrap(name, move |context: Context<'_>, (): ()| {
+            Ok((bytes_of(&mut callback.call(context, vec![])?)?,))
+        }),
+        6 => to.func_wrap(name, move |context: Context<'_>, (key,): (String,)| {
+            Ok((option_of(callback.call(context, vec![text(key)])?)?,))
+        }),
+        7 => to.func_wrap(
+            name,
+            move |context: Context<'_>, (key, bytes): (String, Vec<u8>)| {
+                let arguments = vec![text(key), CVal::String(bytes.into())];
+                Ok((outcome_of(callback.call(context, arguments)?)?,))
+            },
+        ),
         _ => bail!("there is no shape {shape}"),
     }
 }
@@ -234,6 +270,9 @@ unsafe fn with_instance(
 ///   2  func(u64) -> list<u8>
 ///   3  func(borrow<T>) -> option<list<tuple<list<u32>, list<f32>>>>
 ///   4  func(borrow<T>) -> tuple<list<u32>, list<list<u8>>>
+///   5  func() -> list<u8>
+///   6  func(string) -> option<list<u8>>
+///   7  func(string, list<u8>) -> result<_, string>
 ///
 /// # Safety
 /// `name` points to `name_len` bytes; `data` outlives the linker and may be used by any thread.

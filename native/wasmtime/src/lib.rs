@@ -4,9 +4,11 @@
 
 mod bulk;
 mod heap;
+mod limits;
 
 pub use bulk::*;
 pub use heap::*;
+pub use limits::*;
 pub use wasmtime_c_api::*;
 
 /// `void pie_wasmtime_context_set_hostcall_fuel(wasmtime_context_t *context, size_t bytes);`
