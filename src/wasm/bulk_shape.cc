@@ -16,6 +16,9 @@ constexpr std::pair<std::string_view, pie_wasmtime_bulk_shape_t> kShapes[] = {
     {"func(handle<>) -> option<list<tuple<list<u32>, list<f32>>>>",
      PIE_WASMTIME_RESOURCE_TO_RANKINGS},
     {"func(handle<>) -> tuple<list<u32>, list<list<u8>>>", PIE_WASMTIME_RESOURCE_TO_VOCABULARY},
+    {"func() -> list<u8>", PIE_WASMTIME_NOTHING_TO_BYTES},
+    {"func(string) -> option<list<u8>>", PIE_WASMTIME_TEXT_TO_BYTES},
+    {"func(string, list<u8>) -> result<_, string>", PIE_WASMTIME_TEXT_AND_BYTES},
 };
 
 }  // namespace

@@ -1,12 +1,15 @@
 // Long lists that are copied whole, and what one call may copy.
 #include <gtest/gtest.h>
 
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "wasm/test_runtime.h"
+#include "wasm/wit_result.h"
 
 namespace pie::wasm {
 namespace {
@@ -97,6 +100,73 @@ TEST_F(BulkTest, what_one_call_copies_is_bounded) {
   const Outcome blob = run(with_bulk(R"((func (export "run") (result i32)
       (drop (call $take (i32.const 1048576) (i32.const 33554432))) (call $ok)))"));
   EXPECT_EQ(blob.kind, Kind::kLimit);
+}
+
+/// A component over inferlet:test/kept: $all gives a list<u8>, $store keeps one under a key that is
+/// not "", $load gives it back.
+std::string with_kept(const std::string& body) {
+  return joined({R"((component
+  (import "inferlet:test/kept" (instance $kept
+    (export "all" (func (result (list u8))))
+    (export "load" (func (param "key" string) (result (option (list u8)))))
+    (export "store" (func (param "key" string) (param "value" (list u8)) (result (result (error string)))))))
+  (core module $mem (memory (export "memory") 1600)
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 67108864)))
+  (core instance $M (instantiate $mem))
+  (core func $all (canon lower (func $kept "all") (memory (core memory $M "memory")) (realloc (core func $M "realloc"))))
+  (core func $load (canon lower (func $kept "load") (memory (core memory $M "memory")) (realloc (core func $M "realloc"))))
+  (core func $store (canon lower (func $kept "store") (memory (core memory $M "memory")) (realloc (core func $M "realloc"))))
+  (core module $m
+    (import "h" "all" (func $all (param i32)))
+    (import "h" "load" (func $load (param i32 i32 i32)))
+    (import "h" "store" (func $store (param i32 i32 i32 i32 i32)))
+    (import "h" "memory" (memory 1))
+    (func $must (param i32) (if (i32.eqz (local.get 0)) (then unreachable)))
+    )",
+                 body, R"()
+  (core instance $i (instantiate $m (with "h" (instance
+    (export "all" (func $all)) (export "load" (func $load)) (export "store" (func $store))
+    (export "memory" (memory $M "memory"))))))
+  (func $run (result (result (error string))) (canon lift (core func $i "run") (memory (core memory $M "memory"))))
+  (instance $inst (export "run" (func $run)))
+  (export "inferlet:core/run" (instance $inst))))"});
+}
+
+TEST_F(BulkTest, bytes_by_a_key_go_there_and_back_whole) {
+  std::map<std::string, std::string> kept;
+  functions_.add("inferlet:test/kept", "all", [] { return ByteString{"all"}; });
+  functions_.add("inferlet:test/kept", "load",
+                 [&](std::string_view key) -> std::optional<ByteString> {
+                   const auto found = kept.find(std::string(key));
+                   if (found == kept.end()) return std::nullopt;
+                   return ByteString{found->second};
+                 });
+  functions_.add("inferlet:test/kept", "store",
+                 [&](std::string_view key, ByteString value) -> WitResult<void, std::string> {
+                   if (key.empty()) return Err(std::string("no key"));
+                   kept[std::string(key)] = std::move(value.bytes);
+                   return Ok();
+                 });
+  const Outcome outcome = run(with_kept(R"((func (export "run") (result i32)
+      (i32.store8 (i32.const 16) (i32.const 107))
+      (i32.store8 (i32.const 17825791) (i32.const 9))
+      (call $load (i32.const 16) (i32.const 1) (i32.const 64))
+      (call $must (i32.eqz (i32.load8_u (i32.const 64))))
+      (call $store (i32.const 16) (i32.const 1) (i32.const 1048576) (i32.const 16777216) (i32.const 96))
+      (call $must (i32.eqz (i32.load8_u (i32.const 96))))
+      (call $load (i32.const 16) (i32.const 1) (i32.const 64))
+      (call $must (i32.eq (i32.load8_u (i32.const 64)) (i32.const 1)))
+      (call $must (i32.eq (i32.load (i32.const 72)) (i32.const 16777216)))
+      (call $must (i32.eq (i32.load8_u (i32.const 83886079)) (i32.const 9)))
+      (call $all (i32.const 128))
+      (call $must (i32.eq (i32.load (i32.const 132)) (i32.const 3)))
+      (call $must (i32.eq (i32.load8_u (i32.const 67108864)) (i32.const 97)))
+      (call $store (i32.const 16) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 96))
+      (call $must (i32.eq (i32.load8_u (i32.const 96)) (i32.const 1)))
+      (i32.const 96)))"));
+  EXPECT_EQ(outcome.kind, Kind::kErr);
+  EXPECT_EQ(outcome.text, "no key");
+  EXPECT_EQ(kept["k"].size(), 16U << 20);
 }
 
 }  // namespace

@@ -133,12 +133,16 @@ bool CompileCache::checks_out(std::string_view file) const {
          trailer.sum == checksum(code);
 }
 
-void CompileCache::keep(const wasmtime_component_t& component, const std::string& hash) const {
+RawComponent CompileCache::keep(const wasmtime_component_t& component,
+                                const std::string& hash) const {
   const std::filesystem::path file = file_of(hash);
-  if (file.empty()) return;
+  if (file.empty()) return nullptr;
   ByteVec code;
   const WasmError error(wasmtime_component_serialize(&component, &code));
-  if (error) return log::warning("a compiled program can't be kept: {}", text_of(*error));
+  if (error) {
+    log::warning("a compiled program can't be kept: {}", text_of(*error));
+    return nullptr;
+  }
   Trailer trailer;
   engine_->fingerprint().copy(trailer.fingerprint, sizeof(trailer.fingerprint));
   trailer.size_bytes = code.size;
@@ -148,10 +152,13 @@ void CompileCache::keep(const wasmtime_component_t& component, const std::string
   std::error_code ignored;
   std::filesystem::create_directories(folder_, ignored);
   const Result<void> written = write_file_atomically(file, bytes);
-  if (!written.ok())
-    return log::warning("a compiled program can't be kept: {}", written.error().message);
+  if (!written.ok()) {
+    log::warning("a compiled program can't be kept: {}", written.error().message);
+    return nullptr;
+  }
   note_use(file);
   make_room(file);
+  return load(file);
 }
 
 void CompileCache::make_room(const std::filesystem::path& newest) const {

@@ -32,8 +32,9 @@ class CompileCache {
   /// `hash` names the bytes: letters, digits, '-' and '_'. kInvalidArgument says what is wrong
   /// with the bytes.
   Result<Compiled> load_or_compile(std::span<const uint8_t> wasm, const std::string& hash);
-  /// Stores the compiled form: of a component that is good for something.
-  void keep(const wasmtime_component_t& component, const std::string& hash) const;
+  /// Stores the compiled form: of a component that is good for something. Returns it as it is
+  /// mapped from its file, so that the kernel may drop its pages; null where it can't be.
+  RawComponent keep(const wasmtime_component_t& component, const std::string& hash) const;
 
  private:
   std::filesystem::path file_of(const std::string& hash) const;

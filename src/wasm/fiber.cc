@@ -21,7 +21,17 @@ constexpr std::string_view kHostCallFuel = "fuel allocated for hostcalls";
 constexpr uint64_t kHostCallBytesMax = 20ULL << 20;
 constexpr uint64_t kHostCallBytesPerElement = 48;
 
-constexpr int64_t kMemoryByBudget = -1;
+/// What the system's errors end with, of std::io::Error and of rustix.
+constexpr std::string_view kSystemError = "(os error ";
+
+bool take_memory(void* budget, uint64_t bytes) {
+  return static_cast<MemoryBudget*>(budget)->take(bytes);
+}
+
+void memory_failed(void* budget, uint64_t bytes) {
+  static_cast<MemoryBudget*>(budget)->give_back(bytes);
+  static_cast<MemoryBudget*>(budget)->set_machine_full();
+}
 
 uint64_t thread_cpu_ns() {
   timespec time{};
@@ -85,9 +95,12 @@ Task::Slice Fiber::run_slice() {
 void Fiber::make_store() {
   store_.reset(
       wasmtime_store_new(component->engine().get(), static_cast<StoreData*>(this), nullptr));
-  wasmtime_store_limiter(store_.get(), kMemoryByBudget,
-                         static_cast<int64_t>(component->needs().table_elements_max()),
-                         kCoreInstancesMax, kTablesMax, kMemoriesMax);
+  pie_wasmtime_store_limits(store_.get(),
+                            {.instances = kCoreInstancesMax,
+                             .memories = kMemoriesMax,
+                             .tables = kTablesMax,
+                             .table_elements = component->needs().table_elements_max()},
+                            {.data = &memory_, .take = take_memory, .failed = memory_failed});
   pie_wasmtime_context_set_hostcall_fuel(wasmtime_store_context(store_.get()), kHostCallBytesMax);
   // Before instantiation: a start function may spin, and a deadline of 0 has passed already.
   wasmtime_context_set_epoch_deadline(wasmtime_store_context(store_.get()), 1);
@@ -95,7 +108,6 @@ void Fiber::make_store() {
 }
 
 bool Fiber::advance() {
-  const MemoryBudget::Scope scope(memory_);
   if (stage_ == Stage::kNew) {
     make_store();
     stage_ = Stage::kInstantiating;
@@ -208,10 +220,11 @@ Outcome Fiber::outcome() {
     return std::move(*verdict);
   }
   if (error) {
-    if (memory_.machine_full())
-      return {Outcome::Kind::kFault, "the machine has no more memory: " + cause_of(*error), 0};
-    if (memory_.refused_bytes() > 0) return memory_limit();
     const std::string cause = cause_of(*error);
+    const bool unmade = stage_ == Stage::kInstantiating && cause.find(kSystemError) != cause.npos;
+    if (unmade || memory_.machine_full())
+      return {Outcome::Kind::kFault, "the machine has no more memory: " + cause, 0};
+    if (memory_.refused_bytes() > 0) return memory_limit();
     if (cause.find(kHostCallFuel) != std::string::npos)
       return {
           Outcome::Kind::kLimit,
@@ -237,7 +250,7 @@ Task::Slice Fiber::end(Outcome outcome) {
   arguments_.clear();
   argument_handles_.clear();
   store_.reset();
-  memory_.give_back(std::exchange(heap_charged_bytes_, 0));
+  memory_.give_back(memory_.used_bytes());
   handle_arguments = {};
   handles.clear();
   on_released_(*this);

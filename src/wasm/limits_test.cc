@@ -35,8 +35,8 @@ TEST_F(RuntimeTest, instances_that_the_kernel_has_no_mappings_for_are_refused_by
     else
       refusal = launched.error().message;
   }
-  EXPECT_EQ(running.size(), 4U);  // ten mappings each, and the program's own four
-  EXPECT_EQ(refusal.find("[launch] memory mappings of instances and programs: used 44 and 10 more "
+  EXPECT_EQ(running.size(), 2U);  // 18 mappings each, and the program's own four
+  EXPECT_EQ(refusal.find("[launch] memory mappings of instances and programs: used 40 and 18 more "
                          "asked for, allowed 50"),
             0U)
       << refusal;
@@ -96,6 +96,48 @@ TEST_F(RuntimeTest, memory_too_large_from_the_start_is_the_limit) {
   const std::string large = R"((memory (export "memory") 1000)
     (func (export "run") (result i32) (i32.const 256)))";
   EXPECT_EQ(run(standalone(large), {.memory_bytes_max = 8 << 20}).kind, Kind::kLimit);
+}
+
+TEST_F(RuntimeTest, growth_that_no_memory_can_have_is_nobodys_limit) {
+  for (const char* memory : {"1", "1 10"}) {
+    const Outcome outcome = run(standalone(joined({"(memory (export \"memory\") ", memory, R"()
+      (func (export "run") (result i32)
+        (if (i32.ne (memory.grow (i32.const 65536)) (i32.const -1)) (then (return (i32.const 0))))
+        (unreachable)))"})));
+    EXPECT_EQ(outcome.kind, Kind::kTrap) << outcome.text;
+  }
+}
+
+TEST_F(RuntimeTest, memory_is_charged_whole_to_instance_and_user_and_given_back) {
+  Ledger ledger({.memory_bytes_max = 6 << 20}, {}, 0);
+  const UserQuotasRef quotas = ledger.of("u");
+  const auto component = compile(with_things(
+      R"((memory $large 64) (data (memory $large) (i32.const 4000000) "x")
+         (func (export "run") (result i32) (drop (memory.grow $large (i32.const 16)))
+           (call $block (call $event)) (call $ok)))"));
+  const auto launched = [&] {
+    Running running;
+    InstanceSpec spec;
+    spec.component = component;
+    spec.quotas = quotas;
+    spec.on_end = running.ending.callback();
+    auto instance = runtime_->launch(std::move(spec));
+    EXPECT_TRUE(instance.ok());
+    running.instance = *instance;
+    return running;
+  };
+  constexpr uint64_t kPages = 1 + 64 + 16;
+  Running first = launched();
+  ASSERT_TRUE(eventually([&] { return first.instance->memory_bytes() == kPages * 65'536; }))
+      << first.instance->memory_bytes();
+  EXPECT_EQ(quotas->memory.used(), kPages * 65'536);
+  const Outcome second = launched().ending.wait();
+  EXPECT_EQ(second.kind, Kind::kLimit) << second.text;
+  EXPECT_NE(second.text.find("allowed 6291456"), std::string::npos) << second.text;
+  event_->fire();
+  EXPECT_EQ(first.ending.wait().kind, Kind::kOk);
+  EXPECT_EQ(first.instance->memory_bytes(), 0U);
+  EXPECT_EQ(quotas->memory.used(), 0U);
 }
 
 TEST_F(RuntimeTest, cpu_limit_ends_a_spinner) {

@@ -1,6 +1,4 @@
 #pragma once
-#include <wasmtime.h>
-
 #include <atomic>
 #include <cstdint>
 #include <string>
@@ -9,13 +7,18 @@
 
 namespace pie::wasm {
 
-/// What the linear memories of one instance use together, and may use. Growth happens on the
-/// thread that runs the instance; figures are read from any thread.
+/// What one instance uses of memory, and may use: its linear memories in their whole size, whether
+/// a page was written or is still shared with the program's image, and what is kept for it beside
+/// them. Growth happens on the thread that runs the instance; figures are read from any thread.
 class MemoryBudget {
  public:
   /// `shared` bounds several instances together; it may be null and outlives the budget.
   explicit MemoryBudget(uint64_t bytes_max, Quota* shared = nullptr)
       : bytes_max_(bytes_max), shared_(shared) {}
+
+  ~MemoryBudget() { give_back(used_bytes()); }
+  MemoryBudget(const MemoryBudget&) = delete;
+  MemoryBudget& operator=(const MemoryBudget&) = delete;
 
   /// Whether `bytes` more fit; then they are counted, else the refusal is remembered.
   bool take(uint64_t bytes);
@@ -35,18 +38,6 @@ class MemoryBudget {
   void set_machine_full() { machine_full_ = true; }
   bool machine_full() const { return machine_full_; }
 
-  /// The budget that memories made on this thread belong to, while the scope lives.
-  class Scope {
-   public:
-    explicit Scope(MemoryBudget& budget);
-    ~Scope();
-    Scope(const Scope&) = delete;
-    Scope& operator=(const Scope&) = delete;
-
-   private:
-    MemoryBudget* const outer_;
-  };
-
  private:
   const uint64_t bytes_max_;
   Quota* const shared_;
@@ -55,9 +46,5 @@ class MemoryBudget {
   uint64_t refused_bytes_ = 0;
   bool machine_full_ = false;
 };
-
-/// Makes the engine take linear memories from us: reserved whole, committed as they grow, counted
-/// and limited by the budget in scope. (See README.md, "Memory", for why not wasmtime's pool.)
-void set_memory_creator(wasm_config_t* config);
 
 }  // namespace pie::wasm

@@ -37,8 +37,9 @@ Result<Needs> Needs::of(const wasmtime_component_t& component) {
 uint64_t Needs::table_elements_max() const { return std::max(table_elements, kSmallTableElements); }
 
 uint64_t Needs::mappings() const {
-  // A memory and its guard each, the stack and its guard, and large tables.
-  return 2 * uint64_t{memories} + 2 + (table_elements > kSmallTableElements ? tables : 0);
+  // Of each memory what lies before the program's image, the image, what follows it, and the guard;
+  // the stack and its guard; large tables.
+  return 4 * uint64_t{memories} + 2 + (table_elements > kSmallTableElements ? tables : 0);
 }
 
 }  // namespace pie::wasm

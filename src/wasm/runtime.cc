@@ -131,8 +131,10 @@ class RuntimeImpl final : public Runtime {
     PIE_TRY_ASSIGN(CompileCache::Compiled compiled, cache_.load_or_compile(wasm, hash));
     PIE_TRY_ASSIGN(auto linked,
                    LinkedComponent::link(engine_, std::move(compiled.component), hash, functions_));
-    if (compiled.is_new) cache_.keep(*linked->raw(), hash);
-    return linked;
+    if (!compiled.is_new) return linked;
+    RawComponent kept = cache_.keep(*linked->raw(), hash);
+    if (!kept) return linked;
+    return LinkedComponent::link(engine_, std::move(kept), hash, functions_);
   }
 
   bool busy_workers() const {

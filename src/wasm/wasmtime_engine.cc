@@ -6,8 +6,8 @@
 #include <string_view>
 
 #include "wasm/checksum.h"
-#include "wasm/memory_budget.h"
 #include "wasm/needs.h"
+#include "wasm/wasmtime_extra.h"
 
 namespace pie::wasm {
 namespace {
@@ -16,6 +16,9 @@ namespace {
 /// the tokenizer recurses). Address space only, until touched.
 constexpr size_t kFiberStackBytes = 4UL << 20;
 constexpr size_t kWasmStackBytes = 1UL << 20;
+
+/// A program of a few bytes, or a thousand modules in it, may ask for an image that is all gaps.
+constexpr uint64_t kSparseImageBytesMax = 64 << 10;
 
 wasm_config_t* make_config() {
   wasm_config_t* config = wasm_config_new();
@@ -26,18 +29,18 @@ wasm_config_t* make_config() {
   wasmtime_config_memory_reservation_set(config, kMemoryReservationBytes);
   wasmtime_config_memory_guard_size_set(config, kMemoryGuardBytes);
   wasmtime_config_memory_may_move_set(config, false);
-  wasmtime_config_memory_init_cow_set(config, false);
   wasmtime_config_wasm_memory64_set(config, false);
   // A thread of the guest's that waits on an atomic would hold a worker.
   wasmtime_config_wasm_threads_set(config, false);
-  set_memory_creator(config);
+  pie_wasmtime_config_memories(config, kSparseImageBytesMax);
   return config;
 }
 
 /// Changes with every setting above that shapes compiled code.
 std::string settings_text() {
-  return fmt::format("epochs stack={} memory={}+{} fixed, no memory64, no threads", kWasmStackBytes,
-                     kMemoryReservationBytes, kMemoryGuardBytes);
+  return fmt::format("epochs stack={} memory={}+{} fixed, images={}, no memory64, no threads",
+                     kWasmStackBytes, kMemoryReservationBytes, kMemoryGuardBytes,
+                     kSparseImageBytesMax);
 }
 
 /// The line of /proc/cpuinfo that lists the first CPU's features; empty where there is none.
