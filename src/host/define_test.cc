@@ -76,6 +76,8 @@ const std::map<std::string, std::vector<std::string>> kFunctions = {
       "[method]matcher.rollback", "[method]matcher.fork", "[method]matcher.forced-tokens",
       "[method]matcher.can-stop", "[method]matcher.is-complete"}},
     {"pie:model/info", {"get"}},
+    {"pie:program/source", {"bytes"}},
+    {"pie:program/cache", {"load", "store"}},
     {"pie:logits/logits",
      {"[constructor]token-set", "allow", "forbid", "allow-set", "forbid-set", "bias", "bias-set",
       "penalize", "output-tokens", "output-logits", "output-log-probabilities", "output-entropies",

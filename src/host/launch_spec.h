@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/blob.h"
 #include "base/ledger.h"
 #include "base/limits.h"
 #include "base/strong_id.h"
@@ -15,11 +16,15 @@ class IncomingExchange;
 
 namespace pie::host {
 
-/// A validated, compiled component. Immutable, shared by its instances.
+/// What can be launched: a validated, compiled component, or a file that one of them runs.
+/// Immutable, shared by its instances.
 class Program {
  public:
   virtual ~Program() = default;
+  /// Of the file that was uploaded.
   virtual const std::string& hash() const = 0;
+  /// That file, when it is no component but is run by a runtime; else null.
+  virtual BlobRef source() const = 0;
   /// It exports wasi:http/incoming-handler.
   virtual bool serves_http() const = 0;
 };

@@ -9,6 +9,7 @@
 #include "base/work_queue.h"
 #include "engine/engine.h"
 #include "grammar/grammar_cache.h"
+#include "host/program_cache.h"
 #include "ports/bus.h"
 #include "ports/key_values.h"
 #include "wasm/wit_type.h"
@@ -53,6 +54,7 @@ struct Services {
   std::string version;
   WorkQueue& background;  ///< for what takes longer than a worker may be held
   WorkQueue& disk;        ///< for reads of files
+  ProgramCache& program_cache;
 
   /// The model of this id or alias; null for an unknown one.
   const ModelService* find_model(std::string_view name) const;

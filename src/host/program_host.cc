@@ -16,14 +16,21 @@ constexpr const char* kHttpInterface = "wasi:http/incoming-handler";
 
 class CompiledProgram final : public Program {
  public:
-  explicit CompiledProgram(std::shared_ptr<const wasm::Component> component)
-      : component_(std::move(component)), http_(component_->exports(kHttpInterface)) {}
-  const std::string& hash() const override { return component_->hash(); }
+  CompiledProgram(std::shared_ptr<const wasm::Component> component, std::string hash,
+                  BlobRef source)
+      : component_(std::move(component)),
+        hash_(std::move(hash)),
+        source_(std::move(source)),
+        http_(component_->exports(kHttpInterface)) {}
+  const std::string& hash() const override { return hash_; }
+  BlobRef source() const override { return source_; }
   bool serves_http() const override { return http_; }
   const std::shared_ptr<const wasm::Component>& component() const { return component_; }
 
  private:
   std::shared_ptr<const wasm::Component> component_;
+  std::string hash_;
+  BlobRef source_;
   bool http_;
 };
 
@@ -50,7 +57,8 @@ class WasmProgramHost final : public ProgramHost {
   WasmProgramHost(const HostConfig& config, std::vector<engine::Engine*> engines, KeyValues& kvs,
                   Bus& bus, OutgoingHttp* http)
       : background_(background_config(config)),
-        services_{{}, config.model_aliases, kvs, bus, config.server_version, background_, disk_} {
+        services_{{},    config.model_aliases, kvs, bus, config.server_version, background_,
+                  disk_, program_cache_} {
     for (engine::Engine* engine : engines)
       services_.models.push_back(
           std::make_unique<ModelService>(*engine, static_cast<uint32_t>(services_.models.size())));
@@ -84,14 +92,19 @@ class WasmProgramHost final : public ProgramHost {
       return Error{ErrorCode::kInvalidArgument,
                    "[program] got a component that exports neither inferlet:core/run nor "
                    "wasi:http/incoming-handler, expected one of them"};
-    return std::shared_ptr<const Program>(std::make_shared<CompiledProgram>(std::move(component)));
+    return std::shared_ptr<const Program>(
+        std::make_shared<CompiledProgram>(std::move(component), hash, nullptr));
+  }
+
+  Result<std::shared_ptr<const Program>> with_source(const std::shared_ptr<const Program>& runtime,
+                                                     BlobRef source, std::string hash) override {
+    PIE_TRY_ASSIGN(const auto compiled, compiled_of(runtime));
+    return std::shared_ptr<const Program>(std::make_shared<CompiledProgram>(
+        compiled->component(), std::move(hash), std::move(source)));
   }
 
   Result<std::shared_ptr<RunningInstance>> prepare(LaunchSpec spec) override {
-    const auto program = std::dynamic_pointer_cast<const CompiledProgram>(spec.program);
-    if (!program)
-      return Error{ErrorCode::kInvalidArgument,
-                   "[launch] got no program of this host, expected one from compile()"};
+    PIE_TRY_ASSIGN(const auto program, compiled_of(spec.program));
     PIE_TRY(check_arguments(spec.arguments));
     auto state = std::make_unique<InstanceState>(services_, std::move(spec));
     for (const std::string& argument : state->arguments)  // kept here and for WASI
@@ -101,8 +114,16 @@ class WasmProgramHost final : public ProgramHost {
   }
 
  private:
+  static Result<std::shared_ptr<const CompiledProgram>> compiled_of(
+      const std::shared_ptr<const Program>& program) {
+    if (auto compiled = std::dynamic_pointer_cast<const CompiledProgram>(program)) return compiled;
+    return Error{ErrorCode::kInvalidArgument,
+                 "[launch] got no program of this host, expected one from compile()"};
+  }
+
   WorkQueue background_;
   WorkQueue disk_{{.name = "blobs", .owner_pending_max = 16'384}};
+  ProgramCache program_cache_;
   Services services_;
   wasm::HostFunctions functions_;
   const std::shared_ptr<ProgramMachinery> machinery_ = std::make_shared<ProgramMachinery>();

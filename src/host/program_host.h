@@ -46,6 +46,10 @@ class ProgramHost {
   /// the component: not a component, no `inferlet:core/run` export, an import nobody knows.
   virtual Result<std::shared_ptr<const Program>> compile(std::span<const uint8_t> wasm,
                                                          const std::string& hash) = 0;
+  /// The program that `source` is in the hands of `runtime`, a program of this host that reads it
+  /// by pie:program/source. `hash` is that of the source.
+  virtual Result<std::shared_ptr<const Program>> with_source(
+      const std::shared_ptr<const Program>& runtime, BlobRef source, std::string hash) = 0;
   /// An instance that start() lets run. It is started before the host is destroyed, or dropped.
   virtual Result<std::shared_ptr<RunningInstance>> prepare(LaunchSpec spec) = 0;
 };

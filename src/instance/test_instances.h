@@ -17,6 +17,7 @@ namespace pie::instance::test {
 class NamedProgram final : public host::Program {
  public:
   const std::string& hash() const override { return hash_; }
+  BlobRef source() const override { return nullptr; }
   bool serves_http() const override { return false; }
 
  private:
@@ -65,6 +66,10 @@ class PuppetHost final : public host::ProgramHost {
   Result<std::shared_ptr<const host::Program>> compile(std::span<const uint8_t>,
                                                        const std::string&) override {
     return std::shared_ptr<const host::Program>(std::make_shared<NamedProgram>());
+  }
+  Result<std::shared_ptr<const host::Program>> with_source(
+      const std::shared_ptr<const host::Program>& runtime, BlobRef, std::string) override {
+    return runtime;
   }
   Result<std::shared_ptr<host::RunningInstance>> prepare(host::LaunchSpec spec) override {
     shared = spec.quotas;

@@ -18,6 +18,7 @@ class NamedProgram final : public host::Program {
  public:
   explicit NamedProgram(std::string hash) : hash_(std::move(hash)) {}
   const std::string& hash() const override { return hash_; }
+  BlobRef source() const override { return nullptr; }
   bool serves_http() const override { return false; }
 
  private:
@@ -33,6 +34,10 @@ class CountingHost final : public host::ProgramHost {
     if (std::string(wasm.begin(), wasm.end()) == "bad")
       return Error{ErrorCode::kInvalidArgument, "[program] got nothing good"};
     return std::shared_ptr<const host::Program>(std::make_shared<NamedProgram>(hash));
+  }
+  Result<std::shared_ptr<const host::Program>> with_source(const Program& runtime, BlobRef,
+                                                           std::string) override {
+    return runtime;
   }
   Result<std::shared_ptr<host::RunningInstance>> prepare(host::LaunchSpec) override {
     return Error{ErrorCode::kUnsupported, "[launch] got a call, expected none here"};

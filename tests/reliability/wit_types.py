@@ -56,6 +56,9 @@ class Wit:
         self.folder = folder / "wit"
         self.tools = wasm_tools()
         shutil.copytree(ROOT / "wit" / "deps", self.folder / "deps")
+        (self.folder / "deps" / "pie-program").mkdir()
+        for file in (ROOT / "wit").glob("*.wit"):
+            shutil.copy(file, self.folder / "deps" / "pie-program")
         self._world([])
         text = subprocess.run([self.tools, "component", "wit", self.folder, "--json", "--all-features"],
                               check=True, capture_output=True).stdout  # fmt: skip
