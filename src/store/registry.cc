@@ -1,5 +1,7 @@
 #include "store/registry.h"
 
+#include <algorithm>
+#include <iterator>
 #include <system_error>
 #include <utility>
 
@@ -22,11 +24,19 @@ Error failure(const fs::path& path, const std::error_code& failed) {
   return is_absent(failed) ? not_found() : system_error("registry", path, failed.value());
 }
 
-/// Shows `choice` the versions of the folder's wasm files.
+/// What a program's file ends with: a component, or an archive that a runtime runs.
+constexpr const char* kEndings[] = {".wasm", ".zip"};
+
+bool is_program(const fs::path& file) {
+  return std::any_of(std::begin(kEndings), std::end(kEndings),
+                     [&](const char* ending) { return file.extension() == ending; });
+}
+
+/// Shows `choice` the versions of the folder's programs.
 Result<void> offer_versions(const fs::path& folder, VersionChoice& choice) {
   std::error_code failed;
   for (fs::directory_iterator i(folder, failed), end; !failed && i != end; i.increment(failed)) {
-    if (i->path().extension() != ".wasm") continue;
+    if (!is_program(i->path())) continue;
     const auto version = Version::parse(i->path().stem().string());
     if (version.ok()) choice.offer(*version);
   }
@@ -46,10 +56,12 @@ Result<fs::path> Registry::locate(const ProgramName& name) const {
       if (choice.chosen()) version = choice.chosen()->text();
     }
     if (!version) continue;
-    const fs::path file = folder / (*version + ".wasm");
-    std::error_code failed;
-    if (fs::is_regular_file(file, failed)) return file;
-    if (failed && !is_absent(failed)) return failure(file, failed);
+    for (const char* ending : kEndings) {
+      const fs::path file = folder / (*version + ending);
+      std::error_code failed;
+      if (fs::is_regular_file(file, failed)) return file;
+      if (failed && !is_absent(failed)) return failure(file, failed);
+    }
   }
   return choice.not_found();
 }
@@ -100,8 +112,7 @@ Result<void> Registry::hash_all() {
     std::error_code failed;
     for (fs::recursive_directory_iterator i(root, failed), end; !failed && i != end;
          i.increment(failed)) {
-      const bool is_program = i->path().extension() == ".wasm" && i.depth() == 2;
-      if (!is_program) continue;
+      if (i.depth() != 2 || !is_program(i->path())) continue;
       const auto hash = hash_of(i->path());  // kNotFound: it went away meanwhile
       if (!hash.ok() && hash.error().code != ErrorCode::kNotFound) return hash.error();
     }

@@ -12,8 +12,9 @@
 
 namespace pie::store {
 
-/// Folders of programs that everybody may launch: ROOT/ns/name/version.{wasm,toml}. Earlier roots
-/// win. Read-only; files that appear later are seen. Thread-safe.
+/// Folders of programs that everybody may launch: ROOT/ns/name/version.{wasm,toml}, with .zip
+/// for what is no component. Earlier roots win. Read-only; files that appear later are seen.
+/// Thread-safe.
 class Registry {
  public:
   explicit Registry(std::vector<std::filesystem::path> roots) : roots_(std::move(roots)) {}

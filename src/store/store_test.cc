@@ -462,6 +462,22 @@ TEST_F(StoreTest, the_registry_finds_names_and_newest_versions_over_its_roots) {
   EXPECT_EQ(registry.find({"std", "p", "0.2.0-rc.1"})->hash, crypto::blake3_hex("candidate"));
 }
 
+TEST_F(StoreTest, the_registry_has_archives_beside_components) {
+  const fs::path folder = home_ / "r" / "std" / "p";
+  fs::create_directories(folder);
+  std::ofstream(folder / "0.1.0.wasm") << "component";
+  std::ofstream(folder / "0.2.0.zip") << "archive";
+  std::ofstream(folder / "0.2.0.toml") << "its manifest";
+  std::ofstream(folder / "0.3.0.txt") << "neither";
+  Registry registry({home_ / "r"});
+  const auto newest = registry.find({"std", "p", {}});
+  EXPECT_EQ(newest->name.text(), "std/p@0.2.0");
+  EXPECT_EQ(newest->manifest, "its manifest");
+  EXPECT_EQ(*read_all(**registry.wasm(newest->hash)), "archive");
+  EXPECT_EQ(Registry({home_ / "r"}).find_hash(newest->hash)->name.text(), "std/p@0.2.0");
+  EXPECT_EQ(registry.find({"std", "p", "0.1.0"})->hash, crypto::blake3_hex("component"));
+}
+
 TEST(ProgramName, takes_names_and_refuses_paths) {
   EXPECT_EQ(*ProgramName::parse("p"), (ProgramName{"std", "p", {}}));
   EXPECT_EQ(*ProgramName::parse("ns/p@1.2"), (ProgramName{"ns", "p", "1.2"}));
