@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/archive.h"
 #include "base/guarded.h"
 #include "crypto/blake3.h"
 
@@ -96,22 +97,59 @@ void CompiledPrograms::begin_first(const std::string& hash, const Request& first
 void CompiledPrograms::compile_later(const TurnRef& turn, const Post& post, BlobRef wasm) {
   const uint64_t bytes = kMemoryPerByte * wasm->size();
   post(
-      bytes,
-      [this, turn, wasm = std::move(wasm)] {
-        turn->take();
-        finish(turn->hash(), guarded("compile", [&] { return compile(turn->hash(), *wasm); }),
-               wasm->size());
-      },
+      bytes, [this, turn, post, wasm = std::move(wasm)] { make(turn, post, wasm); },
       [turn](std::string reason) {
         turn->refuse({ErrorCode::kResourceExhausted, std::move(reason)});
       });
 }
 
+void CompiledPrograms::make(const TurnRef& turn, const Post& post, const BlobRef& file) {
+  const Result<bool> archive = is_archive(*file);
+  if (archive.ok() && *archive) return make_of_archive(turn, post, file);
+  turn->take();
+  finish(turn->hash(), guarded("compile", [&] { return compile(turn->hash(), *file); }),
+         file->size());
+}
+
+void CompiledPrograms::make_of_archive(const TurnRef& turn, const Post& post, const BlobRef& file) {
+  const auto fail = [this, &turn](Error reason) {
+    turn->take();
+    finish(turn->hash(), std::move(reason), 0);
+  };
+  if (file->size() > kArchiveBytesMax)
+    return fail({ErrorCode::kInvalidArgument,
+                 "[program] got a Python program of " + std::to_string(file->size()) +
+                     " bytes, expected at most " + std::to_string(kArchiveBytesMax)});
+  Result<std::string> bytes = read(turn->hash(), *file);
+  if (!bytes.ok()) return fail(std::move(bytes).error());
+  Result<ProgramRuntime::Component> runtime = runtime_.component();
+  if (!runtime.ok()) return fail(std::move(runtime).error());
+  // In memory: programs read it on threads that may not wait for a disk.
+  const BlobRef source = make_memory_blob({bytes->begin(), bytes->end()});
+  get(runtime->hash,
+      {.user = {},
+       .post = post,
+       .done =
+           [this, turn, source](const Result<Program>& ready) {
+             if (!ready.ok() && ready.error().code == ErrorCode::kResourceExhausted)
+               return turn->refuse(ready.error());
+             turn->take();
+             finish(turn->hash(),
+                    ready.ok() ? host_.with_source(*ready, source, turn->hash()) : ready,
+                    source->size());
+           },
+       .wasm = runtime->wasm});
+}
+
+Result<std::string> CompiledPrograms::read(const std::string& hash, const Blob& file) {
+  PIE_TRY_ASSIGN(std::string bytes, read_all(file));
+  if (crypto::blake3_hex(bytes) == hash) return bytes;
+  return Error{ErrorCode::kNotFound, "Program not found"};  // the file was replaced
+}
+
 Result<CompiledPrograms::Program> CompiledPrograms::compile(const std::string& hash,
                                                             const Blob& wasm) {
-  PIE_TRY_ASSIGN(const std::string bytes, read_all(wasm));
-  if (crypto::blake3_hex(bytes) != hash)
-    return Error{ErrorCode::kNotFound, "Program not found"};  // the file was replaced
+  PIE_TRY_ASSIGN(const std::string bytes, read(hash, wasm));
   return host_.compile({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}, hash);
 }
 

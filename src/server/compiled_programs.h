@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <deque>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -10,6 +11,7 @@
 #include "base/blob.h"
 #include "base/result.h"
 #include "host/program_host.h"
+#include "server/program_runtime.h"
 #include "store/programs.h"
 
 namespace pie::server {
@@ -30,12 +32,19 @@ class CompiledPrograms {
     Post post;
     /// Once, from any thread; never, when `post` drops its job.
     std::function<void(Result<Program>)> done;
-    BlobRef wasm;  ///< null: as stored
+    BlobRef wasm;  ///< the file; null: as stored
   };
 
-  /// `memory_bytes_max`: of wasm whose compiled form is kept, together. The others outlive it.
-  CompiledPrograms(store::Programs& stored, host::ProgramHost& host, uint64_t memory_bytes_max)
-      : stored_(stored), host_(host), memory_bytes_max_(memory_bytes_max) {}
+  struct Config {
+    uint64_t memory_bytes_max = 0;         ///< of files whose compiled form is kept, together
+    std::filesystem::path python_runtime;  ///< the component that runs archives
+  };
+  /// The others outlive it.
+  CompiledPrograms(store::Programs& stored, host::ProgramHost& host, Config config)
+      : stored_(stored),
+        host_(host),
+        memory_bytes_max_(config.memory_bytes_max),
+        runtime_(std::move(config.python_runtime)) {}
 
   void get(const std::string& hash, Request request);
   /// Whoever asks next compiles it anew.
@@ -59,7 +68,11 @@ class CompiledPrograms {
   void begin_first(const std::string& hash, const Request& first);
   void compile_later(const TurnRef& turn, const Post& post, BlobRef wasm);
   /// kNotFound, when the bytes are not those of the hash any more.
+  static Result<std::string> read(const std::string& hash, const Blob& file);
   Result<Program> compile(const std::string& hash, const Blob& wasm);
+  /// A component is compiled in this job; an archive waits for its runtime, whose line may be long.
+  void make(const TurnRef& turn, const Post& post, const BlobRef& file);
+  void make_of_archive(const TurnRef& turn, const Post& post, const BlobRef& file);
   void finish(const std::string& hash, const Result<Program>& result, uint64_t wasm_bytes);
   /// The first one leaves the line, and hears why when there is a reason.
   void leave(const std::string& hash, const Error* reason);
@@ -70,6 +83,7 @@ class CompiledPrograms {
   store::Programs& stored_;
   host::ProgramHost& host_;
   const uint64_t memory_bytes_max_;
+  ProgramRuntime runtime_;
   std::mutex mutex_;
   std::map<std::string, Ready> ready_;
   uint64_t ready_bytes_ = 0;

@@ -2,11 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/archive.h"
+#include "base/file.h"
 #include "crypto/blake3.h"
 
 namespace pie::server {
@@ -16,13 +19,15 @@ using Program = CompiledPrograms::Program;
 
 class NamedProgram final : public host::Program {
  public:
-  explicit NamedProgram(std::string hash) : hash_(std::move(hash)) {}
+  explicit NamedProgram(std::string hash, BlobRef source = nullptr)
+      : hash_(std::move(hash)), source_(std::move(source)) {}
   const std::string& hash() const override { return hash_; }
-  BlobRef source() const override { return nullptr; }
+  BlobRef source() const override { return source_; }
   bool serves_http() const override { return false; }
 
  private:
   const std::string hash_;
+  const BlobRef source_;
 };
 
 /// Compiles whatever it gets, and counts.
@@ -35,14 +40,17 @@ class CountingHost final : public host::ProgramHost {
       return Error{ErrorCode::kInvalidArgument, "[program] got nothing good"};
     return std::shared_ptr<const host::Program>(std::make_shared<NamedProgram>(hash));
   }
-  Result<std::shared_ptr<const host::Program>> with_source(const Program& runtime, BlobRef,
-                                                           std::string) override {
-    return runtime;
+  Result<std::shared_ptr<const host::Program>> with_source(const Program& runtime, BlobRef source,
+                                                           std::string hash) override {
+    runtimes.push_back(runtime->hash());
+    return std::shared_ptr<const host::Program>(
+        std::make_shared<NamedProgram>(std::move(hash), std::move(source)));
   }
   Result<std::shared_ptr<host::RunningInstance>> prepare(host::LaunchSpec) override {
     return Error{ErrorCode::kUnsupported, "[launch] got a call, expected none here"};
   }
   int compiled = 0;
+  std::vector<std::string> runtimes;  ///< hashes, one for each archive
 };
 
 BlobRef blob_of(const std::string& text) { return make_memory_blob({text.begin(), text.end()}); }
@@ -106,7 +114,9 @@ class CompiledProgramsTest : public testing::Test {
   };
   StoredPrograms stored_;
   CountingHost host_;
-  CompiledPrograms programs_{stored_, host_, 600 << 10};
+  const std::filesystem::path runtime_ = testing::TempDir() + "/compiled_programs_runtime";
+  CompiledPrograms programs_{
+      stored_, host_, {.memory_bytes_max = 600 << 10, .python_runtime = runtime_}};
   std::vector<Job> jobs_;
   std::vector<std::string> answers_;
 };
@@ -199,6 +209,55 @@ TEST_F(CompiledProgramsTest, beyond_the_bound_the_program_used_longest_ago_is_le
   EXPECT_TRUE(jobs_.empty());
   ask("b");
   EXPECT_EQ(jobs_.size(), 1U);
+}
+
+struct ArchiveTest : CompiledProgramsTest {
+  void SetUp() override { ASSERT_TRUE(write_file_atomically(runtime_, "runtime").ok()); }
+  void TearDown() override { std::filesystem::remove(runtime_); }
+};
+
+TEST_F(ArchiveTest, archives_run_in_a_runtime_that_is_compiled_once) {
+  ask("PK\3\4 one");
+  run_job();
+  EXPECT_EQ(answers_, (Answers{""}));
+  ask("PK\3\4 two");
+  run_job();
+  ASSERT_EQ(jobs_.size(), 1U) << "both wait for the runtime";
+  run_job();
+  EXPECT_EQ(answers_, (Answers{"PK\3\4 one", "PK\3\4 two"}));
+  EXPECT_EQ(host_.compiled, 1);
+  EXPECT_EQ(host_.runtimes, (Answers(2, crypto::blake3_hex("runtime"))));
+  ASSERT_TRUE(write_file_atomically(runtime_, "a newer one").ok());
+  ask("PK\3\4 three");
+  run_job();
+  run_job();
+  EXPECT_EQ(host_.runtimes.back(), crypto::blake3_hex("a newer one"));
+}
+
+TEST_F(ArchiveTest, who_waits_for_the_runtime_and_goes_leaves_it_to_the_next) {
+  ask("PK\3\4 one", "gone");
+  run_job();
+  ask("PK\3\4 one", "stays");
+  std::exchange(jobs_, {}).clear();  // the connection of the first one is closed
+  while (!jobs_.empty()) run_job();
+  EXPECT_EQ(answers_, (Answers{"", "PK\3\4 one"}));
+}
+
+TEST_F(ArchiveTest, without_a_runtime_the_error_says_what_to_do) {
+  std::filesystem::remove(runtime_);
+  ask("PK\3\4 one");
+  run_job();
+  EXPECT_NE(answers_.back().find("make build"), std::string::npos) << answers_.back();
+  EXPECT_NE(answers_.back().find(runtime_.string()), std::string::npos) << answers_.back();
+  ask("no archive");
+  run_job();
+  EXPECT_EQ(answers_.back(), "no archive");
+}
+
+TEST_F(ArchiveTest, an_archive_is_at_most_64_mib) {
+  ask("PK\3\4" + std::string(kArchiveBytesMax, 'x'));
+  run_job();
+  EXPECT_NE(answers_.back().find("expected at most 67108864"), std::string::npos);
 }
 
 }  // namespace

@@ -20,9 +20,10 @@ struct ClientSettings {
 
 /// Everything that `pie` can be told.
 struct Config {
-  std::filesystem::path home;   ///< PIE_HOME: all state
-  std::filesystem::path cache;  ///< compiled programs; empty = home/cache
-  std::filesystem::path share;  ///< the installation's models, registry and SDK
+  std::filesystem::path home;            ///< PIE_HOME: all state
+  std::filesystem::path cache;           ///< compiled programs; empty = home/cache
+  std::filesystem::path share;           ///< the installation's models, registry and SDK
+  std::filesystem::path python_runtime;  ///< component; empty = share/python-runtime.wasm
   std::string host = "127.0.0.1";
   uint16_t port = 8080;  ///< 0 = a free one
   std::string model;     ///< a GGUF file, or the name of an installed one; "" = the default;

@@ -1,8 +1,10 @@
 #pragma once
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "base/limits.h"
 #include "base/result.h"
@@ -25,9 +27,13 @@ class ProgramLibrary {
   template <class T>
   using Done = std::function<void(Result<T>)>;
 
-  ProgramLibrary(store::Programs& stored, host::ProgramHost& host, const ServerLimits& limits)
+  /// `python_runtime`: the component that runs archives.
+  ProgramLibrary(store::Programs& stored, host::ProgramHost& host, const ServerLimits& limits,
+                 std::filesystem::path python_runtime)
       : stored_(stored),
-        compiled_(stored, host, limits.compiled_memory_bytes_max),
+        compiled_(stored, host,
+                  {.memory_bytes_max = limits.compiled_memory_bytes_max,
+                   .python_runtime = std::move(python_runtime)}),
         user_bytes_max_(limits.user.program_bytes_max) {}
 
   struct Upload {

@@ -117,7 +117,7 @@ class PieServer final : public Server {
     PIE_TRY_ASSIGN(host_,
                    host::ProgramHost::create(host_config, models_.pointers(), store_->key_values(),
                                              bus_, http_client_.get()));
-    programs_.emplace(store_->programs(), *host_, config_.limits);
+    programs_.emplace(store_->programs(), *host_, config_.limits, python_runtime());
     instances_.emplace(config_.limits,
                        instance::InstanceServices{ledger_, *host_, store_->instances(),
                                                   net_threads_, system_clock()});
@@ -153,6 +153,11 @@ class PieServer final : public Server {
   }
   fs::path cache_folder() const {
     return config_.cache.empty() ? config_.home / "cache" : config_.cache;
+  }
+
+  fs::path python_runtime() const {
+    return config_.python_runtime.empty() ? config_.share / "python-runtime.wasm"
+                                          : config_.python_runtime;
   }
 
   /// What programs send requests with; nothing, when no host is allowed.

@@ -51,6 +51,8 @@ std::vector<Setting> settings(Config& c) {
        "addresses alone: local and private ones must be named by address or range"},
       {"", "http_ca_file", &c.http_ca_file,
        "PEM certificates trusted for those requests beside the system's"},
+      {"", "python_runtime", &c.python_runtime,
+       "component that runs Python programs; empty: the installation's"},
       {"", "executor", &c.executor,
        "auto, native (our kernels) or ggml (any tensor type; the reference)"},
       {"", "model_threads", &c.model_threads,
