@@ -2,14 +2,14 @@
 
 #include "base/file.h"
 #include "call.h"
+#include "client/archive.h"
 #include "crypto/blake3.h"
 #include "key_state.h"
 
 namespace pie {
 namespace {
 
-client::UploadSource open_file(const std::filesystem::path& path) {
-  Result<client::UploadSource> source = client::file_source(path.string());
+client::UploadSource opened(Result<client::UploadSource> source) {
   if (!source.ok()) raise(source.error());
   return std::move(*source);
 }
@@ -75,8 +75,8 @@ std::string Instance::upload_blob(std::string_view bytes, const Progress& progre
 
 std::string Instance::upload_blob_file(const std::filesystem::path& path,
                                        const Progress& progress) {
-  return await_upload(*state_->connection, open_file(path), progress, Otherwise::kPieError,
-                      [&](auto source, auto told, auto done) {
+  return await_upload(*state_->connection, opened(client::file_source(path.string())), progress,
+                      Otherwise::kPieError, [&](auto source, auto told, auto done) {
                         return state_->instance.upload_blob(std::move(source), std::move(told),
                                                             std::move(done));
                       });
@@ -151,7 +151,8 @@ std::string PieClient::upload_program(std::string_view bytes, const Progress& pr
 std::string PieClient::upload_program(const std::filesystem::path& wasm_path,
                                       const std::filesystem::path& manifest_path,
                                       const Progress& progress) {
-  return state_->upload(open_file(wasm_path), read_whole(manifest_path), progress);
+  return state_->upload(opened(client::program_source(wasm_path)), read_whole(manifest_path),
+                        progress);
 }
 
 bool PieClient::program_exists(const std::string& inferlet) {

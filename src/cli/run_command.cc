@@ -1,9 +1,7 @@
 #include <cstdlib>
-#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
-#include <system_error>
 #include <vector>
 
 #include "base/file.h"
@@ -13,6 +11,7 @@
 #include "cli/on_call.h"
 #include "cli/process.h"
 #include "cli/server_options.h"
+#include "client/archive.h"
 #include "client/client.h"
 #include "client/wait.h"
 #include "server/server.h"
@@ -20,7 +19,6 @@
 namespace pie::cli {
 namespace {
 
-namespace fs = std::filesystem;
 using client::wait_for;
 
 struct RunOptions {
@@ -83,15 +81,10 @@ Result<Place> find_place(const ServerOptions& options) {
   return place;
 }
 
-bool is_file(const std::string& program) {
-  std::error_code ignored;
-  return program.find(".wasm") != std::string::npos || fs::is_regular_file(program, ignored);
-}
-
 Result<client::Instance> launch(client::Client& client, const RunOptions& options) {
   std::string program = options.program;
-  if (is_file(program)) {
-    PIE_TRY_ASSIGN(auto source, client::file_source(program));
+  if (client::is_program_path(program)) {
+    PIE_TRY_ASSIGN(auto source, client::program_source(program));
     PIE_TRY_ASSIGN(program, wait_for<std::string>([&](auto done) {
                      client.upload_program(std::move(source), std::nullopt, nullptr, done);
                    }));
@@ -114,7 +107,9 @@ void add_run_command(CLI::App& app, const std::vector<std::string>& program_argu
   auto options = std::make_shared<RunOptions>();
   CLI::App* command =
       app.add_subcommand("run", "Run one program and print what it says, with or without a server");
-  command->add_option("program", options->program, "Name in the registry, or a .wasm file")
+  command
+      ->add_option("program", options->program,
+                   "Name in the registry, a .wasm or .py file, or a folder or .zip of Python")
       ->required();
   command->add_option("arguments", options->arguments, "The program's arguments, after --");
   add_server_options(*command, options->server);
@@ -124,7 +119,8 @@ void add_run_command(CLI::App& app, const std::vector<std::string>& program_argu
       "Examples:\n"
       "  pie run text-completion -- --prompt \"What is the capital of France?\"\n"
       "  pie run --model ~/models/other.gguf text-completion -- --prompt \"Hello\"\n"
-      "  pie run ./my_inferlet.wasm -- argument\n");
+      "  pie run ./my_inferlet.wasm -- argument\n"
+      "  pie run agent.py -- argument\n");
   on_call(command, exit_code, [options, &program_arguments] {
     options->arguments.insert(options->arguments.end(), program_arguments.begin(),
                               program_arguments.end());

@@ -15,6 +15,7 @@
 #include "cli/follow.h"
 #include "cli/on_call.h"
 #include "cli/standard_streams.h"
+#include "client/archive.h"
 #include "client/client.h"
 #include "client/wait.h"
 
@@ -28,7 +29,7 @@ using client::wait_for;
 struct SubmitOptions {
   ConnectionOptions connection;
   std::string name;
-  std::string wasm_path;
+  std::string path;  ///< of a component or a Python program
   std::string manifest_path;
   bool detached = false;
   bool as_json = false;
@@ -37,7 +38,7 @@ struct SubmitOptions {
 };
 
 Result<std::string> upload(Client& client, const SubmitOptions& options) {
-  PIE_TRY_ASSIGN(client::UploadSource source, client::file_source(options.wasm_path));
+  PIE_TRY_ASSIGN(client::UploadSource source, client::program_source(options.path));
   std::optional<std::string> manifest;
   if (!options.manifest_path.empty()) {
     PIE_TRY_ASSIGN(manifest, read_file(options.manifest_path));
@@ -48,15 +49,18 @@ Result<std::string> upload(Client& client, const SubmitOptions& options) {
 }
 
 Result<int> submit(SubmitOptions options, const std::vector<std::string>& program_arguments) {
-  if (!options.wasm_path.empty() && !options.name.empty()) {
+  if (options.path.empty() && client::is_program_path(options.name))
+    options.path = std::exchange(options.name, {});
+  if (!options.path.empty() && !options.name.empty()) {
     // With -p there is no name: what stands in its place is the first argument.
     options.arguments.insert(options.arguments.begin(), std::exchange(options.name, {}));
   }
   options.arguments.insert(options.arguments.end(), program_arguments.begin(),
                            program_arguments.end());
-  if (options.wasm_path.empty() && options.name.empty()) {
-    complain_as("submit",
-                "got no program, expected a name or -p FILE.wasm (`pie submit --help` says more)");
+  if (options.path.empty() && options.name.empty()) {
+    complain_as(
+        "submit",
+        "got no program, expected a name, a file, or -p FILE (`pie submit --help` says more)");
     return kExitUsage;
   }
   PIE_TRY_ASSIGN(const Connected connected, connect(options.connection));
@@ -102,10 +106,12 @@ void add_submit_command(CLI::App& app, const std::vector<std::string>& program_a
                         int& exit_code) {
   auto options = std::make_shared<SubmitOptions>();
   CLI::App* command = app.add_subcommand("submit", "Launch a program on a running server");
-  command->add_option("program", options->name,
-                      "Name (of yours or the registry's), name@version, or a hash");
+  command->add_option(
+      "program", options->name,
+      "Name (of yours or the registry's), name@version, or a hash; or a .wasm or .py "
+      "file, or a folder of Python, to upload");
   command->add_option("arguments", options->arguments, "The program's arguments, after --");
-  command->add_option("-p,--path", options->wasm_path, "Upload this .wasm file and launch it");
+  command->add_option("-p,--path", options->path, "Upload this file or folder and launch it");
   command->add_option("-m,--manifest", options->manifest_path, "Its manifest, with -p")
       ->needs("--path");
   CLI::Option* detached =
@@ -123,6 +129,7 @@ void add_submit_command(CLI::App& app, const std::vector<std::string>& program_a
       "interrupted; 141 nobody reads the output any more.\n"
       "Examples:\n"
       "  pie submit text-completion -- --prompt \"What is the capital of France?\"\n"
+      "  pie submit agent.py -- --city Paris\n"
       "  pie submit -d -p my_inferlet.wasm -m my_inferlet.toml -- argument\n"
       "  pie submit --port 9000 -p my_server.wasm\n");
   on_call(command, exit_code,
@@ -132,11 +139,15 @@ void add_submit_command(CLI::App& app, const std::vector<std::string>& program_a
 void add_upload_command(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<SubmitOptions>();
   CLI::App* command = app.add_subcommand("upload", "Upload a program and print its hash");
-  command->add_option("wasm", options->wasm_path, "The .wasm file")->required();
+  command
+      ->add_option("program", options->path,
+                   "A component (.wasm), or a Python program: a .py file, a folder, or a .zip")
+      ->required();
   command->add_option("manifest", options->manifest_path, "Its manifest: then it has a name, too");
   command->add_flag("--json", options->as_json, "The hash as JSON");
   add_connection_options(*command, options->connection);
-  command->footer("Example:\n  pie upload my_inferlet.wasm my_inferlet.toml\n");
+  command->footer(
+      "Examples:\n  pie upload my_inferlet.wasm my_inferlet.toml\n  pie upload agent.py\n");
   on_call(command, exit_code, [options] { return upload_only(*options); });
 }
 
