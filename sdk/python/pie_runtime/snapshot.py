@@ -1,0 +1,79 @@
+"""The modules of the standard library that a program finds imported: each costs it microseconds.
+
+The others are in the table of pie_runtime/library.py, and cost milliseconds at their first import.
+"""
+
+from __future__ import annotations
+
+import abc
+import argparse
+import ast
+import asyncio
+import base64
+import bisect
+import calendar
+import codecs
+import collections
+import collections.abc
+import contextlib
+import contextvars
+import copy
+import csv
+import dataclasses
+import datetime
+import decimal
+import difflib
+import encodings.ascii
+import encodings.cp437
+import encodings.idna
+import encodings.latin_1
+import encodings.raw_unicode_escape
+import encodings.unicode_escape
+import encodings.utf_8_sig
+import encodings.utf_16
+import enum
+import fractions
+import functools
+import gzip
+import hashlib
+import heapq
+import html
+import importlib.resources
+import importlib.util
+import inspect
+import io
+import itertools
+import json
+import keyword
+import locale
+import logging
+import math
+import numbers
+import operator
+import os
+import pathlib
+import pickle
+import pprint
+import queue
+import random
+import re
+import secrets
+import shlex
+import statistics
+import string
+import struct
+import tempfile
+import textwrap
+import threading
+import time
+import tomllib
+import traceback
+import types
+import typing
+import unicodedata
+import urllib.parse
+import uuid
+import warnings
+import weakref
+import zipfile
+import zlib
