@@ -11,10 +11,11 @@ help: ## this list
 setup: ## install missing Debian packages
 	@tools/setup
 
-build: setup ## build/bin/pie, build/venv, build/inferlets
+build: setup ## build/bin/pie, build/venv, build/inferlets, build/share
 	@tools/build
 
-demo: build ## run text-completion on a fresh server: make demo PROMPT="..."
+demo: setup ## run text-completion on a fresh server: make demo PROMPT="..."
+	@tools/build --demo
 	@build/venv/bin/python tools/demo.py
 
 test: setup ## build and run every test; ends with "N passed, N failed"

@@ -217,7 +217,7 @@ def tracked(*patterns: str) -> list[str]:
 
 def lint(_: str) -> Tally:
     """Formatting, the Python linters, and our own checks."""
-    python = ["python", "tools", "tests", "bench"]
+    python = ["python", "tools", "tests", "bench", "sdk"]
     tally = check("clang-format", ["clang-format-22", "--dry-run", "-Werror",
                                    *tracked("*.h", "*.cc", "*.cpp")])  # fmt: skip
     tally.add(check("ruff check", [str(VENV / "ruff"), "check", *python]))

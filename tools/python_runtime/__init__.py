@@ -1,0 +1,1 @@
+"""Builds the component in which programs of Python files run."""
