@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from pie import _native
+from pie import _native, archive, functions
 from pie._link import Link, Progress
 from pie._numbers import seconds, whole
 from pie.errors import PieError, ProgramError
+from pie.events import Event
 from pie.instance import Instance, readable
 from pie.keys import ParsedPrivateKey
 
@@ -40,6 +44,27 @@ def _arguments(args: Sequence[str], arguments: Sequence[str] | None) -> list[str
         kind = type(given).__name__
         raise TypeError(f"[args] got one {kind}, expected a list of strings: [{given!r}]")
     return list(given)
+
+
+async def _until_end(instance: Instance) -> str:
+    """Prints what a program prints; what it returned."""
+    try:
+        async for event, data in instance:
+            text = data if isinstance(data, str) else ""
+            if event == Event.Stdout:
+                sys.stdout.write(text)
+                sys.stdout.flush()
+            elif event == Event.Stderr:
+                sys.stderr.write(text)
+            elif event == Event.Completed:
+                return text
+            elif event.is_final:
+                raise ProgramError(f"{event.name}: {text}")
+    except BaseException:
+        with contextlib.suppress(PieError, ConnectionError):
+            await instance.terminate()
+        raise
+    raise ProgramError("the program's end was not told")
 
 
 class PieClient:
@@ -124,13 +149,16 @@ class PieClient:
         *,
         progress: Progress | None = None,
     ) -> str:
-        """Uploads a program, a WebAssembly component, and returns its hash.
+        """Uploads a program and returns its hash.
 
         ``upload_program(bytes)`` gives its bytes, ``upload_program(wasm_path, manifest_path)`` the
-        files; with a manifest the program also has a name to launch it by.
+        files; with a manifest the program also has a name to launch it by. A program is a
+        WebAssembly component, or Python: a ``.py`` file, a folder, or a ZIP of Python files.
         """
         if isinstance(wasm_path, bytes | bytearray | memoryview):
             program: _native.Buffer | str = bytes(wasm_path)
+        elif archive.is_python(path := Path(wasm_path).expanduser()):
+            program = archive.archive_of(path)
         else:
             program = readable(wasm_path)
         manifest = None
@@ -208,6 +236,35 @@ class PieClient:
         given = _arguments(args, arguments)
         token = self._link.native.launch_server(number, program, given)
         await self._link.call(token, type(None), otherwise=ProgramError)
+
+    async def run(self, program: StrPath | Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Runs a program to its end, and gives what it returned.
+
+        `program` is the path of one (a ``.py`` file, a folder, a ZIP, a component), or a function
+        of the caller's, whose source is sent: it imports what it needs itself. It is uploaded
+        where the server lacks it.
+
+        A program of files has `args` as its arguments and `kwargs` as ``--name value``, and the
+        text that it returned is the answer (JSON, where it returned something else). A function
+        has them as they are, and its value is the answer, as far as JSON carries both.
+
+        What it prints is printed here, to `sys.stdout` and `sys.stderr`; messages to the client are
+        not for `run`. An end that is not Completed is a ProgramError with the reason. When the call
+        is cancelled, the program is terminated.
+        """
+        if callable(program):
+            content = functions.program_of(program)
+            arguments = [functions.call_of(args, kwargs)]
+        else:
+            path = Path(program).expanduser()
+            content = archive.archive_of(path) if archive.is_python(path) else path.read_bytes()
+            options = [part for name, value in kwargs.items() for part in (f"--{name}", str(value))]
+            arguments = [*map(str, args), *options]
+        hash = _native.blake3_hex(content)
+        if not await self.program_exists(hash):
+            await self.upload_program(content)
+        data = await _until_end(await self.launch_instance(hash, arguments))
+        return json.loads(data) if callable(program) else data
 
     async def attach_instance(self, instance_id: str) -> Instance:
         """Attaches to a detached instance: first comes what it said meanwhile, then the rest."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from types import TracebackType
 from typing import Any, NoReturn, TypeVar
 
@@ -276,6 +276,10 @@ class PieClient:
         self._loop.run(
             self._client.launch_server_instance(port, program, args, arguments=arguments)
         )
+
+    def run(self, program: StrPath | Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Runs a program, or a function, to its end; gives what it returned."""
+        return self._loop.run(self._client.run(program, *args, **kwargs))
 
     def attach_instance(self, instance_id: str) -> Instance:
         """Attaches to a detached instance."""
