@@ -17,6 +17,18 @@ from pie_runtime import event_loop, library, output, program, standard_input
 assert inferlet is not None and pie_runtime.snapshot is not None
 for module in pkgutil.iter_modules(wit_world.imports.__path__, "wit_world.imports."):
     importlib.import_module(module.name)
+
+
+def own_program() -> bytes:
+    """The program that `pie build` puts beside this file; nothing in the server's own runtime."""
+    try:
+        with open("/0/program.zip", "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return b""
+
+
+PROGRAM = own_program()
 output.install()
 standard_input.install()
 event_loop.install()
@@ -28,7 +40,7 @@ class InferletCoreRun(exports.InferletCoreRun):
 
     def run(self) -> None:
         """Runs the program; what it fails of is the error of the call."""
-        value, problem = program.run(source.bytes(), runtime.get_arguments())
+        value, problem = program.run(PROGRAM or source.bytes(), runtime.get_arguments())
         output.flush()
         if problem is not None:
             raise Err(problem)
