@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Builds the component in which programs of Python files run (sdk/python).
 
-    python3 -m tools.python_runtime OUT.wasm
+    python3 -m tools.python_runtime OUT.wasm          and what `pie build` needs: the folder python/ beside it
     python3 -m tools.python_runtime --mypy PROGRAM    checks the types of sdk/python by this mypy
 
 componentize-py takes some 10 s for it, so what it makes is kept in the cache by the hash of
@@ -26,6 +26,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SDK = ROOT / "sdk" / "python"
 WIT = ROOT / "wit"
 HERE = Path(__file__).resolve().parent
+ARCHIVE = ROOT / "python" / "src" / "pie" / "archive.py"
+BUILDER = "build_component.py"
 PARTS = ("pie_entry.py", "pie_runtime", "inferlet")
 CACHE = deps.CACHE / "python-runtime"
 MARK = "=====library====="  # as library_table.py has it
@@ -91,14 +93,18 @@ def write(path: Path, content: bytes) -> None:
     temporary.rename(path)
 
 
-def component() -> Path:
-    """The runtime, from the cache or made now."""
-    parts = [
+def parts() -> list[Path]:
+    """What the runtime is made of."""
+    return [
         file
         for part in PARTS
-        for file in ([SDK / part] if part.endswith(".py") else (SDK / part).rglob("*.py"))
+        for file in ([SDK / part] if (SDK / part).is_file() else (SDK / part).rglob("*.py"))
     ]
-    files = [*parts, *WIT.rglob("*.wit"), *HERE.glob("*.py")]
+
+
+def component() -> Path:
+    """The runtime, from the cache or made now."""
+    files = [*parts(), *WIT.rglob("*.wit"), *HERE.glob("*.py")]
     kept = CACHE / f"{key_of(files, deps.folder_of('componentize-py').name)}.wasm"
     if kept.exists():
         return kept
@@ -116,6 +122,25 @@ def component() -> Path:
             raise failure("python-runtime", done)
         write(kept, out.read_bytes())
     return kept
+
+
+def install_sources(folder: Path) -> None:
+    """Lays out what sdk/python/build_component.py needs, where it differs from what is there."""
+    wanted = {
+        "library.bin": library(),
+        "archive.py": ARCHIVE.read_bytes(),
+        BUILDER: (SDK / BUILDER).read_bytes(),
+    }
+    for file in parts():
+        wanted[str(file.relative_to(SDK))] = file.read_bytes()
+    for file in WIT.rglob("*.wit"):
+        wanted[f"wit/{file.relative_to(WIT)}"] = file.read_bytes()
+    for file in [one for one in folder.rglob("*") if one.is_file()]:
+        if str(file.relative_to(folder)) not in wanted:
+            file.unlink()
+    for name, content in wanted.items():
+        if not (folder / name).exists() or (folder / name).read_bytes() != content:
+            write(folder / name, content)
 
 
 def check_types(mypy: str) -> int:
@@ -145,6 +170,7 @@ def main(arguments: list[str]) -> int:
     made, out = component().read_bytes(), Path(arguments[0])
     if not out.exists() or out.read_bytes() != made:
         write(out, made)
+    install_sources(out.parent / "python")
     return 0
 
 
