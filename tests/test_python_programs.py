@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -17,8 +18,9 @@ import pytest
 from pie import PieClient, ProgramError
 from pie.archive import archive_of, make_archive
 
-from tests.conftest import ROOT, Server
+from tests.conftest import BUILD, PIE, ROOT, Server
 from tests.wire import Peer, blake3_hex
+from tools import deps
 
 COMPLETED, EXCEPTION = 1, 3
 SUITE = ROOT / "tests" / "python_programs" / "suite.py"
@@ -411,6 +413,32 @@ def test_the_client_runs_files_folders_and_functions(server: Server, tmp_path: P
                     await client.run(wrong)
             with pytest.raises(TypeError, match="JSON"):
                 await client.run(greeting, object())
+
+    asyncio.run(main())
+
+
+def test_pie_build_makes_a_component_of_a_python_program(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "agent.py").write_text("def main(args):\n    return args\n")
+    command = [str(PIE), "build", "agent.py"]
+    bare = dict(os.environ, PATH="/usr/bin:/bin", PIE_SHARE=str(BUILD / "share" / "pie"))
+    done = subprocess.run(command, cwd=tmp_path, env=bare, capture_output=True, text=True, check=False)
+    assert done.returncode != 0 and "pip install componentize-py==" in done.stderr
+    tool = tmp_path / "bin" / "componentize-py"
+    tool.parent.mkdir()
+    where = str(deps.get("componentize-py"))
+    tool.write_text(
+        f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {where!r})\n"
+        "import componentize_py\ncomponentize_py.script()\n"
+    )
+    tool.chmod(0o755)
+    with_tool = dict(bare, PATH=f"{tool.parent}:{bare['PATH']}")
+    done = subprocess.run(command, cwd=tmp_path, env=with_tool, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+    async def main() -> None:
+        async with Peer(server.url) as peer:
+            instance = await peer.launch(await peer.upload_file(tmp_path / "agent.wasm"), ["a"])
+            assert (await peer.final(instance))["message"] == '["a"]'
 
     asyncio.run(main())
 
