@@ -1,5 +1,6 @@
 #include "base/check.h"
 #include "kernels/kernel_set.h"
+#include "kernels/low_rank.h"
 #include "kernels/peak.h"
 #include "kernels/tile/activation_panel.h"
 
@@ -101,6 +102,15 @@ void gelu_mul(Isa isa, const float* gate, const float* up, uint32_t n, float* y)
 }
 
 void exp(Isa isa, const float* x, uint32_t n, float* y) { kernel_set(isa).exp(x, n, y); }
+
+void low_rank_in(Isa isa, const float* a, float factor, uint32_t rank, uint32_t n, const float* x,
+                 float* u) {
+  kernel_set(isa).low_rank_in(a, factor, rank, n, x, u);
+}
+
+void low_rank_out(Isa isa, const float* b, uint32_t rank, uint32_t n, const float* u, float* y) {
+  kernel_set(isa).low_rank_out(b, rank, n, u, y);
+}
 
 uint64_t run_peak_dot_products(Isa isa, uint64_t rounds) {
   return kernel_set(isa).peak_dot_products(rounds);

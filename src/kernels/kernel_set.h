@@ -20,7 +20,7 @@ struct Product {
 };
 
 /// The kernels of one instruction set: what isa_*.cc fill in. Callers use the functions of
-/// matmul.h, quantize.h and small_ops.h; tests also reach sets that this machine lacks.
+/// matmul.h, quantize.h, small_ops.h and low_rank.h; tests also reach sets that this machine lacks.
 struct KernelSet {
   void (*product)(const Product&);
   void (*pack_activations)(const Activations&, const float*, size_t, uint32_t, uint32_t);
@@ -34,6 +34,8 @@ struct KernelSet {
   void (*silu_mul)(const float*, const float*, uint32_t, float*);
   void (*gelu_mul)(const float*, const float*, uint32_t, float*);
   void (*exp)(const float*, uint32_t, float*);
+  void (*low_rank_in)(const float*, float, uint32_t, uint32_t, const float*, float*);
+  void (*low_rank_out)(const float*, uint32_t, uint32_t, const float*, float*);
   uint64_t (*peak_dot_products)(uint64_t);
 };
 

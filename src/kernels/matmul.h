@@ -21,6 +21,10 @@ struct Epilogue {
   float* y = nullptr;
   size_t stride = 0;
   const float* bias = nullptr;  ///< f32 [rows], added to s first; null: none. Not with gated ones.
+  /// Of each token: f32, added to s after the bias, those of the matrix from `token_bias_begin` on;
+  /// gated ones have all rows of gate, then all of up. A null pointer adds nothing; null: none.
+  const float* const* token_bias = nullptr;
+  uint32_t token_bias_begin = 0;
 };
 
 /// The rows of panels [panel_begin, panel_end) of weights * activations, for every token:

@@ -225,6 +225,47 @@ TEST_P(MatmulTest, gated_products_are_activation_times_up) {
   }
 }
 
+/// Token 1 has none of its own, the others have.
+TEST_P(MatmulTest, what_is_a_tokens_own_is_added_before_the_activation) {
+  const uint32_t k = lengths().front();
+  const RandomMatrix gate = random_matrix(GetParam(), 21, k, 15);
+  const RandomMatrix up = random_matrix(GetParam(), 21, k, 16);
+  PanelArena arena;
+  const PackedMatrix both = PackedMatrix::interleave(gate.file_rows(), up.file_rows(), arena);
+  const auto x = pack(kScalarKernels, kind(), random_floats(size_t{8} * k, 1), 8, k);
+  auto g = product(kScalarKernels, PackedMatrix::pack(gate.file_rows()), x.view);
+  auto u = product(kScalarKernels, PackedMatrix::pack(up.file_rows()), x.view);
+  const std::vector<float> plain = g;
+  constexpr uint32_t kBefore = 5;
+  const std::vector<float> own = random_floats(size_t{8} * (kBefore + 42), 17);
+  std::vector<const float*> of_token(8);
+  for (size_t t = 0; t < 8; ++t) {
+    if (t == 1) continue;
+    of_token[t] = own.data() + t * (kBefore + 42);
+    for (size_t r = 0; r < 21; ++r) {
+      g[t * 21 + r] += of_token[t][kBefore + r];
+      u[t * 21 + r] += of_token[t][kBefore + 21 + r];
+    }
+  }
+  std::vector<float> expected(g.size());
+  kScalarKernels.silu_mul(g.data(), u.data(), static_cast<uint32_t>(g.size()), expected.data());
+  for (const NamedKernels& set : all_kernels()) {
+    std::vector<float> y(g.size());
+    multiply(*set.kernels, both, x.view, 0, 2,
+             {.op = Epilogue::Op::kSiluMul,
+              .y = y.data(),
+              .stride = 21,
+              .token_bias = of_token.data(),
+              .token_bias_begin = kBefore});
+    EXPECT_TRUE(same_bits(y, expected)) << set.name;
+    multiply(
+        *set.kernels, PackedMatrix::pack(gate.file_rows()), x.view, 0, 1,
+        {.y = y.data(), .stride = 21, .token_bias = of_token.data(), .token_bias_begin = kBefore});
+    EXPECT_TRUE(same_bits(y, g)) << set.name;
+    EXPECT_TRUE(std::equal(y.begin() + 21, y.begin() + 42, plain.begin() + 21)) << set.name;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(All, MatmulTest, testing::ValuesIn(kAllFormats), [](const auto& test) {
   return std::string(format_traits(test.param).name);
 });

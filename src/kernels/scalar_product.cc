@@ -80,14 +80,22 @@ void finish(const Product& product, uint32_t panel, uint32_t row, uint32_t token
   const TokenReader x = reader_of(product, token);
   float* y = epilogue.y + token * epilogue.stride + output_row;
   float s = sum(product, panel, row, x);
+  const float* added = epilogue.token_bias == nullptr ? nullptr : epilogue.token_bias[token];
+  if (added != nullptr) added += epilogue.token_bias_begin;
   if (product.gated) {
+    float up = sum(product, panel, kHalfRows + row, x);
+    if (added != nullptr) {
+      s = s + added[output_row];
+      up = up + added[product.rows + output_row];
+    }
     const Scalar::F gate = Scalar::set1(s);
     const Scalar::F act =
         epilogue.op == Epilogue::Op::kSiluMul ? silu<Scalar>(gate) : gelu<Scalar>(gate);
-    *y = act.v[0] * sum(product, panel, kHalfRows + row, x);
+    *y = act.v[0] * up;
     return;
   }
   if (epilogue.bias != nullptr) s = s + epilogue.bias[output_row];
+  if (added != nullptr) s = s + added[output_row];
   *y = epilogue.op == Epilogue::Op::kAdd ? *y + s : s;
 }
 

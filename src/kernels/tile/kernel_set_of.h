@@ -1,5 +1,6 @@
 #pragma once
 #include "kernels/kernel_set.h"
+#include "kernels/tile/low_rank_impl.h"
 #include "kernels/tile/pack_activations.h"
 #include "kernels/tile/small_ops_impl.h"
 
@@ -20,6 +21,8 @@ constexpr KernelSet kernel_set_of(void (*product)(const Product&), uint64_t (*pe
           .silu_mul = silu_mul_row<S>,
           .gelu_mul = gelu_mul_row<S>,
           .exp = exp_row<S>,
+          .low_rank_in = low_rank_in_row<S>,
+          .low_rank_out = low_rank_out_row<S>,
           .peak_dot_products = peak};
 }
 

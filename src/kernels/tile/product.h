@@ -13,12 +13,19 @@ constexpr size_t kTokenBlockBytes = 128 << 10;
 /// How far ahead a product of one tile, which memory bounds, asks for weights.
 constexpr size_t kPrefetchDistance = 4096;
 
+/// What is added to the sums of one token, if anything is.
+PIE_INLINE const float* own_bias(const Epilogue& epilogue, uint32_t token) {
+  if (epilogue.token_bias == nullptr || epilogue.token_bias[token] == nullptr) return nullptr;
+  return epilogue.token_bias[token] + epilogue.token_bias_begin;
+}
+
 /// 16 sums of rows from `row` on; `count` of them exist.
 template <class S>
-PIE_INLINE void finish_rows(const Epilogue& epilogue, const float* sums, float* y, uint32_t row,
-                            int count) {
+PIE_INLINE void finish_rows(const Epilogue& epilogue, const float* added, const float* sums,
+                            float* y, uint32_t row, int count) {
   typename S::F s = S::load(sums);
   if (epilogue.bias != nullptr) s = S::add(s, S::load_n(epilogue.bias + row, count));
+  if (added != nullptr) s = S::add(s, S::load_n(added + row, count));
   if (epilogue.op == Epilogue::Op::kAdd) s = S::add(S::load_n(y + row, count), s);
   S::store_n(y + row, s, count);
 }
@@ -34,17 +41,25 @@ void finish_tile(const Product& product, uint32_t panel, uint32_t first_token, i
                                              : static_cast<int>(product.rows - row);
   };
   for (int t = 0; t < tokens; ++t) {
-    float* y = epilogue.y + (first_token + static_cast<uint32_t>(t)) * epilogue.stride;
+    const uint32_t token = first_token + static_cast<uint32_t>(t);
+    float* y = epilogue.y + token * epilogue.stride;
+    const float* added = own_bias(epilogue, token);
     if (product.gated) {
-      const auto gate = S::load(sums[t]);
+      const int count = rows_from(first_row);
+      auto gate = S::load(sums[t]);
+      auto up = S::load(sums[t] + kHalfRows);
+      if (added != nullptr) {
+        gate = S::add(gate, S::load_n(added + first_row, count));
+        up = S::add(up, S::load_n(added + product.rows + first_row, count));
+      }
       const auto act = epilogue.op == Epilogue::Op::kSiluMul ? silu<S>(gate) : gelu<S>(gate);
-      S::store_n(y + first_row, S::mul(act, S::load(sums[t] + kHalfRows)), rows_from(first_row));
+      S::store_n(y + first_row, S::mul(act, up), count);
       continue;
     }
     for (int h = 0; h < kHalves; ++h) {
       const uint32_t row = first_row + static_cast<uint32_t>(h) * kHalfRows;
       if (row >= product.rows) break;
-      finish_rows<S>(epilogue, sums[t] + h * kHalfRows, y, row, rows_from(row));
+      finish_rows<S>(epilogue, added, sums[t] + h * kHalfRows, y, row, rows_from(row));
     }
   }
 }
