@@ -17,6 +17,10 @@
 #include "sample/row_answers.h"
 #include "sample/sampler_params.h"
 
+namespace pie::model {
+struct Adapter;
+}
+
 namespace pie::exec {
 
 /// One row of an attention mask as run lengths over cache slots 0, 1, ...: attend, masked, attend,
@@ -82,7 +86,8 @@ struct StepSlice {
   std::vector<RuledRow> ruled_rows;  ///< ascending, at most one for a row
   std::vector<LogitRequest> logit_requests;
   std::vector<ScoreRequest> score_requests;
-  std::vector<uint32_t> entropy_rows;  ///< token indices: of which the entropy is wanted
+  std::vector<uint32_t> entropy_rows;       ///< token indices: of which the entropy is wanted
+  const model::Adapter* adapter = nullptr;  ///< what its tokens are computed under; null = none
 };
 
 /// A batch of slices of unrelated sequences, executed as one forward pass of the model.

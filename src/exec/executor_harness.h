@@ -11,6 +11,7 @@
 #include "exec/logits_executor.h"
 #include "model/model.h"
 #include "model/tokenizer.h"
+#include "support/random_adapter.h"
 #include "support/test_model.h"
 #include "support/tiny_gguf.h"
 

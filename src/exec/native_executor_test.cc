@@ -24,6 +24,7 @@ struct Program {
   std::vector<StepToken> step;
   std::vector<MaskRuns> mask;
   std::vector<uint32_t> rows;  ///< of the step, whose logits are asked for
+  model::AdapterRef adapter;   ///< what all of it but the shared part is computed under
 
   uint32_t context_len() const { return shared_len + static_cast<uint32_t>(tail.size()); }
 };
@@ -37,7 +38,10 @@ struct Prefix {
 /// forked from one of the prefixes.
 class Fleet {
  public:
-  Fleet(uint32_t vocab, uint32_t prefix_pages, uint32_t step_max) : vocab_(vocab), random_(11) {
+  /// Every third program has no adapter, the others one of `adapters` if there are some.
+  Fleet(uint32_t vocab, uint32_t prefix_pages, uint32_t step_max,
+        std::vector<model::AdapterRef> adapters = {})
+      : vocab_(vocab), adapters_(std::move(adapters)), random_(11) {
     for (uint32_t i = 0; i < 3; ++i) {
       Prefix prefix;
       prefix.tokens = draw_tokens((prefix_pages - i) * kPage, 0);
@@ -51,17 +55,21 @@ class Fleet {
 
   /// Fills all contexts, `chunk` tokens of a sequence at a time.
   void fill(LogitsExecutor& executor, uint32_t chunk) const {
-    for (const Prefix& prefix : prefixes_) append(executor, prefix.tokens, prefix.table, 0, chunk);
-    for (const Program& p : programs_) append(executor, p.tail, p.table, p.shared_len, chunk);
+    for (const Prefix& prefix : prefixes_)
+      append(executor, prefix.tokens, prefix.table, 0, chunk, nullptr);
+    for (const Program& p : programs_)
+      append(executor, p.tail, p.table, p.shared_len, chunk, p.adapter.get());
   }
 
  private:
   static void append(LogitsExecutor& executor, std::span<const StepToken> tokens,
-                     std::span<const KvPageId> table, uint32_t at, uint32_t chunk) {
+                     std::span<const KvPageId> table, uint32_t at, uint32_t chunk,
+                     const model::Adapter* adapter) {
     for (size_t i = 0; i < tokens.size(); i += chunk) {
       const auto part = tokens.subspan(i, std::min<size_t>(chunk, tokens.size() - i));
       StepBatch batch;
       batch.slices.push_back({part, table, at, {}, {}, {}});
+      batch.slices.back().adapter = adapter;
       ASSERT_TRUE(executor.execute(batch).ok());
       at += static_cast<uint32_t>(part.size());
     }
@@ -78,6 +86,7 @@ class Fleet {
   }
   Program draw_program(uint32_t index, uint32_t step_max) {
     Program p;
+    if (!adapters_.empty() && index % 3 != 0) p.adapter = adapters_[index % adapters_.size()];
     const bool has_cache = index % 16 != 7;
     if (has_cache && index % 4 != 3) {
       const Prefix& prefix = prefixes_[index % 3];
@@ -99,6 +108,7 @@ class Fleet {
   }
 
   const uint32_t vocab_;
+  const std::vector<model::AdapterRef> adapters_;
   std::mt19937 random_;
   uint32_t next_page_ = 0;
   std::vector<Prefix> prefixes_;
@@ -112,6 +122,7 @@ StepSlice slice_of(const Program& p, uint32_t first, uint32_t count) {
   StepSlice slice{
       std::span(p.step).subspan(first, count), p.table, p.context_len() + first, {}, {}, {}};
   if (p.table.empty()) slice.context_len = 0;
+  slice.adapter = p.adapter.get();
   if (!p.mask.empty()) slice.mask = std::span(p.mask).subspan(first, count);
   for (const uint32_t row : p.rows) {
     if (row >= first && row < first + count) slice.logit_rows.push_back(row - first);
@@ -211,6 +222,46 @@ TEST(NativeExecutorTest, so_do_those_over_pages_of_bf16_and_q8) {
   }
 }
 
+/// Different adapters, and none, in one step.
+std::vector<model::AdapterRef> some_adapters(const model::Model& model, float strength) {
+  return {test::random_adapter(model.architecture(), {.seed = 1, .strength = strength}),
+          test::random_adapter(model.architecture(),
+                               {.rank = 7, .seed = 2, .strength = strength, .skips_some = true})};
+}
+
+TEST(NativeExecutorTest, programs_under_adapters_get_the_same_bits_alone_and_together) {
+  for (const char* family : {"llama", "gemma3"}) {
+    for (const ggml_type type : {GGML_TYPE_F32, GGML_TYPE_Q8_0}) {
+      const auto model =
+          tiny_model({.family = family, .heads = 4, .kv_heads = 2, .matrix_type = type});
+      check_fleet(model, Fleet(257, 20, 90, some_adapters(*model, 0.3F)));
+    }
+  }
+}
+
+TEST(NativeExecutorTest, so_do_those_of_the_default_model) {
+  check_fleet(default_model(), Fleet(40000, 3, 20, some_adapters(*default_model(), 0.1F)));
+}
+
+/// A program without an adapter has the bits that it has where there are none.
+TEST(NativeExecutorTest, adapters_of_others_change_nothing) {
+  const auto model = tiny_model({.heads = 4, .kv_heads = 2, .matrix_type = GGML_TYPE_Q8_0});
+  const Fleet with(257, 20, 90, some_adapters(*model, 0.3F));
+  const Fleet without(257, 20, 90);
+  std::vector<size_t> order(with.programs().size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  const auto logits = [&](const Fleet& fleet) {
+    const auto executor =
+        make_native_executor(model, {.page_count = fleet.page_count(), .thread_count = 2}).value();
+    fleet.fill(*executor, 1000);
+    return compute(*executor, fleet.programs(), order, 512, 512);
+  };
+  const auto mixed = logits(with);
+  const auto plain = logits(without);
+  for (size_t i = 0; i < order.size(); ++i)
+    EXPECT_EQ(mixed[i] == plain[i], with.programs()[i].adapter == nullptr) << i;
+}
+
 TEST(NativeExecutorTest, programs_of_the_default_model_get_the_same_bits_alone_and_together) {
   check_fleet(default_model(), Fleet(40000, 9, 40));
 }
@@ -294,6 +345,25 @@ TEST(NativeExecutorTest, agrees_with_the_reference_executor) {
   const auto rows = all_rows(tokens.size());
   expect_near(run(*native, tokens, pages({1, 2, 3}), 0, rows),
               run(*reference, tokens, pages({1, 2, 3}), 0, rows), kTolerance);
+}
+
+TEST(NativeExecutorTest, agrees_with_the_reference_executor_under_an_adapter) {
+  constexpr float kTolerance = 2.62F;
+  const ExecutorConfig config{.page_count = 64, .thread_count = 2};
+  const auto native = make_native_executor(default_model(), config).value();
+  const auto reference = make_ggml_executor(default_model(), config).value();
+  const auto adapter = test::random_adapter(default_model()->architecture(), {.strength = 0.05F});
+  const auto tokens = tokens_at(prose(), 0);
+  const auto table = pages({1, 2, 3});
+  const auto logits = [&](LogitsExecutor& executor, const model::Adapter* under) {
+    StepBatch batch;
+    batch.slices.push_back({tokens, table, 0, {}, all_rows(tokens.size()), {}});
+    batch.slices.back().adapter = under;
+    const StepOutput output = executor.execute(batch).value();
+    return std::vector<float>(output.logits.begin(), output.logits.end());
+  };
+  expect_near(logits(*native, adapter.get()), logits(*reference, adapter.get()), kTolerance);
+  EXPECT_NE(logits(*native, adapter.get()), logits(*native, nullptr));
 }
 
 /// What the formats cost is measured in docs/NUMERICS.md: the differences are those of activations'

@@ -66,11 +66,23 @@ bool can_join(const BatchEntry& first, const BatchEntry& next, uint32_t group_si
   return uint64_t{group_size + 1} * next.page_count * page_size <= gather_slots_max;
 }
 
+/// One more row, behind those that are listed.
+void add_adapted(const model::Adapter* adapter, uint32_t row, std::vector<AdaptedRows>& adapted) {
+  if (adapter == nullptr) return;
+  if (!adapted.empty() && adapted.back().adapter == adapter &&
+      adapted.back().first_row + adapted.back().row_count == row) {
+    ++adapted.back().row_count;
+  } else {
+    adapted.push_back({adapter, row, 1});
+  }
+}
+
 void add_rows(BatchEntry& entry, const PoolLayout& layout, BatchPlan& plan) {
   const StepSlice& slice = *entry.slice;
   entry.first_row = plan.row_count();
   for (uint32_t i = 0; i < slice.tokens.size(); ++i) {
     const StepToken& token = slice.tokens[i];
+    add_adapted(slice.adapter, plan.row_count(), plan.adapted);
     if (token.embedding != nullptr) {
       plan.embedding_rows.push_back(plan.row_count());
       plan.embeddings.push_back(token.embedding);
@@ -188,18 +200,18 @@ void add_group(std::span<BatchEntry> entries, const PoolLayout& layout, uint32_t
 void add_outputs(std::vector<BatchEntry>& entries, BatchPlan& plan) {
   std::sort(entries.begin(), entries.end(),
             [](const BatchEntry& a, const BatchEntry& b) { return a.index < b.index; });
+  const auto add = [&](const BatchEntry& entry, uint32_t row) {
+    PIE_CHECK(row < entry.slice->tokens.size());
+    add_adapted(entry.slice->adapter, static_cast<uint32_t>(plan.output_rows.size()),
+                plan.adapted_outputs);
+    plan.output_rows.push_back(static_cast<int32_t>(entry.first_row + row));
+  };
   for (const BatchEntry& entry : entries) {
-    for (const uint32_t row : entry.slice->logit_rows) {
-      PIE_CHECK(row < entry.slice->tokens.size());
-      plan.output_rows.push_back(static_cast<int32_t>(entry.first_row + row));
-    }
+    for (const uint32_t row : entry.slice->logit_rows) add(entry, row);
   }
   plan.logit_count = static_cast<uint32_t>(plan.output_rows.size());
   for (const BatchEntry& entry : entries) {
-    for (const uint32_t row : entry.slice->hidden_rows) {
-      PIE_CHECK(row < entry.slice->tokens.size());
-      plan.output_rows.push_back(static_cast<int32_t>(entry.first_row + row));
-    }
+    for (const uint32_t row : entry.slice->hidden_rows) add(entry, row);
   }
 }
 

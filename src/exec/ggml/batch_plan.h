@@ -34,6 +34,12 @@ struct AttentionGroup {
   AttentionSpan windowed;  ///< of layers with one; starts where the first row's window does
 };
 
+/// Rows that follow each other and are computed under one adapter.
+struct AdaptedRows {
+  const model::Adapter* adapter = nullptr;
+  uint32_t first_row = 0, row_count = 0;
+};
+
 /// A step's tokens in the order in which they are computed, and everything that a graph takes as
 /// input. Host data only.
 struct BatchPlan {
@@ -46,7 +52,9 @@ struct BatchPlan {
   uint32_t logit_count = 0;
   std::vector<AttentionGroup> groups;
   std::vector<int32_t> pages;
-  std::vector<uint16_t> mask;  ///< F16: 0 or minus infinity
+  std::vector<AdaptedRows> adapted;          ///< of all rows
+  std::vector<AdaptedRows> adapted_outputs;  ///< of output_rows
+  std::vector<uint16_t> mask;                ///< F16: 0 or minus infinity
 
   uint32_t row_count() const { return static_cast<uint32_t>(ids.size()); }
 };

@@ -2,6 +2,7 @@
 
 #include <ggml.h>
 
+#include <algorithm>
 #include <array>
 
 #include "base/check.h"
@@ -72,9 +73,42 @@ ggml_tensor* StepGraph::norm(ggml_tensor* x, ggml_tensor* scale) {
   return ggml_mul(ctx_, ggml_rms_norm(ctx_, x, arch_.norm_eps), scale);
 }
 
+/// An adapter's values as a tensor of the graph.
+ggml_tensor* StepGraph::values_of(const Mapping& memory, size_t first, int64_t inner,
+                                  int64_t outer) {
+  ggml_backend_buffer_ptr& buffer = adapter_memory_[memory.get()];
+  if (!buffer) buffer.reset(ggml_backend_cpu_buffer_from_ptr(memory.get(), memory.size()));
+  ggml_tensor* tensor = ggml_new_tensor_2d(ctx_, GGML_TYPE_F32, inner, outer);
+  PIE_CHECK(ggml_backend_tensor_alloc(buffer.get(), tensor, memory.as<float>() + first) ==
+            GGML_STATUS_SUCCESS);
+  return tensor;
+}
+
+/// Adds factor * B (A x) to some rows of y, the product of a matrix with x.
+ggml_tensor* StepGraph::adapt(ggml_tensor* y, ggml_tensor* x, TensorRole role, uint32_t layer,
+                              const AdaptedRows& rows) {
+  const model::LowRank* matrix = rows.adapter->find(role, layer);
+  if (matrix == nullptr) return y;
+  const int64_t rank = matrix->rank;
+  ggml_tensor* a = values_of(*rows.adapter->a, matrix->first_a, x->ne[0], rank);
+  ggml_tensor* b = values_of(*rows.adapter->b, matrix->first_b, y->ne[0], rank);
+  b = ggml_cont(ctx_, ggml_transpose(ctx_, b));
+  ggml_tensor* inputs =
+      ggml_view_2d(ctx_, x, x->ne[0], rows.row_count, x->nb[1], x->nb[1] * rows.first_row);
+  ggml_tensor* added = ggml_mul_mat(ctx_, b, ggml_mul_mat(ctx_, a, inputs));
+  added = ggml_scale(ctx_, added, matrix->factor);
+  return ggml_acc_inplace(ctx_, y, added, y->nb[1], y->nb[2], y->nb[3], y->nb[1] * rows.first_row);
+}
+
+ggml_tensor* StepGraph::multiply(ggml_tensor* x, TensorRole matrix, uint32_t layer) {
+  ggml_tensor* y = ggml_mul_mat(ctx_, weight(matrix, layer), x);
+  for (const AdaptedRows& rows : adapted_) y = adapt(y, x, matrix, layer, rows);
+  return y;
+}
+
 ggml_tensor* StepGraph::project(ggml_tensor* x, TensorRole matrix, TensorRole bias,
                                 uint32_t layer) {
-  ggml_tensor* y = ggml_mul_mat(ctx_, weight(matrix, layer), x);
+  ggml_tensor* y = multiply(x, matrix, layer);
   ggml_tensor* added = weight(bias, layer);
   return added == nullptr ? y : ggml_add(ctx_, y, added);
 }
@@ -174,12 +208,12 @@ ggml_tensor* StepGraph::attention(ggml_tensor* x, uint32_t layer, const BatchPla
 }
 
 ggml_tensor* StepGraph::ffn(ggml_tensor* x, uint32_t layer) {
-  ggml_tensor* gate = ggml_mul_mat(ctx_, weight(TensorRole::kFfnGate, layer), x);
-  ggml_tensor* up = ggml_mul_mat(ctx_, weight(TensorRole::kFfnUp, layer), x);
+  ggml_tensor* gate = multiply(x, TensorRole::kFfnGate, layer);
+  ggml_tensor* up = multiply(x, TensorRole::kFfnUp, layer);
   ggml_tensor* inner = arch_.activation == model::Activation::kSilu
                            ? ggml_swiglu_split(ctx_, gate, up)
                            : ggml_geglu_split(ctx_, gate, up);
-  return ggml_mul_mat(ctx_, weight(TensorRole::kFfnDown, layer), inner);
+  return multiply(inner, TensorRole::kFfnDown, layer);
 }
 
 /// The rows after all layers, those that are asked for; nullptr when none is.
@@ -192,6 +226,7 @@ ggml_tensor* StepGraph::blocks(ggml_tensor* x, const BatchPlan& plan) {
       // From here on rows are independent: only those that are asked for go on.
       attended = ggml_get_rows(ctx_, attended, tensors_.output_rows);
       x = ggml_get_rows(ctx_, x, tensors_.output_rows);
+      adapted_ = plan.adapted_outputs;
     }
     if (arch_.has_post_norms)
       attended = norm(attended, weight(TensorRole::kAttentionPostNorm, layer));
@@ -217,14 +252,20 @@ void StepGraph::logits(ggml_tensor* x, uint32_t count) {
 
 ggml_cgraph* StepGraph::build(const BatchPlan& plan) {
   PIE_CHECK(plan.row_count() > 0);
-  // Per layer some 35 nodes, and per group 3 of attention with 8 views, and a concatenation.
-  const size_t node_count = 64 + arch_.layer_count * (50 + 14 * plan.groups.size());
+  // Per layer some 35 nodes, and per group 3 of attention with 8 views, and a concatenation. Of
+  // each matrix and adapter two of weights, two to turn one around, four of products, one view.
+  const size_t adapted_count = std::max(plan.adapted.size(), plan.adapted_outputs.size());
+  const size_t node_count =
+      64 + arch_.layer_count *
+               (50 + 14 * plan.groups.size() + 9 * model::kAdaptedRoles.size() * adapted_count);
   memory_.resize(node_count * ggml_tensor_overhead() +
                  ggml_graph_overhead_custom(node_count, false));
   context_.reset(ggml_init({memory_.size(), memory_.data(), true}));
   ctx_ = context_.get();
   graph_ = ggml_new_graph_custom(ctx_, node_count, false);
   make_inputs(plan);
+  adapted_ = plan.adapted;
+  adapter_memory_.clear();
 
   ggml_tensor* x = blocks(embed(plan), plan);
   if (x == nullptr) return graph_;

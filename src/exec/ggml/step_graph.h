@@ -1,12 +1,16 @@
 #pragma once
 #include <ggml-cpp.h>
 
+#include <cstddef>
 #include <cstdint>
+#include <map>
+#include <span>
 #include <vector>
 
 #include "exec/ggml/batch_plan.h"
 #include "exec/ggml/ggml_weights.h"
 #include "exec/ggml/kv_pool.h"
+#include "model/adapter.h"
 #include "model/architecture.h"
 
 namespace pie::exec {
@@ -42,8 +46,12 @@ class StepGraph {
   ggml_tensor* weight(model::TensorRole role, uint32_t layer = 0) const;
   ggml_tensor* input(ggml_type type, int64_t inner, int64_t outer = 1);
   ggml_tensor* norm(ggml_tensor* x, ggml_tensor* scale);
+  ggml_tensor* multiply(ggml_tensor* x, model::TensorRole matrix, uint32_t layer);
   ggml_tensor* project(ggml_tensor* x, model::TensorRole matrix, model::TensorRole bias,
                        uint32_t layer);
+  ggml_tensor* adapt(ggml_tensor* y, ggml_tensor* x, model::TensorRole role, uint32_t layer,
+                     const AdaptedRows& rows);
+  ggml_tensor* values_of(const Mapping& memory, size_t first, int64_t inner, int64_t outer);
   ggml_tensor* turn_heads(ggml_tensor* x, model::TensorRole scale, int64_t head_count,
                           uint32_t layer);
   void make_inputs(const BatchPlan& plan);
@@ -64,6 +72,8 @@ class StepGraph {
   ggml_context* ctx_ = nullptr;
   ggml_cgraph* graph_ = nullptr;
   StepTensors tensors_;
+  std::span<const AdaptedRows> adapted_;  ///< of the rows in hand
+  std::map<const std::byte*, ggml_backend_buffer_ptr> adapter_memory_;
 };
 
 }  // namespace pie::exec

@@ -96,8 +96,9 @@ void StepPlan::add_slice(const StepSlice& slice) {
   part.slot_count = before + count;
   for (uint32_t i = 0; i < count; ++i) {
     const uint32_t slot = before + i;
-    PlanRow row{&slice.tokens[i], part.pages[slot / kPageTokens], slot % kPageTokens, slot,
-                PlanRow::kNoMask};
+    PlanRow row{&slice.tokens[i],   part.pages[slot / kPageTokens],
+                slot % kPageTokens, slot,
+                PlanRow::kNoMask,   slice.adapter};
     if (!slice.mask.empty()) add_mask(slice.mask[i], row);
     rows_.push_back(row);
   }

@@ -16,6 +16,8 @@ struct PlanRow {
   uint32_t slot = 0;           ///< of its sequence: it sees slots 0 to this one, as the mask says
   uint32_t first_visible = 0;  ///< index into StepPlan::visible (one word a page), unless kNoMask
 
+  const model::Adapter* adapter = nullptr;
+
   static constexpr uint32_t kNoMask = UINT32_MAX;
 };
 

@@ -42,6 +42,7 @@ StepRunner::StepRunner(const model::Architecture& a, const NativeWeights& weight
       result_width_(a.head_count * a.value_size),
       attention_(a, pages, isa, rows_max, thread_count),
       activations_(isa, 2 * rows_max, width_max(a), thread_count),
+      adapters_(a, isa, rows_max, thread_count),
       x_(floats(rows_max, a.embedding_size)),
       qkv_(floats(rows_max, qkv_width())),
       attended_(floats(rows_max, result_width_)),
@@ -64,7 +65,7 @@ StepRunner::StepRunner(const model::Architecture& a, const NativeWeights& weight
 void StepRunner::run(Team& team, const StepPlan& plan) {
   embed(team, plan);
   team.meet();
-  Rows rows{x_.as<float>(), plan.row_count()};
+  Rows rows{x_.as<float>(), plan.row_count(), AdapterStep::Rows::kAll};
   const float* attended = attended_.as<float>();
   for (uint32_t layer = 0; layer < arch_.layer_count; ++layer) {
     attention_inputs(team, plan, layer);
@@ -76,7 +77,8 @@ void StepRunner::run(Team& team, const StepPlan& plan) {
     team.meet();
     if (is_last) {
       gather_outputs(team, plan);
-      rows = {outputs_.as<float>(), static_cast<uint32_t>(plan.output_rows().size())};
+      rows = {outputs_.as<float>(), static_cast<uint32_t>(plan.output_rows().size()),
+              AdapterStep::Rows::kOutputs};
       attended = gathered_.as<float>();
       team.meet();
     }
@@ -121,8 +123,8 @@ void StepRunner::turn_positions(const StepPlan& plan, uint32_t begin, uint32_t e
 }
 
 void StepRunner::multiply(Team& team, const NativeProjection& projection,
-                          const ActivationSet& activations, Epilogue::Op op, float* y,
-                          size_t stride) {
+                          const ActivationSet& activations, Epilogue::Op op,
+                          const float* const* added, float* y, size_t stride) {
   uint32_t panels = 0;
   for (const NativeMatrix& matrix : projection.matrices) panels += matrix.weights.panel_count();
   // Panels of all matrices count as one line.
@@ -136,7 +138,7 @@ void StepRunner::multiply(Team& team, const NativeProjection& projection,
         const float* bias =
             projection.bias.empty() ? nullptr : projection.bias.data() + matrix.first_row;
         kernels::matmul(isa_, matrix.weights, activations.of(matrix), from, to,
-                        {op, y + matrix.first_row, stride, bias});
+                        {op, y + matrix.first_row, stride, bias, added, matrix.first_row});
       }
       first += count;
     }
@@ -154,10 +156,13 @@ void StepRunner::multiply(Team& team, const NativeProjection& projection,
 void StepRunner::attention_inputs(Team& team, const StepPlan& plan, uint32_t layer) {
   const NativeLayer& weights = weights_.layers[layer];
   const uint32_t width = arch_.embedding_size;
+  const float* const* added =
+      adapters_.add(team, layer, AdaptedInput::kQueryKeyValue, AdapterStep::Rows::kAll,
+                    {x_.as<float>(), width, weights.attention_norm});
   const ActivationSet packed = activations_.pack(
       team, weights.query_key_value,
       {x_.as<float>(), width, plan.row_count(), width, weights.attention_norm, arch_.norm_eps});
-  multiply(team, weights.query_key_value, packed, Epilogue::Op::kStore, qkv_.as<float>(),
+  multiply(team, weights.query_key_value, packed, Epilogue::Op::kStore, added, qkv_.as<float>(),
            qkv_width());
   team.meet();
   const auto [begin, end] = team.share(plan.row_count() * arch_.kv_head_count);
@@ -221,12 +226,13 @@ void StepRunner::add_normed(Team& team, const float* norm, Rows rows) {
 /// Adds a branch's last projection to the residual stream, through the post norm where there is
 /// one.
 void StepRunner::add_branch(Team& team, const NativeProjection& projection,
-                            const ActivationSet& packed, const float* post_norm, Rows rows) {
+                            const ActivationSet& packed, const float* const* added,
+                            const float* post_norm, Rows rows) {
   const uint32_t width = arch_.embedding_size;
   if (post_norm == nullptr) {
-    multiply(team, projection, packed, Epilogue::Op::kAdd, rows.residual, width);
+    multiply(team, projection, packed, Epilogue::Op::kAdd, added, rows.residual, width);
   } else {
-    multiply(team, projection, packed, Epilogue::Op::kStore, branch_.as<float>(), width);
+    multiply(team, projection, packed, Epilogue::Op::kStore, added, branch_.as<float>(), width);
     add_normed(team, post_norm, rows);
   }
   team.meet();
@@ -234,15 +240,19 @@ void StepRunner::add_branch(Team& team, const NativeProjection& projection,
 
 void StepRunner::finish_attention(Team& team, uint32_t layer, const float* attended, Rows rows) {
   const NativeLayer& weights = weights_.layers[layer];
+  const float* const* added = adapters_.add(team, layer, AdaptedInput::kAttentionOutput, rows.which,
+                                            {attended, result_width_, nullptr});
   const ActivationSet packed =
       activations_.pack(team, weights.attention_output,
                         {attended, result_width_, rows.count, result_width_, nullptr, 0.0F});
-  add_branch(team, weights.attention_output, packed, weights.attention_post_norm, rows);
+  add_branch(team, weights.attention_output, packed, added, weights.attention_post_norm, rows);
 }
 
 void StepRunner::ffn(Team& team, uint32_t layer, Rows rows) {
   const NativeLayer& weights = weights_.layers[layer];
   const uint32_t width = arch_.embedding_size;
+  const float* const* added = adapters_.add(team, layer, AdaptedInput::kGateUp, rows.which,
+                                            {rows.residual, width, weights.ffn_norm});
   const ActivationSet packed = activations_.pack(
       team, weights.gate_up,
       {rows.residual, width, rows.count, width, weights.ffn_norm, arch_.norm_eps});
@@ -253,7 +263,7 @@ void StepRunner::ffn(Team& team, uint32_t layer, Rows rows) {
   const Epilogue::Op op = !is_gated ? Epilogue::Op::kStore
                           : is_silu ? Epilogue::Op::kSiluMul
                                     : Epilogue::Op::kGeluMul;
-  multiply(team, weights.gate_up, packed, op, inner, inner_width);
+  multiply(team, weights.gate_up, packed, op, added, inner, inner_width);
   team.meet();
   if (!is_gated) {
     const auto [begin, end] = team.share(rows.count);
@@ -264,9 +274,11 @@ void StepRunner::ffn(Team& team, uint32_t layer, Rows rows) {
     }
     team.meet();
   }
+  added =
+      adapters_.add(team, layer, AdaptedInput::kDown, rows.which, {inner, inner_width, nullptr});
   const ActivationSet down = activations_.pack(
       team, weights.down, {inner, inner_width, rows.count, arch_.ffn_size, nullptr, 0.0F});
-  add_branch(team, weights.down, down, weights.ffn_post_norm, rows);
+  add_branch(team, weights.down, down, added, weights.ffn_post_norm, rows);
 }
 
 /// The final norm of hidden rows, and the logits.
@@ -285,7 +297,7 @@ void StepRunner::finish(Team& team, const StepPlan& plan) {
       team, weights_.output,
       {outputs_.as<float>(), width, logit_count, width, weights_.output_norm, arch_.norm_eps});
   auto* logits = logits_.as<float>();
-  multiply(team, weights_.output, packed, Epilogue::Op::kStore, logits, arch_.vocab_size);
+  multiply(team, weights_.output, packed, Epilogue::Op::kStore, nullptr, logits, arch_.vocab_size);
   if (arch_.logit_softcap > 0.0F) {
     team.meet();
     const auto [first, last] = team.share(logit_count);

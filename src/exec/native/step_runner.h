@@ -6,6 +6,7 @@
 #include "base/thread_pool.h"
 #include "exec/logits_executor.h"
 #include "exec/native/activation_store.h"
+#include "exec/native/adapter_step.h"
 #include "exec/native/attention_step.h"
 #include "exec/native/kv_pages.h"
 #include "exec/native/native_weights.h"
@@ -22,8 +23,9 @@ namespace pie::exec {
 ///   embed | norm, quantise | Q K V | norm, turn, append | attention | quantise | O, + residual
 ///         | norm, quantise | gate, up, activation | quantise | down, + residual | ... | logits
 ///
-/// with a meeting at each bar. What a row gets depends on the row and what it sees alone: not on
-/// the other rows, on the number of threads or on how the work was cut.
+/// with a meeting at each bar; rows with an adapter have what it adds computed before each product.
+/// What a row gets depends on the row and what it sees alone: not on the other rows, on the number
+/// of threads or on how the work was cut.
 class StepRunner {
  public:
   StepRunner(const model::Architecture& architecture, const NativeWeights& weights,
@@ -31,7 +33,10 @@ class StepRunner {
 
   /// Takes what memory the plan needs beyond what is there: run() takes none. Throws
   /// std::bad_alloc.
-  void reserve(const StepPlan& plan) { attention_.reserve(plan); }
+  void reserve(const StepPlan& plan) {
+    attention_.reserve(plan);
+    adapters_.begin(plan);
+  }
   /// Every thread of the team calls it.
   void run(Team& team, const StepPlan& plan);
   /// What the last run() gave: valid until the next one.
@@ -42,6 +47,7 @@ class StepRunner {
   struct Rows {
     float* residual;
     uint32_t count;
+    AdapterStep::Rows which;
   };
   void embed(Team& team, const StepPlan& plan);
   void turn_positions(const StepPlan& plan, uint32_t begin, uint32_t end);
@@ -52,10 +58,11 @@ class StepRunner {
   void ffn(Team& team, uint32_t layer, Rows rows);
   void finish(Team& team, const StepPlan& plan);
   /// y (row t at y + t * stride) gets the product of a projection with packed activations.
+  /// `added`: to each row before the epilogue, or null.
   void multiply(Team& team, const NativeProjection& projection, const ActivationSet& activations,
-                kernels::Epilogue::Op op, float* y, size_t stride);
+                kernels::Epilogue::Op op, const float* const* added, float* y, size_t stride);
   void add_branch(Team& team, const NativeProjection& projection, const ActivationSet& packed,
-                  const float* post_norm, Rows rows);
+                  const float* const* added, const float* post_norm, Rows rows);
   void add_normed(Team& team, const float* norm, Rows rows);
   uint32_t qkv_width() const { return query_width_ + key_width_ + value_width_; }
 
@@ -68,6 +75,7 @@ class StepRunner {
   const uint32_t query_width_, key_width_, value_width_, result_width_;
   AttentionStep attention_;
   ActivationStore activations_;
+  AdapterStep adapters_;
 
   struct Turns {  ///< of one rotary embedding
     model::RopeTable table;
