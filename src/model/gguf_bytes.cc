@@ -20,7 +20,7 @@ constexpr uint32_t kDimensionsMax = 4;
 constexpr uint64_t kKeysMax = 4096, kTensorsMax = 65'536;
 
 /// Types of values (GGUF specification, "gguf_metadata_value_type").
-enum ValueType : uint32_t {
+enum GgufValueType : uint32_t {
   kUint8,
   kInt8,
   kUint16,
