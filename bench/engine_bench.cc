@@ -1,13 +1,15 @@
 // Measures steps of an executor alone:
 //
 //   engine_bench MODEL.gguf [--executor native|ggml] [--threads N] [--repeat N] [--only CASE]
-//   [--json]
+//   [--adapters N] [--json]
 //
 // decode_1          one sequence behind 200 tokens, one token a step
 // decode_1_long     the same behind 8,000 tokens
 // decode_32         32 sequences behind 200 tokens of their own
 // prefill_512       512 tokens of one sequence in one step
 // shared_prefix_32  32 sequences behind 64 tokens of their own and 1,024 that they share
+//
+// With --adapters N sequence i is computed under adapter i mod N, of rank 8 over all matrices.
 //
 // Times are of one step: the median of the repetitions, the fastest one, and the least CPU time of
 // all threads (which tells something even while other work runs on the machine).
@@ -23,6 +25,7 @@
 #include "exec/ggml_executor.h"
 #include "exec/native_executor.h"
 #include "model/model.h"
+#include "support/random_adapter.h"
 
 namespace pie {
 namespace {
@@ -34,6 +37,7 @@ struct Options {
   std::string model, executor = "native", only;
   uint32_t threads = 1;
   uint32_t repeat = 7;
+  uint32_t adapters = 0;
   bool is_json = false;
 };
 
@@ -62,11 +66,12 @@ class Load {
     std::vector<KvPageId> table;
     uint32_t length = 0;
     std::vector<exec::StepToken> tokens;  ///< of the step in hand
+    model::AdapterRef adapter;
   };
 
   /// A sequence of `length` tokens behind the pages of another one.
   Sequence make(const Sequence& prefix, uint32_t length) {
-    Sequence sequence{prefix.table, prefix.length, {}};
+    Sequence sequence{prefix.table, prefix.length, {}, nullptr};
     while (sequence.length < length) {
       const uint32_t count = std::min(kStepTokens, length - sequence.length);
       Sequence* list[] = {&sequence};
@@ -86,6 +91,7 @@ class Load {
       }
       while (s->table.size() * kPage < s->length + count) s->table.emplace_back(next_page_++);
       exec::StepSlice slice{s->tokens, s->table, s->length, {}, {}, {}};
+      slice.adapter = s->adapter.get();
       if (has_logits) slice.logit_rows.push_back(count - 1);
       batch.slices.push_back(std::move(slice));
     }
@@ -139,6 +145,9 @@ std::vector<Timing> run(const Options& options) {
     fmt::print(stderr, "{}\n", executor.error().message);
     std::exit(1);
   }
+  std::vector<model::AdapterRef> adapters;
+  for (uint32_t i = 0; i < options.adapters; ++i)
+    adapters.push_back(test::random_adapter((*model)->architecture(), {.rank = 8, .seed = i}));
   std::vector<Timing> timings;
   const auto add = [&](const std::string& name, uint32_t sequence_count, uint32_t shared,
                        uint32_t length, uint32_t count) {
@@ -147,6 +156,8 @@ std::vector<Timing> run(const Options& options) {
     const Load::Sequence prefix = load.make({}, shared);
     std::vector<Load::Sequence> sequences;
     for (uint32_t i = 0; i < sequence_count; ++i) sequences.push_back(load.make(prefix, length));
+    for (uint32_t i = 0; i < sequence_count && !adapters.empty(); ++i)
+      sequences[i].adapter = adapters[i % adapters.size()];
     timings.push_back(measure(load, name, sequences, count, options));
   };
   add("decode_1", 1, 0, 200, 1);
@@ -191,6 +202,8 @@ int main(int argc, char** argv) {
       options.only = argv[++i];
     } else if (arg == "--threads" && has_value) {
       options.threads = static_cast<uint32_t>(std::atoi(argv[++i]));
+    } else if (arg == "--adapters" && has_value) {
+      options.adapters = static_cast<uint32_t>(std::max(0, std::atoi(argv[++i])));
     } else if (arg == "--repeat" && has_value) {
       options.repeat = static_cast<uint32_t>(std::max(1, std::atoi(argv[++i])));
     } else if (options.model.empty() && arg.rfind("--", 0) != 0) {

@@ -23,7 +23,8 @@ ExecutorNeeds needs_of_memory(const model::Model& model, KvFormat format) {
   const uint64_t queries = uint64_t{a.head_count} * a.key_size;
   const uint64_t results = uint64_t{a.head_count} * a.value_size;
   const uint64_t floats =
-      a.vocab_size + 5ULL * a.embedding_size + 2 * queries + 5 * results + 4ULL * a.ffn_size;
+      a.vocab_size + 5ULL * a.embedding_size + 2 * queries + 5 * results + 4ULL * a.ffn_size +
+      2 * std::max<uint64_t>(2ULL * a.ffn_size, queries + 2 * results);  // what adapters add
   const uint64_t widest = std::max<uint64_t>({a.embedding_size, results, a.ffn_size});
   constexpr uint64_t kActivationBytes = 18;  // a value as int8 and as f32, of twice the rows
   return {.weights = model.weights().size_bytes() * 17 / 16,
