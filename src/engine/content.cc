@@ -49,7 +49,9 @@ kv::PassContent content_of(const ForwardPass& pass, uint32_t context_len, uint32
   const auto is_embedding = [](const PassInput& input) { return input.embedding_slot.has_value(); };
   if (domain == 0 || pass.pages.empty() || std::ranges::any_of(pass.inputs, is_embedding))
     return content;
-  content.words.reserve(pass.inputs.size() * 3);
+  // An adapter stands before the mask, behind a word that no mask begins with.
+  constexpr uint32_t kUnderAdapter = UINT32_MAX;
+  content.words.reserve(pass.inputs.size() * (pass.adapter ? 6 : 3));
   content.ends.reserve(pass.inputs.size());
   for (size_t i = 0; i < pass.inputs.size(); ++i) {
     const PassInput& input = pass.inputs[i];
@@ -57,6 +59,11 @@ kv::PassContent content_of(const ForwardPass& pass, uint32_t context_len, uint32
     if (row != nullptr && is_causal(*row, uint64_t{context_len} + i + 1)) row = nullptr;
     // No runs are the causal mask; a row that attends to nothing has one run of none.
     content.words.insert(content.words.end(), {input.token, input.position});
+    if (pass.adapter) {
+      const uint64_t id = pass.adapter->id;
+      content.words.insert(content.words.end(), {kUnderAdapter, static_cast<uint32_t>(id),
+                                                 static_cast<uint32_t>(id >> 32)});
+    }
     if (row == nullptr) {
       content.words.push_back(0);
     } else if (row->empty()) {

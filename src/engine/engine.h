@@ -4,6 +4,8 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
@@ -13,6 +15,7 @@
 #include "engine/forward_pass.h"
 #include "engine/snapshot/snapshot.h"
 #include "exec/executor.h"
+#include "model/adapter.h"
 #include "model/model.h"
 
 namespace pie::engine {
@@ -73,6 +76,9 @@ struct EngineStats {
 /// the pointers that the instance holds, and is returned as kInvalidArgument ("[call] got X,
 /// expected Y"); the engine thread sees valid commands only.
 ///
+/// Adapters are values: what a pointer stands for is there at once and for everybody who has it,
+/// and is replaced as a whole.
+///
 /// Pointers are handed out at once; physical pages are bound when a pass needs them. When the pool
 /// is dry, passes wait in line, oldest instance first, while cold pages (of instances that are
 /// blocked, then of the youngest in line) go to the swap file; only when that is full or fails, and
@@ -115,8 +121,8 @@ class Engine {
   virtual void set_priority(QueueId queue, Priority priority) = 0;
 
   /// `count` pointers, smallest free ones first, ascending. kResourceExhausted over the instance's
-  /// limit or its user's (message: which, used, allowed); kUnsupported for adapters;
-  /// kInvalidArgument for an unknown type. What was deallocated counts as long as commands that
+  /// limit or its user's (message: which, used, allowed); kInvalidArgument
+  /// for an unknown type. What was deallocated counts as long as commands that
   /// wait name it.
   virtual Result<std::vector<uint32_t>> allocate(QueueId queue, uint32_t resource_type,
                                                  uint32_t count) = 0;
@@ -150,6 +156,15 @@ class Engine {
   virtual Result<std::vector<SnapshotInfo>> list_snapshots(QueueId queue) = 0;
   /// kNotFound. Who has loaded it keeps its pages.
   virtual Result<void> remove_snapshot(QueueId queue, const std::string& name) = 0;
+
+  /// What an adapter pointer stands for; null when nothing was put there yet. `call` is named in
+  /// errors.
+  virtual Result<model::AdapterRef> adapter(std::string_view call, QueueId queue,
+                                            uint32_t pointer) = 0;
+  /// From now on the pointer stands for this one. Passes that were submitted, exports and imports
+  /// keep what they have.
+  virtual Result<void> put_adapter(std::string_view call, QueueId queue, uint32_t pointer,
+                                   model::AdapterRef adapter) = 0;
 
   /// Appends a pass. `done` is called also when the pass asks for no output.
   virtual Result<void> submit(QueueId queue, ForwardPass pass, ForwardCallback done) = 0;

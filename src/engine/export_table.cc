@@ -31,12 +31,13 @@ Result<void> ExportTable::admit(std::string_view call, const Key& key, size_t co
                            call, count, use.slots, use.names, kSlotsPerUserMax, kNamesPerUserMax)};
 }
 
-const ExportTable::Export& ExportTable::add(const Key& key, std::vector<kv::SlotId> slots) {
+const ExportTable::Export& ExportTable::add(const Key& key, Export made) {
   Use& use = use_[key.user];
   ++use.names;
-  use.slots += slots.size();
-  counter(key.type) += static_cast<uint32_t>(slots.size());
-  return exports_.emplace(key, Export{++last_number_, std::move(slots)}).first->second;
+  use.slots += made.size();
+  counts_[static_cast<size_t>(key.type)] += static_cast<uint32_t>(made.size());
+  made.number = ++last_number_;
+  return exports_.emplace(key, std::move(made)).first->second;
 }
 
 const ExportTable::Export* ExportTable::find(const Key& key) const {
@@ -49,10 +50,10 @@ const ExportTable::Export* ExportTable::find(const Key& key) const {
 std::optional<ExportTable::Export> ExportTable::remove(const Key& key) {
   auto removed = exports_.extract(key);
   if (removed.empty()) return std::nullopt;
-  const std::vector<kv::SlotId>& slots = removed.mapped().slots;
-  counter(key.type) -= static_cast<uint32_t>(slots.size());
+  const size_t size = removed.mapped().size();
+  counts_[static_cast<size_t>(key.type)] -= static_cast<uint32_t>(size);
   const auto use = use_.find(key.user);
-  use->second.slots -= slots.size();
+  use->second.slots -= size;
   if (--use->second.names == 0) use_.erase(use);
   return std::move(removed.mapped());
 }
@@ -62,7 +63,7 @@ std::vector<ExportedName> ExportTable::list(const std::string& user, ResourceTyp
   for (const std::string& owner : {user, std::string(kInternalUser)}) {
     for (auto at = exports_.lower_bound({owner, type, ""});
          at != exports_.end() && at->first.user == owner && at->first.type == type; ++at)
-      counts.try_emplace(at->first.name, static_cast<uint32_t>(at->second.slots.size()));
+      counts.try_emplace(at->first.name, static_cast<uint32_t>(at->second.size()));
   }
   std::vector<ExportedName> names;
   for (const auto& [name, count] : counts) names.push_back({name, count});

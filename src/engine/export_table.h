@@ -1,16 +1,19 @@
 #pragma once
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
 #include "engine/engine.h"
 #include "engine/resource_type.h"
 #include "kv/pointer_table.h"
+#include "model/adapter.h"
 
 namespace pie::engine {
 
@@ -27,6 +30,9 @@ class ExportTable {
   struct Export {
     uint64_t number = 0;  ///< the how-manieth
     std::vector<kv::SlotId> slots;
+    std::vector<model::AdapterRef> adapters;  ///< of a name of the type kAdapter, instead of slots
+
+    size_t size() const { return slots.size() + adapters.size(); }
   };
 
   /// kAlreadyExists for a name in use.
@@ -34,7 +40,12 @@ class ExportTable {
   /// Whether the user may export so many under one more name: kResourceExhausted.
   Result<void> admit(std::string_view call, const Key& key, size_t count) const;
   /// An admitted name; what is returned is there until it is removed.
-  const Export& add(const Key& key, std::vector<kv::SlotId> slots);
+  const Export& add(const Key& key, std::vector<kv::SlotId> slots) {
+    return add(key, {0, std::move(slots), {}});
+  }
+  const Export& add(const Key& key, std::vector<model::AdapterRef> adapters) {
+    return add(key, {0, {}, std::move(adapters)});
+  }
   /// The user's own name, else one that `internal` published; null for none.
   const Export* find(const Key& key) const;
   /// What the user's own name stood for; none when there is no such name.
@@ -42,22 +53,18 @@ class ExportTable {
   /// What find() finds for the user, by name.
   std::vector<ExportedName> list(const std::string& user, ResourceType type) const;
 
-  /// Slots under all names.
-  uint32_t count(ResourceType type) const {
-    return type == ResourceType::kKvPage ? page_count_ : embedding_count_;
-  }
+  /// Slots, or adapters, under all names.
+  uint32_t count(ResourceType type) const { return counts_[static_cast<size_t>(type)]; }
 
  private:
   struct Use {
     uint64_t names = 0, slots = 0;
   };
-  uint32_t& counter(ResourceType type) {
-    return type == ResourceType::kKvPage ? page_count_ : embedding_count_;
-  }
+  const Export& add(const Key& key, Export made);
 
   std::map<Key, Export> exports_;
   std::unordered_map<std::string, Use> use_;  ///< by user
-  uint32_t page_count_ = 0, embedding_count_ = 0;
+  std::array<uint32_t, 3> counts_{};          ///< by type
   uint64_t last_number_ = 0;
 };
 

@@ -9,6 +9,7 @@
 #include "base/priority.h"
 #include "base/result.h"
 #include "base/strong_id.h"
+#include "model/adapter.h"
 #include "sample/distribution.h"
 #include "sample/logit_rules.h"
 #include "sample/row_answers.h"
@@ -81,6 +82,7 @@ struct ForwardPass {
   std::vector<RowRules> rules;
   std::vector<LogitSlot> logits;
   std::vector<ScoreSlot> scores;
+  model::AdapterRef adapter;        ///< what all of it is computed under; null: none
   std::vector<uint32_t> entropies;  ///< indices of inputs: of softmax(logits), in nats
 };
 

@@ -103,11 +103,13 @@ void LocalEngine::open_instance(InstanceId instance, const InstanceOptions& opti
 }
 
 void LocalEngine::close_instance(InstanceId instance, std::function<void()> closed) {
+  AdapterTable adapters;  // go after the lock is released
   const std::lock_guard lock(mutex_);
   std::vector<kv::SlotId> pages, embeddings;
   if (const auto at = instances_.find(instance); at != instances_.end()) {
     pages = at->second.pages.slots();
     embeddings = at->second.embeddings.slots();
+    adapters = std::move(at->second.adapters);
     for (const QueueId queue : at->second.queues) queues_.erase(queue);
     domains_.close(at->second.user);
     instances_.erase(at);

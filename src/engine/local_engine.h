@@ -10,6 +10,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "engine/adapter_table.h"
 #include "engine/charged_slots.h"
 #include "engine/engine.h"
 #include "engine/engine_limits.h"
@@ -63,6 +64,10 @@ class LocalEngine final : public Engine {
   Result<void> load_snapshot(QueueId queue, const std::string& name, SnapshotLoaded done) override;
   Result<std::vector<SnapshotInfo>> list_snapshots(QueueId queue) override;
   Result<void> remove_snapshot(QueueId queue, const std::string& name) override;
+  Result<model::AdapterRef> adapter(std::string_view call, QueueId queue,
+                                    uint32_t pointer) override;
+  Result<void> put_adapter(std::string_view call, QueueId queue, uint32_t pointer,
+                           model::AdapterRef adapter) override;
   Result<void> submit(QueueId queue, ForwardPass pass, ForwardCallback done) override;
   Result<void> synchronize(QueueId queue, std::function<void(bool)> done) override;
   uint32_t kv_pages_used(InstanceId instance) const override;
@@ -104,6 +109,7 @@ class LocalEngine final : public Engine {
     PrefixSavings savings;
     kv::PointerTable pages;
     kv::PointerTable embeddings;
+    AdapterTable adapters;
 
     bool is_paused() const { return blocked && pending_commands == 0; }
     const SlotAccountRef& account(ResourceType type) const {

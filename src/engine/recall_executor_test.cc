@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/check.h"
+#include "model/adapter.h"
 #include "sample/random.h"
 
 namespace pie::engine {
@@ -66,6 +67,9 @@ void RecallExecutor::run_slice(const exec::StepSlice& slice, std::set<uint64_t>&
   std::vector<TokenId> ids;
   for (const exec::StepToken& token : slice.tokens) {
     ids.push_back(token.embedding == nullptr ? token.id : static_cast<TokenId>(*token.embedding));
+    // Under an adapter a token is another one.
+    if (slice.adapter != nullptr)
+      ids.back() += static_cast<TokenId>(slice.adapter->id % 1000 * kVocab);
   }
   const auto physical = [&](uint32_t slot) {
     PIE_CHECK(slot / config_.page_size < slice.pages.size());

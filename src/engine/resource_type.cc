@@ -21,11 +21,7 @@ Result<ResourceType> parse_resource_type(std::string_view call, uint32_t resourc
   switch (resource_type) {
     case static_cast<uint32_t>(ResourceType::kKvPage): return ResourceType::kKvPage;
     case static_cast<uint32_t>(ResourceType::kEmbedding): return ResourceType::kEmbedding;
-    case static_cast<uint32_t>(ResourceType::kAdapter):
-      return Error{ErrorCode::kUnsupported,
-                   fmt::format("[{}] got resource type 2 (adapter), expected 0 (KV page) or 1 "
-                               "(embedding slot): adapters are not served",
-                               call)};
+    case static_cast<uint32_t>(ResourceType::kAdapter): return ResourceType::kAdapter;
     default:
       return invalid(
           fmt::format("[{}] got resource type {}, expected 0 (KV page), 1 (embedding "

@@ -94,6 +94,7 @@ exec::StepSlice StepComputer::build_slice(const StepPart& part) const {
   slice.tokens = std::span(pass.tokens).subspan(first, chunk.token_count);
   slice.pages = chunk.pages;
   slice.context_len = chunk.context_len;
+  slice.adapter = pass.adapter.get();
   if (!pass.mask.empty()) slice.mask = std::span(pass.mask).subspan(first, chunk.token_count);
   slice.logit_rows = rows_in(pass.logit_rows, chunk);
   slice.hidden_rows = rows_in(pass.hidden_rows, chunk);

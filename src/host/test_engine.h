@@ -54,6 +54,15 @@ class ScriptedEngine final : public engine::Engine {
   Result<std::vector<engine::ExportedName>> exported(QueueId, uint32_t) override {
     return std::vector<engine::ExportedName>{{"one", 1}, {"two", 2}};
   }
+  Result<model::AdapterRef> adapter(std::string_view, QueueId, uint32_t) override {
+    std::lock_guard lock(mutex_);
+    return adapter_;
+  }
+  Result<void> put_adapter(std::string_view, QueueId, uint32_t, model::AdapterRef made) override {
+    std::lock_guard lock(mutex_);
+    adapter_ = std::move(made);
+    return {};
+  }
   Result<void> submit(QueueId, engine::ForwardPass pass, engine::ForwardCallback done) override {
     std::lock_guard lock(mutex_);
     passes.push_back({std::move(pass), std::move(done)});
@@ -117,6 +126,7 @@ class ScriptedEngine final : public engine::Engine {
   std::shared_ptr<const model::Model> model_;
   std::mutex mutex_;
   std::condition_variable arrived_;
+  model::AdapterRef adapter_;  // of every pointer
   std::atomic<uint32_t> last_queue_{0};
   bool hold_closed_ = false;
   std::vector<std::function<void()>> held_closed_;

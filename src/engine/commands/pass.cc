@@ -54,6 +54,7 @@ std::unique_ptr<PassCommand> make_pass(ForwardPass& pass, ForwardCallback done,
   for (const PassInput& input : pass.inputs) {
     pending->tokens.push_back({.id = input.token, .position = input.position});
   }
+  pending->adapter = pass.adapter;
   simplify_mask(pass, pending->shape.context_len);
   pending->shape.content = content_of(pass, pending->shape.context_len, domain);
   if (pass.mask) pending->mask = std::move(*pass.mask);

@@ -36,6 +36,7 @@ class PassCommand final : public Command {
   sched::PassShape shape;
   bool has_temporary_pages = false;  ///< shape.pages are this pass's alone and go with it
 
+  model::AdapterRef adapter;  ///< may be null
   std::vector<exec::StepToken> tokens;
   std::vector<std::optional<kv::SlotId>> input_slots;  ///< empty, or per token its embedding slot
   std::vector<exec::MaskRuns> mask;                    ///< empty, or per token

@@ -96,6 +96,10 @@ Result<std::vector<uint32_t>> LocalEngine::allocate(QueueId queue, uint32_t reso
   PIE_TRY_ASSIGN(const ResourceType type, parse_resource_type(kCall, resource_type));
   const std::lock_guard lock(mutex_);
   PIE_TRY_ASSIGN(const Caller who, caller(kCall, queue));
+  if (type == ResourceType::kAdapter) {
+    if (count > AdapterTable::kPointersMax) count = AdapterTable::kPointersMax + 1;  // refused
+    return who.instance->adapters.map(kCall, std::vector<model::AdapterRef>(count));
+  }
   PIE_TRY(admit_slots(kCall, *who.instance, type, count, SlotHolder::kInstance));
   return map_slots(*who.instance, type, count).pointers;
 }
@@ -104,8 +108,13 @@ Result<void> LocalEngine::deallocate(QueueId queue, uint32_t resource_type,
                                      std::span<const uint32_t> pointers) {
   constexpr std::string_view kCall = "deallocate-resources";
   PIE_TRY_ASSIGN(const ResourceType type, parse_resource_type(kCall, resource_type));
+  std::vector<model::AdapterRef> adapters;  // go after the lock is released
   const std::lock_guard lock(mutex_);
   PIE_TRY_ASSIGN(const Caller who, caller(kCall, queue));
+  if (type == ResourceType::kAdapter) {
+    PIE_TRY_ASSIGN(adapters, who.instance->adapters.unmap(kCall, pointers));
+    return {};
+  }
   PIE_TRY(find_slots(kCall, *who.instance, type, pointers));
   kv::PointerTable& table = who.instance->table(type);
   std::vector<bool> seen(table.number_count());

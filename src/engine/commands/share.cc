@@ -68,6 +68,12 @@ Result<void> LocalEngine::export_resources(QueueId queue, uint32_t resource_type
   PIE_TRY_ASSIGN(const Caller who, caller(kCall, queue));
   const ExportTable::Key key{who.instance->user, type, name};
   PIE_TRY(exports_.check_free(kCall, key));
+  if (type == ResourceType::kAdapter) {
+    PIE_TRY_ASSIGN(auto adapters, who.instance->adapters.find(kCall, pointers));
+    PIE_TRY(exports_.admit(kCall, key, pointers.size()));
+    exports_.add(key, std::move(adapters));
+    return {};
+  }
   PIE_TRY_ASSIGN(std::vector<kv::SlotId> from, find_slots(kCall, *who.instance, type, pointers));
   PIE_TRY(exports_.admit(kCall, key, pointers.size()));
   PIE_TRY(admit_command(kCall, who));
@@ -86,6 +92,7 @@ Result<std::vector<uint32_t>> LocalEngine::import_resources(QueueId queue, uint3
   PIE_TRY_ASSIGN(const Caller who, caller(kCall, queue));
   const ExportTable::Export* found = exports_.find({who.instance->user, type, name});
   if (found == nullptr) return no_such_name(kCall, name);
+  if (type == ResourceType::kAdapter) return who.instance->adapters.map(kCall, found->adapters);
   PIE_TRY(admit_command(kCall, who));
   PIE_TRY(admit_slots(kCall, *who.instance, type, found->slots.size(), SlotHolder::kInstance));
   Mapped mapped = map_slots(*who.instance, type, found->slots.size());
@@ -97,10 +104,12 @@ Result<void> LocalEngine::release_exported(QueueId queue, uint32_t resource_type
                                            const std::string& name) {
   constexpr std::string_view kCall = "release-exported-resources";
   PIE_TRY_ASSIGN(const ResourceType type, parse_resource_type(kCall, resource_type));
+  std::optional<ExportTable::Export> removed;  // its adapters go after the lock is released
   const std::lock_guard lock(mutex_);
   PIE_TRY_ASSIGN(const Caller who, caller(kCall, queue));
-  std::optional<ExportTable::Export> removed = exports_.remove({who.instance->user, type, name});
+  removed = exports_.remove({who.instance->user, type, name});
   if (!removed) return no_such_name(kCall, name);
+  if (type == ResourceType::kAdapter) return {};
   for (const kv::SlotId slot : removed->slots) static_cast<void>(slots_of(type).release(slot));
   post_release(type, std::move(removed->slots));
   return {};
