@@ -1,5 +1,6 @@
 #include "model/chat_formats.h"
 
+#include <common/chat-auto-parser.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -92,17 +93,64 @@ common_chat_templates_inputs inputs_of(const Conversation& conversation) {
   return inputs;
 }
 
-common_chat_params apply(const common_chat_templates* templates, const Conversation& conversation) {
+/// What a format depends on, beside its template; `answer_begin` is the end of the prompt.
+std::string key_of(const Conversation& conversation, const std::string& answer_begin) {
+  std::string key =
+      fmt::format("{} {} {} ", static_cast<int>(conversation.end),
+                  static_cast<int>(conversation.tool_choice), conversation.has_parallel_calls);
+  const auto add = [&key](const std::string& text) {
+    key += fmt::format("{}:{}", text.size(), text);
+  };
+  add(answer_begin);
+  add(conversation.template_arguments);
+  for (const ToolDescription& tool : conversation.tools) {
+    add(tool.name);
+    add(tool.description);
+    add(tool.parameters);
+  }
+  return key;
+}
+
+common_chat_params apply(const ChatFormats::Template& by, const Conversation& conversation) {
   common_chat_templates_inputs inputs = inputs_of(conversation);
   for (const Turn& turn : conversation.turns) inputs.messages.push_back(message_of(turn));
-  return common_chat_templates_apply(templates, inputs);
+  if (!by.is_analysed) return common_chat_templates_apply(by.parsed.get(), inputs);
+  // The prompt alone, which is the same with and without a format.
+  inputs.force_pure_content = true;
+  common_chat_params written = common_chat_templates_apply(by.parsed.get(), inputs);
+  const std::string key = key_of(conversation, written.generation_prompt);
+  FormatCache::Format format = by.known.find(key);
+  if (!format) {
+    inputs.force_pure_content = false;
+    common_chat_params made = common_chat_templates_apply(by.parsed.get(), inputs);
+    made.prompt.clear();
+    format = std::make_shared<const common_chat_params>(std::move(made));
+    by.known.add(key, format);
+  }
+  common_chat_params whole = *format;
+  whole.prompt = std::move(written.prompt);
+  return whole;
+}
+
+/// Whether llama.cpp has no format for the template and finds one out.
+bool has_to_be_analysed(const std::string& source, const std::string& bos, const std::string& eos) {
+  const common_chat_template known(source, bos, eos);
+  autoparser::generation_params params;
+  params.messages = common_json::array({common_json{{"role", "user"}, {"content", "Hello."}}});
+  try {
+    return !common_chat_try_specialized_template(known, source, params);
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception&) {
+    return false;  // it has one, which refuses this
+  }
 }
 
 /// As the turns are, else as the template may take them.
-common_chat_params apply_somehow(const common_chat_templates* templates,
+common_chat_params apply_somehow(const ChatFormats::Template& by,
                                  const Conversation& conversation) {
   try {
-    return apply(templates, conversation);
+    return apply(by, conversation);
   } catch (const std::bad_alloc&) {
     throw;
   } catch (const Mistake&) {
@@ -112,7 +160,7 @@ common_chat_params apply_somehow(const common_chat_templates* templates,
     folded.turns = with_alternating_roles(std::move(folded.turns));
     const std::string words = refusal.what();
     try {
-      return apply(templates, folded);
+      return apply(by, folded);
     } catch (const std::bad_alloc&) {
       throw;
     } catch (const std::exception&) {
@@ -156,10 +204,15 @@ bool speaks_of_tools(const Conversation& conversation) {
 
 }  // namespace
 
+ChatFormats::Template::Template(const std::string& source, const std::string& bos,
+                                const std::string& eos)
+    : parsed(common_chat_templates_init(nullptr, source, bos, eos)),
+      is_analysed(has_to_be_analysed(source, bos, eos)) {}
+
 ChatFormats::ChatFormats(const std::string& source, const std::string& bos, const std::string& eos)
-    : templates_(common_chat_templates_init(nullptr, source, bos, eos)) {
-  if (!knows_tools(templates_.get()))
-    words_ = common_chat_templates_init(nullptr, kTemplateOfWords, "", "");
+    : template_(source, bos, eos) {
+  if (!knows_tools(template_.parsed.get()))
+    words_ = std::make_unique<const Template>(kTemplateOfWords, "", "");
 }
 
 RenderedConversation ChatFormats::render(const Conversation& conversation,
@@ -169,13 +222,13 @@ RenderedConversation ChatFormats::render(const Conversation& conversation,
   Conversation taken = is_in_words ? with_tools_in_words(conversation) : conversation;
   if (place == SystemPlace::kUserTurn)
     taken.turns = without_system_turns(std::span<const Turn>(taken.turns));
-  const common_chat_params made = apply_somehow(templates_.get(), taken);
+  const common_chat_params made = apply_somehow(template_, taken);
   common_chat_params format = made;
   if (is_in_words && !conversation.tools.empty()) {
     Conversation asked = conversation;
     asked.turns.assign(1, Turn());
     asked.turns.front().role = "user";
-    format = apply(words_.get(), asked);
+    format = apply(*words_, asked);
   }
   RenderedConversation rendered;
   rendered.prompt = made.prompt;

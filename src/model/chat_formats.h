@@ -1,9 +1,11 @@
 #pragma once
 #include <common/chat.h>
 
+#include <memory>
 #include <string>
 
 #include "model/conversation.h"
+#include "model/format_cache.h"
 
 namespace pie::model {
 
@@ -19,9 +21,17 @@ class ChatFormats {
   /// Throws Mistake for what is wrong with the conversation, else what the engine does.
   RenderedConversation render(const Conversation& conversation, SystemPlace place) const;
 
+  /// One that llama.cpp knows, or analyses.
+  struct Template {
+    Template(const std::string& source, const std::string& bos, const std::string& eos);
+    common_chat_templates_ptr parsed;
+    bool is_analysed;           ///< it has no format of its own: what it writes is looked at
+    mutable FormatCache known;  ///< of one that is analysed
+  };
+
  private:
-  common_chat_templates_ptr templates_;
-  common_chat_templates_ptr words_;  ///< null where the template knows tools
+  Template template_;
+  std::unique_ptr<const Template> words_;  ///< null where the template knows tools
 };
 
 }  // namespace pie::model

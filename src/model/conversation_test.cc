@@ -286,6 +286,34 @@ TEST(ConversationTest, the_models_that_are_here_have_their_formats) {
   }
 }
 
+/// A template that has seen other conversations gives what a fresh one gives.
+TEST(ConversationTest, what_was_rendered_before_changes_nothing) {
+  Conversation plain = weather(), longer = weather(), none = weather(), silent = weather();
+  plain.tools.clear();
+  longer.turns.push_back(turn("assistant", "Sunny."));
+  longer.turns.push_back(turn("user", "And in Rome?"));
+  none.tool_choice = ToolChoice::kNone;
+  silent.template_arguments = R"({"enable_thinking": false})";
+  for (const std::string& name : kFamilies) {
+    SCOPED_TRACE(name);
+    const auto used = published(name);
+    for (const Conversation* warm : {&plain, &longer, &none, &silent})
+      ASSERT_TRUE(used->render(*warm).ok());
+    for (const Conversation* asked : {&plain, &longer, &none, &silent}) {
+      const auto again = used->render(*asked), fresh = published(name)->render(*asked);
+      ASSERT_TRUE(again.ok() && fresh.ok());
+      EXPECT_EQ(again->prompt, fresh->prompt);
+      EXPECT_EQ(again->answer_begin, fresh->answer_begin);
+      EXPECT_EQ(again->stops, fresh->stops);
+      EXPECT_EQ(again->grammar.has_value(), fresh->grammar.has_value());
+      if (again->grammar) {
+        EXPECT_EQ(again->grammar->text, fresh->grammar->text);
+      }
+      EXPECT_EQ(again->format_bytes, fresh->format_bytes);
+    }
+  }
+}
+
 TEST(ConversationTest, mistakes_are_named) {
   const auto chat = published("Qwen-Qwen2.5-7B-Instruct");
   const auto message = [&](const auto& change) {
