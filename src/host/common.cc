@@ -41,8 +41,7 @@ std::shared_ptr<QueueObject> create_queue(InstanceState& state, ModelObject& mod
 void define_model(wasm::HostFunctions& functions) {
   const std::string method = "[method]model.";
   functions.resource(ModelObject::kResource);
-  functions.add(kCommon, method + "get-name",
-                [](ModelObject& self) { return self.service.info().id; });
+  functions.add(kCommon, method + "get-name", [](ModelObject& self) { return self.name; });
   functions.add(kCommon, method + "get-description",
                 [](ModelObject& self) { return self.service.info().description; });
   functions.add(kCommon, method + "get-prompt-template", [](ModelObject& self) {

@@ -26,8 +26,11 @@ struct BlobObject final : wasm::Object {
 /// `model`.
 struct ModelObject final : wasm::Object {
   static constexpr std::string_view kResource = "inferlet:core/common/model";
-  explicit ModelObject(const ModelService& service_) : service(service_) {}
+  /// `name_`: what the program asked for, an id or an alias.
+  ModelObject(const ModelService& service_, std::string name_)
+      : service(service_), name(std::move(name_)) {}
   const ModelService& service;
+  const std::string name;
 };
 
 /// `queue`: closed in the engine when nothing refers to it any more. `live` counts those of an

@@ -23,7 +23,7 @@ void set_return(InstanceState& state, std::string_view text) {
 std::optional<std::shared_ptr<ModelObject>> get_model(InstanceState& state, std::string_view name) {
   const ModelService* service = state.services.find_model(name);
   if (service == nullptr) return std::nullopt;
-  return std::make_shared<ModelObject>(*service);
+  return std::make_shared<ModelObject>(*service, std::string(name));
 }
 
 /// The ids of the models that have all of these traits.
