@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Server
-from tests.wire import Peer
+from tests.test_sdk import tiny_server
+from tests.wire import DEADLINE_S, Peer
 
 PROGRAM = "generate_scenarios.wasm"
 CODE = """def area(width, height):
@@ -67,5 +68,22 @@ def test_a_text_with_drafts_is_the_text_without(
                 assert one[0] == other[0], prompt
                 assert one[1] == len(one[0].split())
             assert sum(passes for _, passes in drafted) < sum(passes for _, passes in plain)
+
+    asyncio.run(main())
+
+
+def test_a_generation_beyond_the_trained_length_is_noted_once(tmp_path: Path, programs: Path) -> None:
+    async def main() -> None:
+        async with tiny_server(tmp_path, "llama") as (one, peer):
+            hash = await peer.upload_file(programs / PROGRAM)
+            noted = "is longer than the 256 that tiny was trained for"
+            for tokens, count in (("200", 0), ("300", 1)):
+                end = await peer.final(await peer.launch(hash, ["text", "hello", tokens, "0", "1", "7"]))
+                assert end["event"] == 1, end["message"]
+                # The log is written by a thread of its own.
+                async with asyncio.timeout(DEADLINE_S):
+                    while one.log.read_text().count(noted) < count:
+                        await asyncio.sleep(0)
+                assert one.log.read_text().count(noted) == count
 
     asyncio.run(main())

@@ -136,6 +136,10 @@ Started start_generation(InstanceState& state, const std::shared_ptr<QueueObject
                          const std::shared_ptr<MatcherConstraint>& constraint) {
   const ModelService& service = queue->service;
   bound_tokens(request, service.engine().page_size());
+  const auto note = [note = state.context_note, &service](uint64_t length) {
+    note->look(length, service);
+  };
+  const uint64_t begin = uint64_t{request.context_length} + request.pending.size();
   Charge charge(state.memory);
   PIE_TRY(charge.try_add(memory_bytes(request)));
   auto object = std::make_shared<GenerationObject>(queue, std::move(charge), state.memory,
@@ -150,12 +154,16 @@ Started start_generation(InstanceState& state, const std::shared_ptr<QueueObject
   object->running = std::make_shared<decode::RunningGeneration>(
       service.engine(), queue->id, std::move(generation),
       decode::RunningGeneration::Listener{
-          .piece = [output =
-                        object->output](decode::Piece piece) { output->add(std::move(piece)); },
+          .piece =
+              [output = object->output, note, length = begin](decode::Piece piece) mutable {
+                note((length += piece.tokens.size()) - 1);  // the last one is not computed
+                output->add(std::move(piece));
+              },
           .end = [output =
                       object->output](const decode::GenerationEnd& end) { output->finish(end); },
           .failure = [ending = state.ending](const Error& error) { ending->fail(error); }},
       decode::SlowWork{&state.services.background, state.user, state.cpu_quota});
+  note(begin);
   PIE_TRY(object->running->start());
   return object;
 }

@@ -7,6 +7,7 @@
 
 #include "base/blob.h"
 #include "base/ledger.h"
+#include "host/context_note.h"
 #include "host/ending.h"
 #include "host/host_memory.h"
 #include "host/launch_spec.h"
@@ -44,10 +45,10 @@ struct InstanceState final : wasm::InstanceContext, LaunchSpec {
   const std::shared_ptr<std::atomic<uint32_t>> queue_count =
       std::make_shared<std::atomic<uint32_t>>(0);  ///< live queues
   uint32_t subscription_count = 0;                 ///< live subscriptions
-  bool has_noted_context = false;  ///< the log says that a context is beyond the model's length
   const std::shared_ptr<Mailbox<std::string>> messages =
       std::make_shared<Mailbox<std::string>>(memory);
   const std::shared_ptr<Mailbox<BlobRef>> blobs = std::make_shared<Mailbox<BlobRef>>(memory);
+  const std::shared_ptr<ContextNote> context_note = std::make_shared<ContextNote>(public_id);
 };
 
 }  // namespace pie::host

@@ -4,8 +4,6 @@
 
 #include <algorithm>
 
-#include "base/log.h"
-
 namespace pie::host {
 namespace {
 
@@ -19,17 +17,10 @@ Error invalid(std::string message) {
   return Error{ErrorCode::kInvalidArgument, std::move(message)};
 }
 
-/// Says once for each instance that it goes beyond what the model was trained for.
-void note_context(InstanceState& state, const ModelService& service,
-                  const engine::ForwardPass& pass) {
-  const uint64_t page_size = service.engine().page_size();
-  const uint64_t length = pass.pages.empty()
-                              ? pass.inputs.size()
-                              : (pass.pages.size() - 1) * page_size + pass.last_page_len;
-  if (length <= service.info().context_length || state.has_noted_context) return;
-  state.has_noted_context = true;
-  log::warning("instance {}: a context of {} tokens is longer than the {} that {} was trained for",
-               state.public_id, length, service.info().context_length, service.info().id);
+/// Of the sequence, with the pass's tokens.
+uint64_t length_of(const engine::ForwardPass& pass, uint64_t page_size) {
+  return pass.pages.empty() ? pass.inputs.size()
+                            : (pass.pages.size() - 1) * page_size + pass.last_page_len;
 }
 
 uint64_t output_count(const engine::ForwardPass& pass) {
@@ -74,7 +65,8 @@ Result<std::optional<std::shared_ptr<PassResult>>> hand_over(InstanceState& stat
   auto result = std::make_shared<PassResult>(std::move(self.charge), state.memory);
   PIE_TRY(self.charge.try_add(PassObject::kBytes));
   PIE_TRY(check_outputs(pass, self.vocab_size()));
-  note_context(state, self.queue->service, pass);
+  const ModelService& service = self.queue->service;
+  state.context_note->look(length_of(pass, service.engine().page_size()), service);
   const bool has_output = output_count(pass) != 0;
   PIE_TRY(result->reserve_output(pass, self.vocab_size()));
   PIE_TRY(self.queue->engine().submit(
