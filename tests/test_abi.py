@@ -322,6 +322,36 @@ def test_embedding_slots_carry_hidden_states_out_and_in(server: Server) -> None:
     with_probe(server, test)
 
 
+def test_a_hidden_row_is_the_same_however_it_was_computed(server: Server) -> None:
+    async def test(probe: Probe) -> None:
+        ids = (await probe.tokenize(TEXT))[:12]
+        last = len(ids) - 1
+        assert await probe("alloc 0 2") == "0,1" and await probe("alloc 1 4") == "0,1,2,3"
+        # Slot 0: of one pass. Slot 1: of two, over a page. Slot 2: of another text.
+        await probe.all("pass", f"tokens {numbers(ids)} @{numbers(range(len(ids)))}", f"emb-out 0 @{last}",
+                        "execute")  # fmt: skip
+        await probe.all("pass", f"tokens {numbers(ids[:last])} @{numbers(range(last))}", f"kv 0 {last}",
+                        "execute")  # fmt: skip
+        await probe.all("pass", f"tokens {ids[last]} @{last}", f"kv 0 {len(ids)}", "emb-out 1 @0", "execute")
+        await probe.all("pass", f"tokens {numbers(ids[:last])} @{numbers(range(last))}",
+                        f"emb-out 2 @{last - 1}", "execute")  # fmt: skip
+
+        async def after(*commands: str) -> str:
+            await probe.forward(*commands)
+            return await probe("get-dist")
+
+        of_one_pass = await after("emb-in 0 @0", "dist 0 1 8")
+        assert of_one_pass == await after("emb-in 1 @0", "dist 0 1 8")
+        assert of_one_pass != await after("emb-in 2 @0", "dist 0 1 8")
+        # An input attends like a token: two in one pass are what they are one after the other.
+        together = await after("emb-in 0,2 @0,1", "dist 1 1 8")
+        await probe.all("pass", "emb-in 0 @0", "kv 1 1", "execute")
+        assert together == await after("emb-in 2 @1", "kv 1 2", "dist 0 1 8")
+        assert together != await after("emb-in 2 @0", "dist 0 1 8")
+
+    with_probe(server, test)
+
+
 def test_execute_takes_everything_and_the_pass_can_be_filled_again(server: Server) -> None:
     async def test(probe: Probe) -> None:
         await probe.forward("tokens 1,2 @0,1", "out greedy 0", "out greedy 1")
@@ -519,7 +549,8 @@ def test_a_blob_too_large_for_one_call_is_a_clear_error_and_a_large_one_is_not(
     [
         (["pass"], "adapter", "not supported yet"),
         ([], "zo-init", "not supported yet"),
-        ([], "image-size", "not supported yet"),
+        ([], "image-size", "not supported yet: inferlet:image/image#calculate-embed-size"),
+        (["queue"], "image-embed", "not supported yet: inferlet:image/image#embed-image"),
         ([], "actor", "inferlet:actor is not served"),
     ],
 )
