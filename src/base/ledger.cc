@@ -12,6 +12,24 @@ constexpr uint64_t kHourNs = 3'600 * kSecondNs;
 
 }  // namespace
 
+UserQuotasRef family_quotas(const UserQuotasRef& user, const InstanceLimits& limits) {
+  const auto total = [&](Quota UserQuotas::* part) { return user ? &((*user).*part) : nullptr; };
+  return UserQuotasRef(new UserQuotas{
+      {"memory of an instance and its children", "bytes", limits.memory_bytes_max,
+       total(&UserQuotas::memory)},
+      {"what the host keeps for an instance and its children", "bytes", limits.host_bytes_max,
+       total(&UserQuotas::host_memory)},
+      {"CPU time of an instance and its children", "ns", limits.cpu_ns_max,
+       total(&UserQuotas::cpu)},
+      {"KV pages of an instance and its children", "pages", limits.kv_pages_max,
+       total(&UserQuotas::kv_pages)},
+      {"output of an instance and its children", "bytes", limits.output_bytes_max,
+       total(&UserQuotas::output)},
+      {"stored logs", "bytes", 0, total(&UserQuotas::stored_logs)},
+      {"uploads and blobs that wait on disk", "bytes", 0, total(&UserQuotas::spools)},
+      user});
+}
+
 Ledger::Ledger(const UserLimits& user, const TotalLimits& total, uint64_t wall_ns)
     : limits_(user),
       memory_("memory of all users' instances, and what the server holds for them", "bytes",

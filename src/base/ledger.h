@@ -20,8 +20,15 @@ struct UserQuotas {
   Quota output;       ///< said in the current hour, bytes
   Quota stored_logs;  ///< said and not yet delivered, and what is kept of each instance, bytes
   Quota spools;       ///< uploads and blobs that wait on disk, bytes
+  /// Of a family (family_quotas()): those of its user, for what outlives it. Null of a user.
+  std::shared_ptr<UserQuotas> user = nullptr;
 };
 using UserQuotasRef = std::shared_ptr<UserQuotas>;
+
+/// The quotas of an instance and of its children, theirs included: together they have what `limits`
+/// allow one instance, and no more than `user` has left. What counts here counts there too, which
+/// may be null.
+UserQuotasRef family_quotas(const UserQuotasRef& user, const InstanceLimits& limits);
 
 /// A part of a user's quotas, to hold it by itself: `part_of(quotas, &UserQuotas::spools)`. Null of
 /// null.

@@ -62,6 +62,28 @@ TEST(LedgerTest, names_alone_are_forgotten_and_what_was_spent_is_not) {
   EXPECT_TRUE(ledger.of("spender")->cpu.would_exceed(1));
 }
 
+TEST(LedgerTest, a_family_has_what_one_instance_may_have_within_what_its_user_has) {
+  Ledger ledger({.memory_bytes_max = 150}, {}, 0);
+  const auto user = ledger.of("u");
+  const InstanceLimits limits{.memory_bytes_max = 100, .cpu_ns_max = 7};
+  const auto one = family_quotas(user, limits), other = family_quotas(user, limits);
+  EXPECT_TRUE(one->memory.take(80));
+  EXPECT_FALSE(one->memory.take(30));
+  EXPECT_NE(one->memory.refusal(30).find("of an instance and its children"), std::string::npos);
+  EXPECT_TRUE(other->memory.take(70));
+  EXPECT_FALSE(other->memory.take(10));
+  EXPECT_NE(other->memory.refusal(10).find("of the user"), std::string::npos);
+  EXPECT_EQ(user->memory.used(), 150U);
+  one->cpu.add(8);
+  EXPECT_TRUE(one->cpu.would_exceed(1));
+  EXPECT_FALSE(other->cpu.would_exceed(1));
+  EXPECT_EQ(one->user, user);
+  EXPECT_TRUE(family_quotas(nullptr, limits)->memory.take(100));
+  one->memory.give_back(80);
+  other->memory.give_back(70);
+  EXPECT_EQ(user->memory.used(), 0U);
+}
+
 TEST(HoldingTest, what_is_held_goes_back_once) {
   auto quota = std::make_shared<Quota>("uploads", "bytes", 10);
   {

@@ -12,11 +12,13 @@ struct InstanceLimits {
   uint64_t memory_bytes_max = 512ULL << 20;  ///< linear memories together
   uint64_t cpu_ns_max = 0;                   ///< CPU time in all; 0 = unlimited
   uint32_t handles_max = 100'000;            ///< live host objects
+  uint32_t children_max = 256;               ///< instances that it has launched and that live
   uint64_t output_bytes_max = 256ULL << 20;  ///< stdout, stderr, messages and blobs together
   uint64_t log_bytes_max = 64ULL << 20;      ///< said and not yet delivered: more waits
   uint64_t mailbox_bytes_max = 2ULL << 30;   ///< sent to it and not yet received
   uint64_t blob_bytes_max = 16ULL << 20;     ///< one blob from the instance
   uint32_t kv_pages_max = 0;                 ///< 0 = the pool
+  uint32_t child_generations_max = 4;        ///< below an instance that a client launched
   uint64_t host_bytes_max = 256ULL << 20;    ///< what the host keeps for it: blobs, passes, results
   uint64_t message_bytes_max = 16ULL << 20;  ///< one message, the return value
   uint64_t text_bytes_max = 1ULL << 20;      ///< one broadcast, or text to tokenize or render
