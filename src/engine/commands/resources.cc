@@ -10,6 +10,11 @@ std::string_view kind_of(ResourceType type) {
   return type == ResourceType::kKvPage ? "KV page" : "embedding";
 }
 
+/// Whose quotas count what is under a name, which outlives the instance and its family.
+UserQuotasRef outliving(const UserQuotasRef& quotas) {
+  return quotas && quotas->user ? quotas->user : quotas;
+}
+
 }  // namespace
 
 /// Whether the instance (when it holds the slots), the engine and the user's quota take so many
@@ -32,7 +37,9 @@ Result<void> LocalEngine::admit_slots(std::string_view call, const Instance& ins
                  fmt::format("[{}] got {} {} on top of {} used, expected at most {} in all", call,
                              count, kind, taken, kEmbeddingsCapacity)};
   }
-  UserQuotas* shared = instance.page_account->shared.get();
+  UserQuotas* shared = holder == SlotHolder::kInstance
+                           ? instance.page_account->shared.get()
+                           : outliving(instance.page_account->shared).get();
   if (pages && shared && !shared->kv_pages.take(count))
     return Error{ErrorCode::kResourceExhausted,
                  fmt::format("[{}] {}", call, shared->kv_pages.refusal(count))};
@@ -81,7 +88,7 @@ LocalEngine::Mapped LocalEngine::map_slots(Instance& instance, ResourceType type
 std::vector<kv::SlotId> LocalEngine::take_copies(const Instance& instance, ResourceType type,
                                                  uint64_t count) {
   const auto account = std::make_shared<SlotAccount>();
-  account->shared = instance.account(type)->shared;
+  account->shared = outliving(instance.account(type)->shared);
   return take_slots(account, type, count);
 }
 
