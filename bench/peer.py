@@ -16,7 +16,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,19 +35,19 @@ def dependency(name: str) -> Path:
 
 
 def program(name: str) -> Path:
-    """One of PROGRAMS; all are built once per pinned source and processor (minutes)."""
+    """One of PROGRAMS; built once per pinned source and processor (minutes)."""
     source = dependency("llama")
     flags = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags"))
     processor = hashlib.sha256(flags.encode()).hexdigest()[:8]  # its defaults build for this machine
     folder = CACHE / "bench" / f"{source.name}-{processor}"
     path = folder / "bin" / name
     if not path.exists():
-        print(f"[bench] building llama.cpp's {', '.join(PROGRAMS)} (minutes) ...", flush=True)
+        print(f"[bench] building llama.cpp's {name} (minutes) ...", file=sys.stderr, flush=True)
         env = dict(os.environ, CCACHE_DIR=str(CACHE / "ccache"))
         for command in (
             ["cmake", "-G", "Ninja", "-S", f"{source}/source", "-B", str(folder),
              "-DCMAKE_BUILD_TYPE=Release", "-DLLAMA_BUILD_UI=OFF", "-DLLAMA_OPENSSL=OFF"],
-            ["cmake", "--build", str(folder), "--target", *PROGRAMS],
+            ["cmake", "--build", str(folder), "--target", name],
         ):  # fmt: skip
             done = subprocess.run(command, env=env, check=False, text=True,
                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
@@ -118,7 +118,9 @@ def best_batched(
 
 
 @contextlib.contextmanager
-def server(model: Path, cores: str, slots: int, context: int, flash: str, threads: int) -> Iterator[int]:
+def server(
+    model: Path, cores: str, slots: int, context: int, threads: int, flags: Sequence[str]
+) -> Iterator[int]:
     """`llama-server` pinned to some cores; its port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -126,7 +128,7 @@ def server(model: Path, cores: str, slots: int, context: int, flash: str, thread
     process = subprocess.Popen(
         ["taskset", "-c", cores, str(program("llama-server")), "-m", str(model), "--host", "127.0.0.1",
          "--port", str(port), "-np", str(slots), "-c", str(context), "-t", str(threads),
-         "-tb", str(threads), "-fa", flash, "-b", "2048", "-ub", "512"],
+         "-tb", str(threads), "-b", "2048", "-ub", "512", *flags],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:

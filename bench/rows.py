@@ -230,7 +230,7 @@ def serving(run: Run) -> Iterator[tuple[str, Row]]:
 
     def of_peer(setting: peer.Setting, count: int) -> list[list[list[float]]]:
         flash, threads = setting
-        with peer.server(run.model, run.cores, 32, 32 * 384, flash, threads) as port:
+        with peer.server(run.model, run.cores, 32, 32 * 384, threads, ["-fa", flash]) as port:
             return [asyncio.run(cold(port)) for _ in range(count)]
 
     # Every setting is tried once; the best one is started again, warmed up and repeated.
