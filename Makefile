@@ -1,12 +1,12 @@
 # Each target does its own set-up; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test bench lint tidy format sanitize fuzz crash soak clean
+.PHONY: help setup build demo test bench bench-agents lint tidy format sanitize fuzz crash soak clean
 
 PROMPT ?= What is the capital of France? Answer in one sentence.
 export PROMPT
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: ## install missing Debian packages
 	@tools/setup
@@ -49,6 +49,10 @@ soak: setup ## 1,000 connections for ten minutes, 20,000 random steps, every att
 bench: setup ## beside llama.cpp in the same run; writes build/bench.json
 	@tools/build --tests
 	@build/venv/bin/python bench/run.py $(ARGS)
+
+bench-agents: setup ## agents as programs, beside an asyncio client of llama-server; MODEL=file.gguf, ARGS="--quick --only react"
+	@tools/build --tests
+	@build/venv/bin/python bench/run_agents.py $(if $(MODEL),--model "$(MODEL)") $(ARGS)
 
 lint: setup ## formatting, ruff, mypy, and what tools/lint checks
 	@tools/build --tests
