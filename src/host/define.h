@@ -24,6 +24,8 @@ void define_generate(wasm::HostFunctions& functions);
 void define_logits(wasm::HostFunctions& functions);
 void define_grammar(wasm::HostFunctions& functions);
 void define_program(wasm::HostFunctions& functions);
+void define_instance(wasm::HostFunctions& functions);  ///< and its log lines
+void define_children(wasm::HostFunctions& functions);
 /// What links and ends the instance when it is called: inferlet:adapter, zo, image, actor.
 void define_unserved(wasm::HostFunctions& functions);
 
@@ -32,6 +34,7 @@ inline constexpr void (*kInterfaces[])(wasm::HostFunctions&) = {
     define_runtime,  define_kvs,        define_message,   define_chat,    define_conversation,
     define_snapshot, define_model_info, define_generate,  define_logits,  define_grammar,
     define_program,  define_unserved,
+    define_instance, define_children,   define_unserved,
 };
 
 }  // namespace pie::host

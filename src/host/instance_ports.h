@@ -1,10 +1,14 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/result.h"
+#include "ports/children.h"
 #include "ports/end.h"
 
 namespace pie::host {
@@ -28,6 +32,13 @@ class InstancePorts {
   /// The last call: the program has ended and what it held in engine and runtime is freed. Comes
   /// on an engine's thread: must be quick and must not call the engine back.
   virtual void on_end(End end) = 0;
+
+  /// Why so many bytes more of output cannot be kept (kResourceExhausted), if they cannot.
+  virtual Result<void> check_room(uint64_t bytes) = 0;
+  /// What it launches; closed before on_end(). Null: it may launch nothing.
+  virtual std::shared_ptr<Children> children() = 0;
+  /// The id that clients see of the instance that has launched it; none: a client has.
+  virtual std::optional<std::string> parent() const = 0;
 };
 
 }  // namespace pie::host

@@ -28,6 +28,7 @@ Result<void> Output::count(uint64_t bytes) {
                  fmt::format("output (stdout, stderr, messages and blobs together): used {} bytes "
                              "and {} more written, allowed {}",
                              bytes_, bytes, bytes_max_)};
+  PIE_TRY(ports_->check_room(bytes));
   if (shared_ && shared_->stored_logs.would_exceed(bytes))
     return Error{
         ErrorCode::kResourceExhausted,

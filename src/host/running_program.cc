@@ -99,13 +99,20 @@ wasm::InstanceSpec RunningProgram::wasm_spec(std::unique_ptr<InstanceState> stat
     closing->end = state->ending->resolve(outcome, std::move(state->return_value));
     state->messages->close();
     state->blobs->close();
-    close_engines(closing);
+    close_children(closing);
   };
   made.on_blocked = [machinery = machinery_, id = id_] {
     for (engine::Engine* engine : machinery->engines) engine->instance_blocked(id);
   };
   made.contexts[wasm::kHostContext] = std::move(state);
   return made;
+}
+
+/// An instance ends after its children: what they have is theirs together.
+void RunningProgram::close_children(const std::shared_ptr<Closing>& closing) {
+  const auto children = closing->ports->children();
+  if (!children) return close_engines(closing);
+  children->close([closing] { close_engines(closing); });
 }
 
 /// Frees what the instance holds in the engines; the last of them to finish says so to the ports.

@@ -55,6 +55,7 @@ class RunningProgram final : public RunningInstance {
   struct Closing;
 
   wasm::InstanceSpec wasm_spec(std::unique_ptr<InstanceState> state);
+  static void close_children(const std::shared_ptr<Closing>& closing);
   static void close_engines(const std::shared_ptr<Closing>& closing);
 
   const std::shared_ptr<ProgramMachinery> machinery_;

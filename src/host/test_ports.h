@@ -38,6 +38,9 @@ class RecordingPorts final : public InstancePorts {
     }
     wake();
   }
+  Result<void> check_room(uint64_t) override { return {}; }
+  std::shared_ptr<Children> children() override { return nullptr; }
+  std::optional<std::string> parent() const override { return std::nullopt; }
   void on_end(End end) override {
     std::lock_guard lock(mutex_);
     ends_.push_back(std::move(end));

@@ -24,7 +24,7 @@ void move_all(std::vector<std::function<void()>>& from, std::vector<std::functio
 EventLog::EventLog(const LogLimits& limits, std::unique_ptr<LogStorage> storage)
     : limits_(limits),
       storage_(std::move(storage)),
-      entries_(part_of(limits.shared, &UserQuotas::stored_logs)),
+      entries_(limits.undelivered),
       storing_(entries_, limits.memory_bytes_max) {}
 
 EventLog::EventLog(const LogLimits& limits, store::StoredLog stored)
@@ -198,6 +198,12 @@ uint64_t EventLog::writable_locked() const {
   if (storing_.failure() && !ended_) return 0;
   return std::min(room(entries_.undelivered_bytes(), limits_.undelivered_bytes_max),
                   room(entries_.unstored_bytes(), limits_.unstored_bytes_max));
+}
+
+Result<void> EventLog::check_room(uint64_t bytes) const {
+  if (storage_ || !limits_.undelivered || !limits_.undelivered->would_exceed(bytes)) return {};
+  return Error{ErrorCode::kResourceExhausted,
+               "output that its parent has not received: " + limits_.undelivered->refusal(bytes)};
 }
 
 uint64_t EventLog::writable_bytes() const {

@@ -21,7 +21,7 @@ struct LogLimits {
   uint64_t undelivered_bytes_max = 64ULL << 20;  ///< above it the program's writes wait
   uint64_t unstored_bytes_max = 4ULL << 20;      ///< said and not yet stored: the same
   uint64_t memory_bytes_max = 1ULL << 20;        ///< payloads kept in memory; more is read back
-  UserQuotasRef shared;  ///< its stored_logs counts what is undelivered; may be null
+  std::shared_ptr<Quota> undelivered;            ///< counts what is undelivered; may be null
 };
 
 /// The ordered log of everything one instance says, from the program's writes to the pong that
@@ -81,6 +81,9 @@ class EventLog : public std::enable_shared_from_this<EventLog> {
   /// Tries again what the storage has refused. To be called every few seconds.
   void retry();
 
+  /// Of a log in memory alone: why so many bytes more cannot be kept, if they cannot. (What is
+  /// stored is looked at by who writes.)
+  Result<void> check_room(uint64_t bytes) const;
   uint64_t writable_bytes() const;
   /// Calls `wake` once, as soon as writable_bytes() is above 0 (at once, if it is).
   void on_writable(std::function<void()> wake);

@@ -63,7 +63,7 @@ Result<void> HttpInstance::start() {
 Result<std::shared_ptr<host::RunningInstance>> HttpInstance::prepare(
     const std::shared_ptr<HttpRun>& run) {
   host::LaunchSpec spec = parts_.spec;
-  spec.id = parts_.next_id();
+  run->set_children(parts_.begin_run(spec));
   spec.ports = run;
   spec.exchange = run;
   PIE_TRY_ASSIGN(auto program, parts_.host.prepare(std::move(spec)));

@@ -25,9 +25,10 @@ class HttpInstance final : public host::RunningInstance,
     host::ProgramHost& host;  ///< outlives it, as `threads` does
     net::IoThreads& threads;
     net::HttpServerConfig sockets;
-    uint64_t request_s_max = 0;           ///< a run that takes longer is ended
-    std::function<InstanceId()> next_id;  ///< of a run
-    host::LaunchSpec spec;                ///< of every run but for its id, ports and exchange
+    uint64_t request_s_max = 0;  ///< a run that takes longer is ended
+    /// Gives a run an id and quotas of its own, and what it launches.
+    std::function<std::shared_ptr<Children>(host::LaunchSpec& run)> begin_run;
+    host::LaunchSpec spec;  ///< of every run but for that, its ports and exchange
   };
   explicit HttpInstance(Parts parts);
 

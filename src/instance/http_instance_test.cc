@@ -13,12 +13,15 @@ namespace {
 
 struct HttpInstanceTest : testing::Test {
   std::shared_ptr<HttpInstance> make(uint16_t port = 0) {
-    return std::make_shared<HttpInstance>(
-        HttpInstance::Parts{.host = host,
-                            .threads = threads,
-                            .sockets = {.port = port},
-                            .next_id = [] { return InstanceId(1); },
-                            .spec = {.ports = ports}});
+    return std::make_shared<HttpInstance>(HttpInstance::Parts{.host = host,
+                                                              .threads = threads,
+                                                              .sockets = {.port = port},
+                                                              .begin_run =
+                                                                  [](host::LaunchSpec& run) {
+                                                                    run.id = InstanceId(1);
+                                                                    return nullptr;
+                                                                  },
+                                                              .spec = {.ports = ports}});
   }
   bool has_ended() {
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);

@@ -29,6 +29,8 @@ void HttpRun::send_blob(std::vector<uint8_t> bytes) {
 
 uint64_t HttpRun::writable_bytes() { return instance_->ports().writable_bytes(); }
 
+Result<void> HttpRun::check_room(uint64_t bytes) { return instance_->ports().check_room(bytes); }
+
 void HttpRun::on_writable(std::function<void()> wake) {
   instance_->log_waiters().wait(number_, std::move(wake));
 }

@@ -2,6 +2,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,6 +28,8 @@ class HttpRun final : public host::InstancePorts,
           std::shared_ptr<net::HttpExchange> exchange);
 
   uint64_t number() const { return number_; }
+  /// What it launches, before its program is prepared.
+  void set_children(std::shared_ptr<Children> children) { children_ = std::move(children); }
   /// Answers, unless the program has.
   void fail(uint16_t status, const std::string& text) { exchange_->fail(status, text); }
   bool answered() const { return answered_; }
@@ -44,6 +47,9 @@ class HttpRun final : public host::InstancePorts,
   void send_blob(std::vector<uint8_t> bytes) override;
   uint64_t writable_bytes() override;
   void on_writable(std::function<void()> wake) override;
+  Result<void> check_room(uint64_t bytes) override;
+  std::shared_ptr<Children> children() override { return children_; }
+  std::optional<std::string> parent() const override { return std::nullopt; }
   void on_end(End end) override;
 
  private:
@@ -55,6 +61,7 @@ class HttpRun final : public host::InstancePorts,
   const std::shared_ptr<net::HttpExchange> exchange_;
   std::atomic<bool> answered_ = false;
   Utf8Stream stdout_, stderr_;
+  std::shared_ptr<Children> children_;
 };
 
 }  // namespace pie::instance

@@ -13,7 +13,7 @@ namespace pie::instance {
 InstanceManager::InstanceManager(const ServerLimits& limits, const InstanceServices& services)
     : limits_(limits),
       services_(services),
-      maker_(limits, services),
+      maker_(limits, services, *this),
       admission_(limits.user.instances_max) {}
 
 Result<void> InstanceManager::recover() {
@@ -44,6 +44,21 @@ void InstanceManager::launch(host::LaunchSpec spec, Done done) {
     instance->on_end({EndKind::kServerError, started.error().message});
     done(std::move(started).error());  // stop() may have returned by now
   });
+}
+
+Result<InstanceManager::InstanceRef> InstanceManager::launch_child(
+    host::LaunchSpec spec, const Descent& parent,
+    const std::shared_ptr<InstanceListener>& listener) {
+  PIE_TRY_ASSIGN(auto place, admission_.enter(spec.user));
+  PIE_TRY_ASSIGN(const InstanceRef instance,
+                 maker_.make_child(std::move(spec), parent, std::move(place)));
+  instance->attach(listener);
+  if (auto started = start(instance); !started.ok()) {
+    forget(instance);
+    instance->on_end({EndKind::kServerError, started.error().message});
+    return std::move(started).error();
+  }
+  return instance;
 }
 
 Result<void> InstanceManager::start(const InstanceRef& instance) {
@@ -94,7 +109,12 @@ Result<std::shared_ptr<host::RunningInstance>> InstanceManager::mailbox_of(const
                                                                            uint64_t bytes) const {
   if (!is_instance_id(id)) return Error{ErrorCode::kInvalidArgument, "Invalid instance_id"};
   PIE_TRY_ASSIGN(const InstanceRef instance, instances_.find(user, id));
-  auto running = instance->running();
+  return mailbox_of(*instance, what, bytes);
+}
+
+Result<std::shared_ptr<host::RunningInstance>> InstanceManager::mailbox_of(
+    const ManagedInstance& instance, const char* what, uint64_t bytes) const {
+  auto running = instance.running();
   if (!running) return instance_not_found();
   if (!running->has_mailbox())
     return Error{ErrorCode::kUnsupported,
@@ -154,7 +174,7 @@ std::map<std::string, std::vector<host::ModelUse>> InstanceManager::model_use(
 void InstanceManager::forget(const InstanceRef& instance) {
   instances_.remove(instance->id());
   instance->forgotten();
-  instance->log().discard([&records = services_.records, owner = instance->record().owner,
+  instance->log().discard([&records = instance->records(), owner = instance->record().owner,
                            id = instance->id()] { records.remove(owner, id); });
 }
 

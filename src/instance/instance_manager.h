@@ -33,6 +33,10 @@ class InstanceManager {
   /// attach() by the same connection. One that serves HTTP has bound its port when `done` comes:
   /// once, at once or from a thread of the store's.
   void launch(host::LaunchSpec spec, Done done);
+  /// The same of a child, heard by `listener` from the start. Nothing of it is kept on disk.
+  Result<InstanceRef> launch_child(host::LaunchSpec spec, const Descent& parent,
+                                   const std::shared_ptr<InstanceListener>& listener);
+  ProgramSource& programs() { return services_.programs; }
   /// Makes `listener` the one that hears the instance. A holder that no longer answers loses it.
   /// `done` comes once, from any thread.
   void attach(const std::string& user, const std::string& id,
@@ -52,6 +56,9 @@ class InstanceManager {
   std::map<std::string, std::vector<host::ModelUse>> model_use(const std::string& user) const;
   size_t running_count() const { return admission_.count(); }
 
+  /// The program that takes `bytes` more that are posted to this instance; `what`, in refusals.
+  Result<std::shared_ptr<host::RunningInstance>> mailbox_of(const ManagedInstance& instance,
+                                                            const char* what, uint64_t bytes) const;
   /// Everything was delivered: forgets the instance, if it has ended.
   void delivered(const InstanceRef& instance);
   /// Begins the hour, aborts and forgets what is due. To be called every few seconds.
@@ -63,7 +70,7 @@ class InstanceManager {
  private:
   /// Lets one run whose record is kept.
   Result<void> start(const InstanceRef& instance);
-  /// The program that takes `bytes` more that are posted to this instance; `what`, in refusals.
+  /// mailbox_of() by the id that a client says.
   Result<std::shared_ptr<host::RunningInstance>> mailbox_of(const std::string& user,
                                                             const std::string& id, const char* what,
                                                             uint64_t bytes) const;

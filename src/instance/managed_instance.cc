@@ -41,7 +41,9 @@ ManagedInstance::ManagedInstance(Parts parts, store::InstanceRecords& records, c
       clock_(clock),
       place_(std::move(parts.place)),
       life_(parts.life),
-      ended_(life_.finished()) {
+      ended_(life_.finished()),
+      parent_(std::move(parts.parent)),
+      children_(std::move(parts.children)) {
   if (quotas_) quotas_->stored_logs.add(weight(record_));
 }
 

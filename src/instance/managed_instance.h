@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,8 @@ class ManagedInstance final : public host::InstancePorts,
     UserQuotasRef quotas;  ///< its stored_logs counts the record until forgotten(); may be null
     Holding memory;        ///< memory_bytes() of it
     std::unique_ptr<Admission::Place> place;  ///< until it ends
+    std::string parent;                       ///< of a child, its parent's id
+    std::shared_ptr<Children> children;       ///< what it launches; may be null
   };
   /// Its log is heard from now on. `records` and `clock` outlive it.
   static std::shared_ptr<ManagedInstance> make(Parts parts, store::InstanceRecords& records,
@@ -47,6 +50,8 @@ class ManagedInstance final : public host::InstancePorts,
 
   const store::InstanceRecord& record() const { return record_; }
   const std::string& id() const { return record_.id; }
+  /// Where its record is kept.
+  store::InstanceRecords& records() { return records_; }
   EventLog& log() { return *log_; }
   const std::shared_ptr<EventLog>& shared_log() const { return log_; }
 
@@ -77,6 +82,11 @@ class ManagedInstance final : public host::InstancePorts,
   void send_blob(std::vector<uint8_t> bytes) override;
   uint64_t writable_bytes() override { return log_->writable_bytes(); }
   void on_writable(std::function<void()> wake) override { log_->on_writable(std::move(wake)); }
+  Result<void> check_room(uint64_t bytes) override { return log_->check_room(bytes); }
+  std::shared_ptr<Children> children() override { return children_; }
+  std::optional<std::string> parent() const override {
+    return parent_.empty() ? std::nullopt : std::optional(parent_);
+  }
   /// Leaves its place and writes the final event; when that is stored (or could not be), it has
   /// ended. Also for one that was never started.
   void on_end(End end) override;
@@ -102,6 +112,8 @@ class ManagedInstance final : public host::InstancePorts,
   std::vector<std::function<void()>> end_waiters_;
   std::atomic<bool> end_sent_ = false;
   std::atomic<bool> is_forgotten_ = false;
+  const std::string parent_;
+  const std::shared_ptr<Children> children_;
 };
 
 }  // namespace pie::instance

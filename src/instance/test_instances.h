@@ -11,6 +11,7 @@
 #include "host/program_host.h"
 #include "instance/instance_listener.h"
 #include "instance/managed_instance.h"
+#include "instance/program_source.h"
 
 namespace pie::instance::test {
 
@@ -24,11 +25,28 @@ class NamedProgram final : public host::Program {
   std::string hash_ = std::string(64, 'a');
 };
 
+/// Has every program, at once, but the one that is called "none".
+class EveryProgram final : public ProgramSource {
+ public:
+  void open(Asker asker, store::ProgramReference reference, Done done) override {
+    askers.push_back(std::move(asker));
+    if (reference.text == "none") return done(Error{ErrorCode::kNotFound, "Program not found"});
+    if (waits) return waiting.push_back(std::move(done));
+    done(LaunchableProgram{std::make_shared<NamedProgram>(), reference.text});
+  }
+  bool waits = false;  ///< opens nothing
+  std::vector<Asker> askers;
+  std::vector<Done> waiting;
+};
+
 /// A program whose every move the test makes.
 class Puppet final : public host::RunningInstance {
  public:
-  Puppet(std::shared_ptr<host::InstancePorts> program_ports, std::function<Result<void>()> begin)
-      : ports(std::move(program_ports)), begin_(std::move(begin)) {}
+  Puppet(const host::LaunchSpec& spec, std::function<Result<void>()> begin)
+      : ports(spec.ports),
+        children(spec.ports->children()),
+        quotas(spec.quotas),
+        begin_(std::move(begin)) {}
   Result<void> start() override {
     PIE_TRY(begin_());
     is_started_ = true;
@@ -48,10 +66,16 @@ class Puppet final : public host::RunningInstance {
   std::vector<host::ModelUse> use_by_model() const override { return {{3, {}}}; }
   uint64_t memory_bytes() const override { return 0; }
   void finish(End end) {
-    if (const auto once = std::exchange(ports, nullptr)) once->on_end(std::move(end));
+    const auto once = std::exchange(ports, nullptr);
+    if (!once) return;
+    const auto tell = [once, end = std::move(end)] { once->on_end(end); };
+    const auto launched = std::exchange(children, nullptr);
+    launched ? launched->close(tell) : tell();
   }
 
   std::shared_ptr<host::InstancePorts> ports;
+  std::shared_ptr<Children> children;
+  UserQuotasRef quotas;
   std::vector<std::string> messages;
   uint64_t mailbox = 0;
 
@@ -73,18 +97,20 @@ class PuppetHost final : public host::ProgramHost {
   }
   Result<std::shared_ptr<host::RunningInstance>> prepare(host::LaunchSpec spec) override {
     shared = spec.quotas;
-    auto puppet =
-        std::make_shared<Puppet>(spec.ports, [this, id = spec.public_id]() -> Result<void> {
-          if (on_start) on_start(id);
-          if (refuse) return Error{ErrorCode::kResourceExhausted, "full"};
-          return {};
-        });
+    auto puppet = std::make_shared<Puppet>(spec, [this, id = spec.public_id]() -> Result<void> {
+      if (on_start) on_start(id);
+      if (refuse) return Error{ErrorCode::kResourceExhausted, "full"};
+      return {};
+    });
     puppets[spec.public_id] = puppet;
     return std::shared_ptr<host::RunningInstance>(puppet);
   }
   /// Its instances and their programs hold each other until an end; here there is none.
   void let_go() {
-    for (const auto& [id, puppet] : puppets) puppet->ports = nullptr;
+    for (const auto& [id, puppet] : puppets) {
+      puppet->ports = nullptr;
+      puppet->children = nullptr;
+    }
     puppets.clear();
   }
   bool refuse = false;

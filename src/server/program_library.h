@@ -8,16 +8,13 @@
 
 #include "base/limits.h"
 #include "base/result.h"
+#include "instance/program_source.h"
 #include "server/compiled_programs.h"
 #include "store/programs.h"
 
 namespace pie::server {
 
-/// A program ready to launch.
-struct LaunchableProgram {
-  std::shared_ptr<const host::Program> program;
-  std::string display_name;  ///< "ns/name@version", or the hash
-};
+using instance::LaunchableProgram;
 
 /// Uploads, and the way from a name or hash to a program that can be launched (protocol.md, section
 /// 6). Thread-safe; nothing here blocks. `done` comes once, from any thread, or never when `post`

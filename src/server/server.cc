@@ -19,6 +19,7 @@
 #include "net/http_server.h"
 #include "net/ip_address.h"
 #include "net/shares.h"
+#include "server/child_programs.h"
 #include "server/home_lock.h"
 #include "server/models.h"
 #include "server/private_folder.h"
@@ -118,9 +119,10 @@ class PieServer final : public Server {
                    host::ProgramHost::create(host_config, models_.pointers(), store_->key_values(),
                                              bus_, http_client_.get()));
     programs_.emplace(store_->programs(), *host_, config_.limits, python_runtime());
+    child_programs_.emplace(*programs_, compile_);
     instances_.emplace(config_.limits,
                        instance::InstanceServices{ledger_, *host_, store_->instances(),
-                                                  net_threads_, system_clock()});
+                                                  net_threads_, system_clock(), *child_programs_});
     const auto engines = models_.pointers();
     status_.emplace(std::vector<const engine::Engine*>(engines.begin(), engines.end()),
                     *instances_);
@@ -229,6 +231,7 @@ class PieServer final : public Server {
   ServedModels models_;
   std::unique_ptr<host::ProgramHost> host_;
   std::optional<ProgramLibrary> programs_;
+  std::optional<ChildPrograms> child_programs_;
   std::optional<instance::InstanceManager> instances_;
   std::optional<StatusReport> status_;
   net::Shares connections_{config_.limits.user.connections_max};

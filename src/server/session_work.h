@@ -29,7 +29,7 @@ class SessionWork {
   /// cannot be, the reason goes to `refuse`, at once.
   void later(WorkQueue& queue, std::function<void()> job, const Refuse& refuse);
   /// The request's bytes, charged to the user; kResourceExhausted.
-  Result<std::shared_ptr<Holding>> hold_request() const { return hold(request_bytes_); }
+  Result<std::shared_ptr<Holding>> hold_request() const;
   /// The same as later() for what only this connection wants, and `bytes` long: it is dropped when
   /// the connection goes, its processor time is the user's, and it is refused when the user has
   /// none left.
@@ -40,9 +40,6 @@ class SessionWork {
   void close();
 
  private:
-  /// `bytes` of the server's memory, charged to the user.
-  Result<std::shared_ptr<Holding>> hold(uint64_t bytes) const;
-
   Session& session_;
   uint64_t request_bytes_ = 0;
   std::mutex mutex_;  ///< of what follows
