@@ -10,7 +10,7 @@ MODEL = b"smollm2-135m-instruct"
 COMMON, FORWARD, MESSAGE = "inferlet:core/common", "inferlet:core/forward", "inferlet:core/message"
 RUNTIME, TOKENIZE, HTTP = "inferlet:core/runtime", "inferlet:core/tokenize", "wasi:http/types"
 LOGITS, GRAMMAR, DECODE = "pie:logits/logits", "pie:grammar/grammar", "pie:decode/generate"
-CHAT = "pie:chat/conversation"
+CHAT, CHILDREN = "pie:chat/conversation", "pie:instance/children"
 HANDLE, CONSUME = "wasi:http/outgoing-handler#handle", f"{HTTP}#[method]incoming-response.consume"
 POLL, CLOCK, STREAMS = "wasi:io/poll", "wasi:clocks/monotonic-clock", "wasi:io/streams"
 
@@ -96,6 +96,18 @@ def rendered(c: Case) -> str:
     return c.handle(f"{CHAT}#render", c.need(f"{COMMON}/model"), *message, *[0] * 6, 1)
 
 
+def launching(c: Case) -> str:
+    """A launch of a program that waits for messages."""
+    return c.handle(f"{CHILDREN}#launch", 0, *c.static(b"std/echo"), 0, 0)
+
+
+def child(c: Case) -> str:
+    """What came of one."""
+    begun = c.need(f"{CHILDREN}/launching")
+    wait_for(c, c.handle(f"{CHILDREN}#[method]launching.pollable", begun))
+    return c.handle(f"{CHILDREN}#[method]launching.get", begun)
+
+
 def told(key: str, *arguments: str | int, of: str = "") -> Recipe:
     """An object that a function gives of another one, or of arguments."""
     return lambda c: c.handle(key, *([c.need(of)] if of else []), *arguments)
@@ -123,6 +135,8 @@ RECIPES: dict[str, Recipe] = {
     f"{TOKENIZE}/tokenizer": told(f"{TOKENIZE}#get-tokenizer", of=f"{COMMON}/model"),
     f"{MESSAGE}/subscription": of_text(f"{MESSAGE}#subscribe", b"a"),
     f"{MESSAGE}/receive-result": told(f"{MESSAGE}#receive"),
+    f"{CHILDREN}/launching": launching,
+    f"{CHILDREN}/child": child,
     f"{CHAT}/rendered": rendered,
     f"{CHAT}/parser": told(f"{CHAT}#[method]rendered.parse", of=f"{CHAT}/rendered"),
     f"{POLL}/pollable": told(f"{CLOCK}#subscribe-duration", f"(i64.const {2**63 - 1})"),
