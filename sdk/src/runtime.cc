@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <ctime>
 
+#include "pie/instance_abi.h"
 #include "pie/lift.h"
 
 namespace inferlet {
@@ -17,6 +18,19 @@ std::string instance_id() {
   abi::Text out;
   abi::runtime_get_instance_id(&out);
   return lift::text(out);
+}
+
+std::string user() {
+  abi::Text out;
+  abi::instance_user(&out);
+  return lift::text(out);
+}
+
+std::optional<std::string> parent_id() {
+  abi::Option<abi::Text> out;
+  abi::instance_parent(&out);
+  if (out.has == 0) return std::nullopt;
+  return lift::text(out.value);
 }
 
 std::vector<std::string> arguments() {

@@ -21,6 +21,7 @@ class Blob {
   /// Up to `count` bytes from `offset`; fewer at the end.
   std::vector<uint8_t> read(uint64_t offset, uint64_t count) const;
   std::vector<uint8_t> read_all() const { return read(0, size()); }
+  abi::Handle handle() const { return handle_.get(); }
   abi::Handle release() { return handle_.release(); }
 
  private:

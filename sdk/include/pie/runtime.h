@@ -9,6 +9,10 @@ namespace inferlet {
 
 std::string server_version();
 std::string instance_id();
+/// Whom this instance runs for.
+std::string user();
+/// The id of the instance that launched this one as a child; none: a client did.
+std::optional<std::string> parent_id();
 std::vector<std::string> arguments();
 /// The message of the instance's Completed event.
 void set_return(std::string_view value);
