@@ -327,3 +327,60 @@ def test_watermarking_shows_in_its_texts_and_in_no_others(server: Server) -> Non
         assert "expected one of" in await refusal(peer, "watermarking")
 
     on(server, main)
+
+
+def messages(peer: Peer, instance: str) -> list[dict[str, str]]:
+    """The JSON objects that an instance has sent, in order."""
+    events = [f for f in peer.frames if f["type"] == "instance_event" and f["instance_id"] == instance]
+    return [json.loads(event["message"]) for event in events if event["event"] == 0]
+
+
+def test_launcher_gathers_what_the_programs_it_launches_return(server: Server) -> None:
+    async def main(peer: Peer) -> None:
+        topics = ["lighthouses", "the sea", "a robot", "snow"]
+        options = ["--max-tokens=24", "--temperature=0"]
+        alone = {
+            topic: await result(
+                peer, "text-completion", f"--prompt=Write one sentence about {topic}.", *options
+            )
+            for topic in topics
+        }
+        before = await figure(peer, "model.steps.count")
+        instance = await peer.launch("std/launcher", [*topics, *options])
+        end = await peer.final(instance)
+        assert end["event"] == COMPLETED, end["message"]
+        middle = await figure(peer, "model.steps.count")
+        assert json.loads(end["message"]) == alone
+        told = messages(peer, instance)
+        assert {one["topic"]: one["text"] for one in told} == alone
+        assert len({one["instance"] for one in told} | {instance}) == 5
+        await result(peer, "launcher", *topics, *options, "--one-by-one")
+        after = await figure(peer, "model.steps.count")
+        assert (middle - before) * 3 < (after - middle) * 2, (before, middle, after)
+        assert "[topics] got none" in await refusal(peer, "launcher")
+        assert "Program not found" in await refusal(peer, "launcher", "x", "--program=std/nothing")
+
+    on(server, main)
+
+
+def test_agent_swarm_hands_on_from_role_to_role_by_topics(server: Server) -> None:
+    async def main(peer: Peer) -> None:
+        options = ["--task=Write a slogan for a lighthouse.", "--max-tokens=24"]
+
+        async def swarm(*more: str) -> tuple[str, list[dict[str, str]]]:
+            instance = await peer.launch("std/agent-swarm", [*options, *more])
+            end = await peer.final(instance)
+            assert end["event"] == COMPLETED, end["message"]
+            return str(end["message"]), messages(peer, instance)
+
+        # Two at once keep to their own topics, and children say what tasks say.
+        (text, told), other, as_tasks = await asyncio.gather(swarm(), swarm(), swarm("--tasks"))
+        assert [one["role"] for one in told] == ["planner", "writer", "critic", "editor"]
+        assert told[-1]["text"] == text and all(one["text"] for one in told)
+        assert other == (text, told) == as_tasks
+        # Each role works on what the one before it has made.
+        shorter = await result(peer, "agent-swarm", options[0], "--max-tokens=8")
+        assert shorter != text
+        assert "[--role] got 'cook'" in await refusal(peer, "agent-swarm", "--role=cook", "--channel=x")
+
+    on(server, main)
