@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = Path(os.environ.get("PIE_CACHE") or Path.home() / ".cache" / "pie")
@@ -117,11 +118,18 @@ def best_batched(
     return statistics.median(runs), best
 
 
+class Running(NamedTuple):
+    """A llama-server that answers."""
+
+    port: int
+    pid: int
+
+
 @contextlib.contextmanager
 def server(
     model: Path, cores: str, slots: int, context: int, threads: int, flags: Sequence[str]
-) -> Iterator[int]:
-    """`llama-server` pinned to some cores; its port."""
+) -> Iterator[Running]:
+    """`llama-server` pinned to some cores."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -137,7 +145,7 @@ def server(
             if process.poll() is not None or time.monotonic() > deadline:
                 raise SystemExit("[bench] got no answer from llama-server, expected 200 from /health")
             time.sleep(0.1)
-        yield port
+        yield Running(port, process.pid)
     finally:
         process.terminate()
         process.wait()

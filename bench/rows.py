@@ -230,8 +230,8 @@ def serving(run: Run) -> Iterator[tuple[str, Row]]:
 
     def of_peer(setting: peer.Setting, count: int) -> list[list[list[float]]]:
         flash, threads = setting
-        with peer.server(run.model, run.cores, 32, 32 * 384, threads, ["-fa", flash]) as port:
-            return [asyncio.run(cold(port)) for _ in range(count)]
+        with peer.server(run.model, run.cores, 32, 32 * 384, threads, ["-fa", flash]) as running:
+            return [asyncio.run(cold(running.port)) for _ in range(count)]
 
     # Every setting is tried once; the best one is started again, warmed up and repeated.
     trials = {setting: of_peer(setting, 1)[0] for setting in peer.settings(run.cores)}

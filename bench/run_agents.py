@@ -5,8 +5,9 @@ Both sides get the same model file, cores and texts, and write the same number o
 measured in turns. Prints a table and writes build/bench-agents.json: {commit, machine, results:
 {workload: {ours, peer, ratio, ...}}, geometric_mean}. `ours` and `peer` are tokens of use per second of
 all units together, medians of the repetitions; latencies are of one unit, in seconds; every ratio
-means *times better*; geometric_mean is that of the throughputs' ratios. bench/agents/README.md says
-what each workload is and how the peer's settings were chosen.
+means *times better*; geometric_mean is that of the throughputs' ratios. On a machine that others use
+as well, cpu_ratio (tokens per processor second of server and client) says more than the clock.
+bench/agents/README.md says what each workload is and how the peer's settings were chosen.
 
     make bench-agents                                 everything, three repetitions (an hour or more)
     make bench-agents MODEL=/path/to/model.gguf       with another model
@@ -44,7 +45,7 @@ from agents.table import WORKLOADS, Workload
 from run import commit, machine
 
 OUTPUT = ours.BUILD / "bench-agents.json"
-TITLES = ("ours", "peer", "ratio", "ours s", "peer s", "ratio")
+TITLES = ("ours", "peer", "ratio", "ours s", "peer s", "ratio", "ratio/cpu")
 
 
 def say(text: str) -> None:
@@ -59,8 +60,9 @@ class Session:
     model: Path
     cores: str
     folder: Path
-    url: str  # of our server
+    server: ours.Server
     repetitions: int
+    units_max: int
     runs: int = 0  # made so far: each has texts of its own
 
     def next_run(self) -> int:
@@ -68,23 +70,29 @@ class Session:
         self.runs += 1
         return (os.getpid() % 10_000) * 1000 + self.runs
 
+    def units(self, workload: Workload) -> int:
+        """How many at once."""
+        return min(workload.units, self.units_max)
+
     def ours(self, workload: Workload) -> Run:
         """Our side, once."""
-        return asyncio.run(pie_side.run(self.url, workload, workload.numbers, self.next_run(),
-                                        workload.units))  # fmt: skip
+        return asyncio.run(pie_side.run(self.server, workload, workload.numbers, self.next_run(),
+                                        self.units(workload)))  # fmt: skip
 
-    def peer(self, port: int, workload: Workload, setting: Setting) -> Run:
+    def peer(self, running: peer.Running, workload: Workload, setting: Setting) -> Run:
         """The peer, once."""
-        return asyncio.run(peer_side.run(port, workload, setting, workload.numbers, self.next_run(),
-                                         workload.units))  # fmt: skip
+        return asyncio.run(peer_side.run(running, workload, setting, workload.numbers, self.next_run(),
+                                         self.units(workload)))  # fmt: skip
 
-    def warm_up(self, workload: Workload, port: int = 0, setting: Setting | None = None) -> None:
+    def warm_up(
+        self, workload: Workload, running: peer.Running | None = None, setting: Setting | None = None
+    ) -> None:
         """A few tokens of the workload: programs are compiled, connections were made once."""
         number, numbers = self.next_run(), workload.small
-        if setting is None:
-            asyncio.run(pie_side.run(self.url, workload, numbers, number, 2))
+        if running is None or setting is None:
+            asyncio.run(pie_side.run(self.server, workload, numbers, number, 2))
         else:
-            asyncio.run(peer_side.run(port, workload, setting, numbers, number, 2))
+            asyncio.run(peer_side.run(running, workload, setting, numbers, number, 2))
 
 
 def row(workload: Workload, mine: list[Run], theirs: list[Run], setting: Setting) -> dict[str, Any]:
@@ -96,12 +104,20 @@ def row(workload: Workload, mine: list[Run], theirs: list[Run], setting: Setting
         latencies = [statistics.median(run.latencies) for run in runs]
         return round(statistics.median(run.rate for run in runs), 2), round(statistics.median(latencies), 3)
 
+    def tokens_per_cpu_second(runs: list[Run]) -> float | None:
+        rates = [run.tokens / run.cpu_seconds for run in runs]
+        return round(statistics.median(rates), 2) if rates else None
+
+    runs = mine or theirs
     (our_rate, our_latency), (peer_rate, peer_latency) = middle(mine), middle(theirs)
+    our_cpu, peer_cpu = tokens_per_cpu_second(mine), tokens_per_cpu_second(theirs)
     return {
         "ours": our_rate, "peer": peer_rate, "ratio": _ratio(our_rate, peer_rate), "unit": "tokens/s",
         "latency_ours_s": our_latency, "latency_peer_s": peer_latency,
         "latency_ratio": _ratio(peer_latency, our_latency),
-        "units": workload.units, "workload": workload.unit,
+        "tokens_per_cpu_s_ours": our_cpu, "tokens_per_cpu_s_peer": peer_cpu,
+        "cpu_ratio": _ratio(our_cpu, peer_cpu),
+        "units": len(runs[0].latencies), "workload": workload.unit,
         "tokens_ours": [run.tokens for run in mine], "tokens_peer": [run.tokens for run in theirs],
         "runs_ours": [round(run.rate, 1) for run in mine],
         "runs_peer": [round(run.rate, 1) for run in theirs],
@@ -124,13 +140,13 @@ def measure(session: Session, workload: Workload, sides: str) -> dict[str, Any]:
         for _ in range(session.repetitions):
             mine.append(session.ours(workload))
         return row(workload, mine, theirs, setting)
-    with peer_side.server_for(workload, setting, session.model, session.cores, session.folder) as port:
-        session.warm_up(workload, port, setting)
+    with peer_side.server_for(workload, setting, session.model, session.cores, session.folder) as running:
+        session.warm_up(workload, running, setting)
         for repetition in range(session.repetitions):
             if "ours" in sides:
                 mine.append(session.ours(workload))
                 say(f"  {workload.name} {repetition + 1}: ours {mine[-1].rate:.1f} tokens/s")
-            theirs.append(session.peer(port, workload, setting))
+            theirs.append(session.peer(running, workload, setting))
             say(f"  {workload.name} {repetition + 1}: peer {theirs[-1].rate:.1f} tokens/s")
     return row(workload, mine, theirs, setting)
 
@@ -139,9 +155,9 @@ def try_settings(session: Session, workload: Workload) -> None:
     """Each setting of the peer once; keeps the rates, and with them the best."""
     rates = {}
     for setting in workload.settings:
-        with peer_side.server_for(workload, setting, session.model, session.cores, session.folder) as port:
-            session.warm_up(workload, port, setting)
-            rates[setting.name] = round(session.peer(port, workload, setting).rate, 1)
+        with peer_side.server_for(workload, setting, session.model, session.cores, session.folder) as running:
+            session.warm_up(workload, running, setting)
+            rates[setting.name] = round(session.peer(running, workload, setting).rate, 1)
             say(f"  {workload.name}, {setting.name}: {rates[setting.name]} tokens/s")
     settings.keep(workload, rates)
 
@@ -172,7 +188,8 @@ class Report:
 
 def line(name: str, result: dict[str, Any]) -> str:
     """A row of the table."""
-    keys = ("ours", "peer", "ratio", "latency_ours_s", "latency_peer_s", "latency_ratio")
+    keys = ("ours", "peer", "ratio", "latency_ours_s", "latency_peer_s", "latency_ratio",
+            "cpu_ratio")  # fmt: skip
     cells = "".join(f"{'-' if result[key] is None else format(result[key], '.2f'):>10}" for key in keys)
     return f"{name:22}{cells}"
 
@@ -191,6 +208,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--try-settings", action="store_true", help="choose the peer's settings anew")
     parser.add_argument("--model", type=Path, default=None, help="a GGUF file instead of the default model")
     parser.add_argument("--threads", type=int, default=0, help="so many cores; all when not given")
+    parser.add_argument("--units", type=int, default=1000, metavar="N", help="at most so many units at once")
     parser.add_argument("--json", action="store_true", help="print the file's content on stdout")
     return parser.parse_args()
 
@@ -213,7 +231,7 @@ def main() -> int:
         folder = Path(name)
         server = ours.Server(pinned, folder / "pie", *(("--model", str(model)) if chosen.model else ()))
         try:
-            session = Session(model, pinned, folder, server.url, 1 if chosen.quick else 3)
+            session = Session(model, pinned, folder, server, 1 if chosen.quick else 3, chosen.units)
             if chosen.try_settings:
                 for workload in workloads:
                     try_settings(session, workload)

@@ -86,14 +86,14 @@ def exactly(count: int, answer: dict[str, Any]) -> Written:
 @contextlib.contextmanager
 def server(
     model: Path, cores: str, setting: Setting, slots: int, context: int, folder: Path
-) -> Iterator[int]:
-    """A llama-server with room for `context` tokens in each slot; its port."""
+) -> Iterator[peer.Running]:
+    """A llama-server with room for `context` tokens in each slot."""
     # The cache is given out in pieces of 256; a few tokens more than are asked for are computed.
     size = slots * (-(-(context + 8) // 256) * 256)
     flags = [*setting.flags] if "-fa" in setting.flags else ["-fa", "on", *setting.flags]
     more = [*flags, "--slot-save-path", str(folder), "--cache-ram", "8192"]
-    with peer.server(model, cores, slots, size, len(cores.split(",")), more) as port:
-        yield port
+    with peer.server(model, cores, slots, size, len(cores.split(",")), more) as running:
+        yield running
 
 
 @contextlib.asynccontextmanager

@@ -7,9 +7,10 @@ import time
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import peer
 from agents import llama
 from agents.llama import Setting
-from agents.pie_side import Run
+from agents.pie_side import Run, cpu_seconds
 from agents.table import Workload
 from agents.unit import Numbers, Unit
 
@@ -20,11 +21,11 @@ def slots(workload: Workload, setting: Setting) -> int:
 
 
 async def run(
-    port: int, workload: Workload, setting: Setting, numbers: Numbers, number: int, units: int
+    running: peer.Running, workload: Workload, setting: Setting, numbers: Numbers, number: int, units: int
 ) -> Run:
     """All units at once."""
     latencies: list[float] = []
-    async with llama.client(port, setting, slots(workload, setting)) as client:
+    async with llama.client(running.port, setting, slots(workload, setting)) as client:
 
         async def timed(unit: Unit) -> int:
             begun = time.perf_counter()
@@ -32,18 +33,19 @@ async def run(
             latencies.append(time.perf_counter() - begun)
             return tokens
 
+        cpu_before = cpu_seconds(running.pid)
         started = time.perf_counter()
         all_units = [Unit(index, number) for index in range(units)]
         if setting.primes:
             await client.prime(all_units[0].shared(numbers))
         tokens = await asyncio.gather(*(timed(unit) for unit in all_units))
         seconds = time.perf_counter() - started
-    return Run(seconds, sum(tokens), latencies)
+    return Run(seconds, sum(tokens), latencies, cpu_seconds(running.pid) - cpu_before)
 
 
 def server_for(
     workload: Workload, setting: Setting, model: Path, cores: str, folder: Path
-) -> AbstractContextManager[int]:
+) -> AbstractContextManager[peer.Running]:
     """A llama-server for the workload, its longest sequence in each slot."""
     context = workload.context(workload.numbers)
     return llama.server(model, cores, setting, slots(workload, setting), context, folder)

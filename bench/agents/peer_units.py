@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import json
 
 from agents import texts
 from agents.llama import Llama, exactly
@@ -165,7 +166,7 @@ async def skeleton_of_thought(llama: Llama, numbers: Numbers, unit: Unit) -> int
 async def json_schema(llama: Llama, numbers: Numbers, unit: Unit) -> int:
     """agents-call.cpp."""
     answer = await llama.ask(unit.beginning(numbers), numbers["limit"], seed=unit.text, id_slot=unit.index,
-                             json_schema=texts.call_schema(), ignore_eos=False)  # fmt: skip
+                             json_schema=json.loads(texts.call_schema()), ignore_eos=False)  # fmt: skip
     if len(answer["tokens"]) >= numbers["limit"]:
         raise RuntimeError(f"[llama-server] got no whole call: {answer['content']}")
     return len(answer["tokens"])
