@@ -77,8 +77,10 @@ def exactly(count: int, answer: dict[str, Any]) -> Written:
     tokens = answer["tokens"][:count]
     if len(tokens) != count:
         raise RuntimeError(f"[llama-server] got {len(tokens)} tokens, expected {count}")
-    ranked = []
-    if probabilities := answer.get("completion_probabilities"):
+    # Of a token that ends within a character the server gives none: that token stands alone.
+    ranked = [(tokens[0], 0.0)] if tokens else []
+    probabilities = answer.get("completion_probabilities") or []
+    if tokens and probabilities and probabilities[0]["id"] == tokens[0]:
         ranked = [(each["id"], each["logprob"]) for each in probabilities[0]["top_logprobs"]]
     return Written(answer["content"], tokens, ranked)
 
