@@ -62,7 +62,7 @@ def test_context(server: Server, programs: Path, scenario: str) -> None:
 
 @pytest.mark.parametrize("scenario", [
     "when-all", "timeout", "when-any", "dropped", "beside", "many", "drafts", "drafts-chat",
-    "drafts-custom", "compose", "export", "tools", "json",
+    "drafts-custom", "compose", "export", "tools", "json", "ok", "become", "join",
 ])  # fmt: skip
 def test_tasks(server: Server, programs: Path, scenario: str) -> None:
     """tests/programs/task_scenarios.cpp says what each scenario shows; it is a coroutine."""
@@ -77,7 +77,9 @@ def test_tasks(server: Server, programs: Path, scenario: str) -> None:
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("scenario", ["lengths", "ends", "forks", "chat", "dropped", "repeats"])
+@pytest.mark.parametrize("scenario", [
+    "lengths", "ends", "forks", "chat", "dropped", "repeats", "grammar", "log-probabilities", "window",
+])  # fmt: skip
 def test_answers_of_the_engine_are_those_of_steps(server: Server, programs: Path, scenario: str) -> None:
     """tests/programs/answer_scenarios.cpp: Context::generate in both ways, text for text."""
 

@@ -42,8 +42,30 @@ bool looks_like_option(std::string_view argument) {
 }  // namespace
 
 ArgumentParser& ArgumentParser::option(std::string name, char letter, Target target) {
-  options_.push_back({std::move(name), letter, target});
+  options_.push_back({.name = std::move(name), .letter = letter, .target = target});
   return *this;
+}
+
+ArgumentParser& ArgumentParser::text(std::string name, char letter, std::string* target) {
+  options_.push_back({std::move(name), letter, target, true});
+  return *this;
+}
+
+ArgumentParser& ArgumentParser::number(std::string name, char letter, int64_t* target,
+                                       int64_t least, int64_t most) {
+  options_.push_back({std::move(name), letter, target, false, least, most});
+  return *this;
+}
+
+/// What its variable has by now.
+Result<void> ArgumentParser::check(const Option& option) {
+  if (option.is_required && std::get<std::string*>(option.target)->empty())
+    return fail("[--" + option.name + "] got nothing, expected a text");
+  const auto* const* number = std::get_if<int64_t*>(&option.target);
+  if (number == nullptr || (**number >= option.least && **number <= option.most)) return {};
+  return fail("[--" + option.name + "] got " + std::to_string(**number) + ", expected " +
+              std::to_string(option.least) +
+              (option.most == INT64_MAX ? " or more" : " to " + std::to_string(option.most)));
 }
 
 const ArgumentParser::Option* ArgumentParser::find(std::string_view argument) const {
@@ -93,6 +115,9 @@ Result<void> ArgumentParser::parse(std::span<const std::string> arguments) {
       value = arguments[++i];
     }
     if (auto done = assign(option->target, option->name, *value); !done) return done;
+  }
+  for (const Option& option : options_) {
+    if (auto done = check(option); !done) return done;
   }
   return {};
 }

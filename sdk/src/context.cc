@@ -1,6 +1,7 @@
 #include "pie/context.h"
 
 #include <algorithm>
+#include <ranges>
 #include <utility>
 
 namespace inferlet {
@@ -122,6 +123,11 @@ void Context::set_masked(size_t begin, size_t end, bool masked) {
 }
 
 size_t Context::drop_masked_pages() {
+  return drop_pages([this](size_t slot) { return slots_[slot].masked; });
+}
+
+/// Gives back the full pages of which nothing is needed.
+size_t Context::drop_pages(const std::function<bool(size_t)>& is_dispensable) {
   const size_t page_size = shared_->pages->page_size();
   const size_t full_pages = slots_.size() / page_size;
   size_t kept = 0;
@@ -130,7 +136,8 @@ size_t Context::drop_masked_pages() {
   for (size_t i = 0; i < pages_.size(); ++i) {
     const auto first = slots_.begin() + static_cast<ptrdiff_t>(i * page_size);
     const auto last = i < full_pages ? first + static_cast<ptrdiff_t>(page_size) : slots_.end();
-    if (i < full_pages && std::all_of(first, last, [](const Slot& slot) { return slot.masked; })) {
+    const auto in_page = std::views::iota(i * page_size, (i + 1) * page_size);
+    if (i < full_pages && std::ranges::all_of(in_page, is_dispensable)) {
       ++dropped;
       continue;
     }
@@ -161,8 +168,25 @@ Context Context::fork() const {
   child.pending_.insert(child.pending_.end(), pending_.begin(), pending_.end());
   child.next_position_ = next_position_;
   child.has_masked_ = has_masked_;
+  child.window_ = window_;
   child.chat_ = chat_;
   return child;
+}
+
+Result<void> Context::join(const Context& other) {
+  const size_t page_size = shared_->pages->page_size();
+  for (const Context* one : {static_cast<const Context*>(this), &other}) {
+    if (!one->pending_.empty() || one->slots_.size() % page_size != 0)
+      return fail("[join] got a context of " + std::to_string(one->slots_.size()) +
+                  " computed and " + std::to_string(one->pending_.size()) +
+                  " pending tokens, expected full pages of " + std::to_string(page_size));
+  }
+  pages_.insert(pages_.end(), other.pages_.begin(), other.pages_.end());
+  page_numbers_.insert(page_numbers_.end(), other.page_numbers_.begin(), other.page_numbers_.end());
+  slots_.insert(slots_.end(), other.slots_.begin(), other.slots_.end());
+  next_position_ = std::max(next_position_, other.next_position_);
+  set_masked(0, 0, true);  // there may be masked tokens now
+  return {};
 }
 
 std::vector<uint32_t> Context::tokens() const {

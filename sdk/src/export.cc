@@ -16,8 +16,9 @@ constexpr auto kKvPages = static_cast<uint32_t>(ResourceType::kKvPage);
 /// The ABI exports pages alone. Which tokens are in them, programs of the user find here.
 std::string key_of(std::string_view name) { return "pie:context/" + std::string(name); }
 
-std::string written(std::span<const uint32_t> tokens) {
-  std::string text;
+/// The first token's position stands before them where it is not 0.
+std::string written(size_t begin, std::span<const uint32_t> tokens) {
+  std::string text = begin == 0 ? "" : "@" + std::to_string(begin) + " ";
   for (const uint32_t token : tokens) {
     text += std::to_string(token);
     text += ' ';
@@ -25,16 +26,28 @@ std::string written(std::span<const uint32_t> tokens) {
   return text;
 }
 
-/// None for a text that written() did not make.
-std::optional<std::vector<uint32_t>> read(const std::string& text) {
+struct Exported {
+  size_t begin = 0;  ///< position of the first
   std::vector<uint32_t> tokens;
+};
+
+/// None for a text that written() did not make.
+std::optional<Exported> read(const std::string& text) {
+  Exported out;
   for (const char* at = text.c_str(); *at != '\0';) {
+    const bool is_begin = *at == '@';
+    if (is_begin) ++at;
     char* end = nullptr;
-    tokens.push_back(static_cast<uint32_t>(std::strtoul(at, &end, 10)));
+    const auto number = static_cast<uint32_t>(std::strtoul(at, &end, 10));
     if (end == at || *end != ' ') return std::nullopt;
     at = end + 1;
+    if (is_begin) {
+      out.begin = number;
+    } else {
+      out.tokens.push_back(number);
+    }
   }
-  return tokens;
+  return out;
 }
 
 bool is_exported(const Queue& queue, std::string_view name) {
@@ -63,12 +76,13 @@ Result<void> release_export(const Queue& queue, std::string_view name) {
 
 Result<void> Context::export_as(std::string_view name) {
   if (auto flushed = flush(); !flushed) return flushed;
-  if (auto whole = check_whole("export"); !whole) return whole;
+  const size_t begin = slots_.empty() ? 0 : slots_.front().position;
+  if (auto whole = check_whole("export", begin); !whole) return whole;
   if (is_exported(queue(), name))
     return fail("[export] got '" + std::string(name) +
                 "', which is in use: release_export gives it up");
   constexpr size_t kTextMax = 1 << 20;  // what the key-value store takes
-  const std::string text = written(tokens());
+  const std::string text = written(begin, tokens());
   if (text.size() > kTextMax)
     return fail("[export] got " + std::to_string(size()) + " tokens, expected fewer: save it");
   kvs::set(key_of(name), text);
@@ -83,16 +97,18 @@ Result<Context> Context::import(std::string_view name) {
   if (!is_exported(context->queue(), name))
     return fail("[import] got '" + std::string(name) + "', which is not exported");
   const std::optional<std::string> text = kvs::get(key_of(name));
-  const auto tokens = text ? read(*text) : std::nullopt;
-  if (!tokens)
+  const auto exported = text ? read(*text) : std::nullopt;
+  if (!exported)
     return fail("[import] got '" + std::string(name) + "' without its tokens, expected an export " +
                 "of Context::export_as");
   abi::U32s out;
   abi::import_resources(context->queue().handle(), kKvPages, name.data(), lift::size(name), &out);
   const std::vector<uint32_t> numbers = lift::numbers(out);
   const size_t page_size = context->shared_->pages->page_size();
-  const bool fits = (tokens->size() + page_size - 1) / page_size == numbers.size();
-  context->adopt(numbers, fits ? std::span(*tokens) : std::span<const uint32_t>());
+  const std::vector<uint32_t>& tokens = exported->tokens;
+  const bool fits = (tokens.size() + page_size - 1) / page_size == numbers.size();
+  context->set_position(exported->begin);
+  context->adopt(numbers, fits ? std::span(tokens) : std::span<const uint32_t>());
   if (!fits)
     return fail("[import] got '" + std::string(name) + "' with " + std::to_string(numbers.size()) +
                 " pages of another context, expected those of its tokens");
@@ -110,12 +126,14 @@ void Context::adopt(std::span<const uint32_t> page_numbers, std::span<const uint
   pending_.clear();
 }
 
-Result<void> Context::check_whole(std::string_view what) const {
+/// All of it is there, from the position `begin` on.
+Result<void> Context::check_whole(std::string_view what, size_t begin) const {
   const std::string call = "[" + std::string(what) + "] ";
   if (slots_.empty()) return fail(call + "got an empty context, expected at least one token");
   for (size_t i = 0; i < slots_.size(); ++i) {
-    if (slots_[i].masked || slots_[i].position != i)
-      return fail(call + "got a context with masked or dropped tokens, expected a whole one");
+    if (slots_[i].masked || window_ || slots_[i].position != begin + i)
+      return fail(call +
+                  "got a context with masked, dropped or moved tokens, expected a whole one");
   }
   return {};
 }

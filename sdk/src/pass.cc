@@ -1,5 +1,6 @@
 // Context: the pass that a step gives to the model.
 #include <algorithm>
+#include <utility>
 
 #include "pie/context.h"
 
@@ -87,12 +88,24 @@ std::optional<PassResult> Context::submit(const Draft& draft) {
   }
   pass_.kv_cache(page_numbers_, total - (pages_.size() - 1) * shared_->pages->page_size());
   pass_.input_tokens(tokens, positions);
-  if (has_masked_ || draft.is_tree()) pass_.attention_mask(mask_rows(draft));
+  if (has_masked_ || window_ || draft.is_tree()) pass_.attention_mask(mask_rows(draft));
   std::optional<PassResult> result = pass_.execute();
   slots_.insert(slots_.end(), pending_.begin(), pending_.end());
   pending_.clear();
   guessed_ = draft.tokens.size();
   return result;
+}
+
+/// Of what comes before it the token in slot `row` attends to the rest.
+bool Context::is_outside_window(size_t slot, size_t row) const {
+  return window_ && slot >= window_->sink && slot + window_->length <= row;
+}
+
+/// Gives back the pages that no later token attends to.
+void Context::leave_window() {
+  if (!window_ || slots_.size() <= window_->length) return;
+  const size_t end = slots_.size() - window_->length;
+  drop_pages([&](size_t slot) { return slot >= window_->sink && slot < end; });
 }
 
 /// What later tokens attend to of the computed ones, as a mask row has it.
@@ -104,9 +117,21 @@ std::vector<uint32_t> Context::slot_runs() const {
 
 std::vector<std::vector<uint32_t>> Context::mask_rows(const Draft& draft) const {
   const size_t first = pending_.size() - draft.tokens.size();
-  std::vector<uint32_t> runs = slot_runs();
   std::vector<std::vector<uint32_t>> rows;
   rows.reserve(pending_.size());
+  if (window_) {
+    for (size_t row = slots_.size(); row < slots_.size() + pending_.size(); ++row) {
+      rows.emplace_back();
+      for (size_t slot = 0; slot < row; ++slot) {
+        const bool masked =
+            slot < slots_.size() ? slots_[slot].masked : pending_[slot - slots_.size()].masked;
+        extend_runs(rows.back(), masked || is_outside_window(slot, row));
+      }
+      extend_runs(rows.back(), false);
+    }
+    return rows;
+  }
+  std::vector<uint32_t> runs = slot_runs();
   for (size_t i = 0; i < first; ++i) {
     rows.push_back(runs);
     extend_runs(rows.back(), false);  // a token always attends to itself

@@ -30,7 +30,7 @@ Result<void> remove_snapshot(const Queue& queue, std::string_view name) {
 
 Result<void> Context::save(std::string_view name, const SnapshotOptions& options) {
   if (auto flushed = flush(); !flushed) return flushed;
-  if (auto whole = check_whole("snapshot"); !whole) return whole;
+  if (auto whole = check_whole("snapshot", 0); !whole) return whole;
   const std::vector<uint32_t> saved = tokens();
   const size_t last = slots_.size() - (pages_.size() - 1) * shared_->pages->page_size();
   abi::TextResult out;

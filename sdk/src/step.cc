@@ -27,10 +27,14 @@ Context::StepWait::~StepWait() {
   context_.drop_step();
 }
 
-Result<void> Context::begin_rows(const Sampler& sampler, const Draft& draft) {
+Result<void> Context::begin_rows(const Sampler& sampler, const Draft& draft,
+                                 const Matcher* matcher) {
   if (auto checked = check(draft); !checked) return checked;
   if (auto prepared = prepare_step(); !prepared) return prepared;
-  if (auto requested = request(sampler, draft); !requested) {
+  auto requested = request(sampler, draft);
+  if (requested && matcher != nullptr)
+    requested = matcher->constrain(pass_, static_cast<uint32_t>(pending_.size() - 1));
+  if (!requested) {
     pass_ = ForwardPass(queue());  // what was asked before the mistake goes
     return requested;
   }
@@ -42,6 +46,7 @@ Result<void> Context::begin_rows(const Sampler& sampler, const Draft& draft) {
 Result<void> Context::prepare_step() {
   if (auto written = write_turns(true); !written) return written;
   hold_last_token();
+  leave_window();
   if (pending_.empty()) return fail("[step] got an empty context, expected a token: fill one in");
   return {};
 }
@@ -68,9 +73,11 @@ Result<uint32_t> Context::end_step(const Sampler& sampler) {
 }
 
 /// The tokens of the draft that were drawn, and one more.
-Result<std::vector<uint32_t>> Context::end_rows(const Sampler& sampler, const Draft& draft) {
+Result<std::vector<uint32_t>> Context::end_rows(const Sampler& sampler, const Draft& draft,
+                                                std::vector<uint32_t>* all_rows) {
   if (!step_) return fail("[step] got end_step without begin_step");
   Draws draws(sampler, *step_);
+  if (all_rows != nullptr) all_rows->assign(draws.drawn().begin(), draws.drawn().end());
   step_.reset();
   std::vector<uint32_t> drawn;
   size_t in_place = 0;  // accepted tokens that lie where the context goes on
@@ -122,6 +129,44 @@ Task<Result<Distribution>> Context::next_distribution(float temperature, uint32_
   co_return take_distribution();
 }
 
+Task<Result<std::vector<float>>> Context::next_logits() & {
+  std::vector<float> all;
+  const auto keep = [&](std::span<const float> logits) {
+    all.assign(logits.begin(), logits.end());
+    return uint32_t{0};
+  };
+  const Sampler sampler = Sampler::over_logits(keep);
+  if (auto begun = begin_step(sampler); !begun) co_return fail(begun.error());
+  co_await step_ready();
+  if (!step_) co_return fail("[step] got another call before the logits were there");
+  const Result<uint32_t> taken = sampler.take(*step_);
+  step_.reset();
+  if (!taken) co_return fail(taken.error());
+  co_return all;
+}
+
+Task<Result<std::vector<float>>> Context::log_probabilities(std::vector<uint32_t> tokens) & {
+  std::vector<float> all;
+  if (tokens.empty()) co_return all;
+  if (auto prepared = prepare_step(); !prepared) co_return fail(prepared.error());
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    auto asked = logits::output_log_probabilities(
+        pass_, static_cast<uint32_t>(pending_.size() - 1 + i), std::span(tokens).subspan(i, 1));
+    if (!asked) {
+      pass_ = ForwardPass(queue());
+      co_return fail(asked.error());
+    }
+  }
+  step_ = submit({.tokens = std::move(tokens), .parents = {}});
+  co_await step_ready();
+  if (!step_) co_return fail("[step] got another call before the pass was done");
+  const auto given = logits::log_probabilities(*step_);
+  drop_step();
+  if (!given) co_return fail("[step] the pass gave no log-probabilities");
+  for (const ScoredTokens& one : *given) all.push_back(one.values.front());
+  co_return all;
+}
+
 Task<Result<uint32_t>> Context::decode_step(Sampler sampler) & {
   if (auto begun = begin_step(sampler); !begun) co_return fail(begun.error());
   co_await step_ready();
@@ -129,10 +174,15 @@ Task<Result<uint32_t>> Context::decode_step(Sampler sampler) & {
 }
 
 Task<Result<std::vector<uint32_t>>> Context::decode_step(Sampler sampler, Draft draft) & {
+  co_return co_await draft_step(sampler, std::move(draft), nullptr);
+}
+
+Task<Result<std::vector<uint32_t>>> Context::draft_step(const Sampler& sampler, Draft draft,
+                                                        std::vector<uint32_t>* all_rows) {
   if (!sampler.takes_drafts()) draft = {};
   if (auto begun = begin_rows(sampler, draft); !begun) co_return fail(begun.error());
   co_await step_ready();
-  co_return end_rows(sampler, draft);
+  co_return end_rows(sampler, draft, all_rows);
 }
 
 }  // namespace inferlet

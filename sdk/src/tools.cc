@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "pie/when.h"
+
 namespace inferlet {
 namespace {
 
@@ -23,6 +25,24 @@ Json Tools::schema() const {
                                                             {"parameters", tool.parameters}}}});
   }
   return all;
+}
+
+std::vector<inferlet::Tool> Tools::list() const {
+  std::vector<inferlet::Tool> all;
+  for (const Tool& tool : tools_)
+    all.push_back({tool.name, tool.description, tool.parameters.text()});
+  return all;
+}
+
+Task<std::vector<Message>> Tools::answer(std::vector<ToolCall> calls) const {
+  std::vector<Task<Result<std::string>>> tasks;
+  for (const ToolCall& one : calls) tasks.push_back(call(one.name, one.arguments));
+  const auto results = co_await when_all(std::move(tasks));
+  std::vector<Message> messages;
+  for (size_t i = 0; i < calls.size(); ++i)
+    messages.push_back(
+        Message::result(calls[i], results[i] ? *results[i] : "error: " + results[i].error()));
+  co_return messages;
 }
 
 Task<Result<std::string>> Tools::run(std::string_view name, Json arguments) const {

@@ -101,10 +101,30 @@ void Context::rewrite_turns(const std::string& rendered) {
   const bool has_two =
       chat_.begin == 0 && !wanted.empty() && !turns.empty() && turns.front() == wanted.front();
   wanted.insert(wanted.end(), turns.begin() + (has_two ? 1 : 0), turns.end());
+  become(wanted);
+  chat_.written = rendered;
+}
+
+/// What it has in common with `wanted` stays.
+void Context::become(std::span<const uint32_t> wanted) {
+  const std::vector<uint32_t> had = tokens();
   const auto [in_had, in_wanted] = std::ranges::mismatch(had, wanted);
   keep(static_cast<size_t>(in_had - had.begin()));
   append_pending(std::span(in_wanted, wanted.end()));
-  chat_.written = rendered;
+}
+
+Result<void> Context::become(std::string_view text) {
+  if (step_ || generation_)
+    return fail("[context] got a call while a step is under way, expected its end first");
+  if (!chat_.is_whole || has_masked_)
+    return fail("[context] got one with masked or dropped tokens, expected a whole one");
+  std::vector<uint32_t> wanted = tokenizer().tokenize(text);
+  const ModelInfo& info = shared_->info;
+  if (info.adds_bos && (wanted.empty() || wanted.front() != *info.bos_token))
+    wanted.insert(wanted.begin(), *info.bos_token);
+  become(wanted);
+  chat_ = Chat();
+  return {};
 }
 
 }  // namespace inferlet

@@ -3,6 +3,7 @@
 #include <pie/inferlet.h>
 #include <pie/lift.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdlib>
@@ -166,6 +167,67 @@ Task<void> what_comes_again_takes_fewer_steps() {
   expect(took < 50, std::to_string(took) + " steps for 60 tokens");
 }
 
+Task<void> what_a_grammar_lets_come() {
+  const auto model = must(inferlet::default_model());
+  const auto schema = must(inferlet::Grammar::json_schema(
+      model,
+      R"({"type": "object", "properties": {"name": {"type": "string", "maxLength": 12},)"
+      R"("age": {"type": "integer", "minimum": 0, "maximum": 99}}, "required": ["name", "age"],)"
+      R"("additionalProperties": false})"));
+  const auto numbers = must(inferlet::Grammar::regex(model, "[0-9]{1,200}( [0-9]{1,3}){2}"));
+  for (const auto* grammar : {&schema, &numbers})
+    for (const size_t length : {8, 300}) {
+      Context fused = filled(kStory), stepped = filled(kStory);
+      inferlet::Matcher a(*grammar), b(*grammar);
+      const Sampler sampler = Sampler::multinomial(0.9F).with_seed(length);
+      const Stop stop = Stop::max_len(length);
+      const auto got = must(co_await fused.generate(sampler, stop, {.matcher = &a}));
+      const auto wanted = must(co_await stepped.generate(sampler, by_steps(stop), {.matcher = &b}));
+      const std::string what = std::to_string(length) + ": " + got.text + " / " + wanted.text;
+      expect(got.text == wanted.text && got.tokens == wanted.tokens, what);
+      expect(fused.tokens() == stepped.tokens(), "other tokens, " + what);
+      expect(a.is_complete() == b.is_complete() && a.is_complete() == (length == 300), what);
+      expect(wanted.passes == wanted.tokens.size() && got.passes <= got.tokens.size(), what);
+      if (length == 300) expect(!got.text.contains('<'), "it shows its end: " + got.text);
+    }
+}
+
+Task<void> log_probabilities_are_those_of_a_pass() {
+  Context context = filled(kStory);
+  Context same = context.fork();
+  const auto said = must(co_await context.generate(
+      Sampler::multinomial(1.0F).with_seed(3), Stop::max_len(150), {.log_probabilities = true}));
+  const size_t before = same.size();
+  const auto wanted = must(co_await same.log_probabilities(said.tokens));
+  expect(said.log_probabilities == wanted, "other log-probabilities");
+  expect(same.size() == before, "the tokens stayed");
+  // And it goes on as if nobody had asked.
+  Context fresh = filled(kStory);
+  co_await compare(same, fresh, Sampler::greedy(), Stop::max_len(20), "behind them");
+  const auto logits = must(co_await fresh.next_logits());
+  const uint32_t best = must(co_await fresh.decode_step(Sampler::greedy()));
+  expect(logits[best] == std::ranges::max(logits), "the best token has not the best logit");
+  const auto refused = co_await fresh.generate(Sampler::greedy(), by_steps(Stop::max_len(2)),
+                                               {.log_probabilities = true});
+  expect(!refused, "log-probabilities step by step");
+}
+
+Task<void> windows() {
+  for (const size_t sink : {0, 4}) {
+    Context fused = filled(kStory), stepped = filled(kStory);
+    for (Context* one : {&fused, &stepped}) one->attend_to_window(sink, 24);
+    for (const size_t length : {5, 200})
+      co_await compare(fused, stepped, Sampler::greedy(), Stop::max_len(length),
+                       "window behind " + std::to_string(sink));
+    expect(stepped.kv_page_count() <= 4, std::to_string(stepped.kv_page_count()) + " pages");
+    expect(fused.attended() < 80 && fused.position() > 240, "the text is short");
+    Context all = filled(kStory);
+    must(co_await all.generate(Sampler::greedy(), Stop::max_len(205)));
+    expect(all.tokens().back() != fused.tokens().back() || all.size() != fused.size(), "no window");
+    expect(!fused.export_as("window").has_value(), "a window was exported");
+  }
+}
+
 const std::map<std::string, Task<void> (*)()> kScenarios = {
     {"lengths", greedy_and_seeded_texts_of_any_length},
     {"ends", ends_are_those_of_the_program},
@@ -173,6 +235,9 @@ const std::map<std::string, Task<void> (*)()> kScenarios = {
     {"chat", conversations},
     {"dropped", a_dropped_answer_leaves_the_context_usable},
     {"repeats", what_comes_again_takes_fewer_steps},
+    {"grammar", what_a_grammar_lets_come},
+    {"log-probabilities", log_probabilities_are_those_of_a_pass},
+    {"window", windows},
 };
 
 }  // namespace

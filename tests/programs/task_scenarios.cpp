@@ -465,6 +465,131 @@ Task<void> json_is_read_and_written() {
   co_return;
 }
 
+/// Says when it goes.
+struct Guard {
+  std::string* log;
+  const char* name;
+  Guard(std::string* into, const char* of) : log(into), name(of) {}
+  Guard(const Guard&) = delete;
+  Guard& operator=(const Guard&) = delete;
+  ~Guard() { *log += name; }
+};
+
+Result<int> halved(int number) {
+  if (number % 2 != 0) return inferlet::fail("odd " + std::to_string(number));
+  return number / 2;
+}
+
+Task<Result<int>> halved_late(int number, std::chrono::milliseconds after) {
+  if (after > 0ms) co_await inferlet::sleep(after);
+  co_return halved(number);
+}
+
+Task<Result<std::string>> halved_twice(int number, std::chrono::milliseconds after,
+                                       std::string* log) {
+  const Guard outer(log, "o");
+  const int once = co_await inferlet::ok(halved(number));
+  const Guard inner(log, "i");
+  const int twice = co_await inferlet::ok(halved_late(once, after));
+  *log += "e";
+  co_return std::to_string(twice);
+}
+
+Task<void> an_error_ends_the_task_that_was_not_ready_for_it() {
+  using inferlet::ok;
+  for (const auto after : {0ms, 2ms}) {
+    std::string log;
+    expect(must(co_await halved_twice(12, after, &log)) == "3" && log == "eio", "12: " + log);
+    log.clear();
+    {
+      const auto task = co_await halved_twice(6, after, &log);
+      expect(!task && task.error() == "odd 3", "6 was halved twice");
+      expect(!log.contains('e'), "it went on behind the error");
+    }
+    expect(log == "io", "6: " + log);
+    log.clear();
+    expect((co_await halved_twice(5, after, &log)).error() == "odd 5" && log == "o", "5: " + log);
+    // Outside of a coroutine, and in all and any of several.
+    expect(halved_twice(6, after, &log).wait().error() == "odd 3", "wait()");
+    std::vector<Task<Result<std::string>>> several;
+    for (const int number : {4, 5, 6, 8}) several.push_back(halved_twice(number, after, &log));
+    const auto results = co_await inferlet::when_all(std::move(several));
+    expect(*results[0] == "1" && results[1].error() == "odd 5" && *results[3] == "2", "when_all");
+    const auto all = [](auto values) -> Task<Result<std::string>> {
+      std::string text;
+      for (const std::string& one : co_await ok(std::move(values))) text += one + " ";
+      co_return text;
+    };
+    expect((co_await all(results)).error() == "odd 5", "the first error of several");
+    expect(*co_await all(std::vector<Result<std::string>>{results[0], results[3]}) == "1 2 ",
+           "several values");
+    const auto first =
+        co_await inferlet::when_any(halved_twice(6, after, &log), halved_late(4, 10s));
+    expect(first.index() == 0 && std::get<0>(first).error() == "odd 3", "when_any");
+    expect(!(co_await inferlet::with_timeout(halved_twice(12, 10s, &log), 1ms)), "dropped");
+  }
+  const auto flushed = []() -> Task<Result<size_t>> {
+    Context context = co_await ok(Context::create());
+    co_await ok(context.fill(kStory));
+    co_await ok(context.flush());
+    co_return context.size();
+  };
+  expect(must(co_await flushed()) > 10, "flush");
+}
+
+Task<void> a_context_becomes_another_text() {
+  const std::string story(kStory);
+  for (const std::string& other :
+       {story + " at all", story.substr(0, 60) + " or two", std::string("Nothing else")}) {
+    Context context = filled(story), fresh = filled(other);
+    must(co_await context.generate(Sampler::greedy(), Stop::max_len(5)));
+    const Context fork = context.fork();
+    const std::vector<uint32_t> had = fork.tokens();
+    must(context.become(other));
+    expect(context.tokens() == fresh.tokens(), "other tokens: " + other);
+    const auto got = must(co_await context.generate(Sampler::greedy(), Stop::max_len(12)));
+    const auto wanted = must(co_await fresh.generate(Sampler::greedy(), Stop::max_len(12)));
+    expect(got == wanted, got + " / " + wanted);
+    expect(fork.tokens() == had, "the fork changed");
+  }
+}
+
+/// A part of full pages at a place of its own.
+Context part(std::string_view text, size_t position) {
+  Context context = must(Context::create());
+  std::vector<uint32_t> tokens = context.tokenizer().tokenize(text);
+  tokens.resize(tokens.size() / context.model().kv_page_size() * context.model().kv_page_size());
+  context.set_position(position);
+  must(context.fill_tokens(tokens));
+  must(context.flush());
+  return context;
+}
+
+Task<void> parts_are_joined_and_exported_where_they_lie() {
+  const std::string text = std::string(kStory) + std::string(kStory);
+  Context first = part(text, 0), second = part(text, 500);
+  must(second.export_as("join/second"));
+  std::vector<std::string> answers;
+  for (const bool is_imported : {false, true}) {
+    Context whole = must(Context::create());
+    must(whole.join(first));
+    if (is_imported) {
+      must(whole.join(must(Context::import("join/second"))));
+    } else {
+      must(whole.join(second));
+    }
+    expect(whole.position() == 500 + second.size(), std::to_string(whole.position()));
+    must(whole.fill(" and then"));
+    answers.push_back(must(co_await whole.generate(Sampler::greedy(), Stop::max_len(20))));
+  }
+  expect(answers[0] == answers[1], answers[0] + " / " + answers[1]);
+  must(inferlet::release_export(first.queue(), "join/second"));
+  Context odd = filled("one two three");
+  must(co_await odd.flush());
+  expect(!first.join(odd).has_value(), "a part of a page was joined");
+  expect(!second.save("join/second").has_value(), "a moved context was saved");
+}
+
 const std::map<std::string, Task<void> (*)()> kScenarios = {
     {"when-all", forks_together_say_what_they_say_one_after_the_other},
     {"timeout", a_timeout_fires_and_leaves_the_context_usable},
@@ -480,6 +605,9 @@ const std::map<std::string, Task<void> (*)()> kScenarios = {
     {"export", an_exported_context_is_imported},
     {"tools", tools_are_typed_functions},
     {"json", json_is_read_and_written},
+    {"ok", an_error_ends_the_task_that_was_not_ready_for_it},
+    {"become", a_context_becomes_another_text},
+    {"join", parts_are_joined_and_exported_where_they_lie},
 };
 
 }  // namespace

@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <coroutine>
 #include <cstdint>
 #include <functional>
@@ -56,6 +57,9 @@ class Context {
   /// Writes the turns that wait and opens the assistant's, so that size() counts all that the next
   /// step will see.
   Result<void> open_answer() { return write_turns(true); }
+  /// The context becomes this text (special tokens included): what it has in common with it stays
+  /// computed. Turns that were filled in are text of it from now on.
+  Result<void> become(std::string_view text);
   /// Tokens until the model's context length; 0 beyond it.
   size_t room() const {
     return shared_->info.context_length > size() ? shared_->info.context_length - size() : 0;
@@ -75,6 +79,12 @@ class Context {
   /// The distribution over the next token: the `top_k` best of softmax(logits / temperature).
   /// Appends nothing; go on with fill_tokens.
   Task<Result<Distribution>> next_distribution(float temperature, uint32_t top_k) &;
+  /// The model's logits for the next token, by token. Appends nothing either.
+  Task<Result<std::vector<float>>> next_logits() &;
+
+  /// What the model says of these tokens to come next, one after the other, by one pass: natural
+  /// logarithms. Appends nothing.
+  Task<Result<std::vector<float>>> log_probabilities(std::vector<uint32_t> tokens) &;
 
   /// The model's answer, until `stop`. `on_text` gets it piece by piece, in whole characters, while
   /// the next token is computed; it must not touch the context. Where the sampler and the stop
@@ -82,6 +92,25 @@ class Context {
   /// (pie/generation.h), with drafts that change none; the answer is the same either way.
   using OnText = std::function<void(std::string_view)>;
   Task<Result<std::string>> generate(Sampler sampler, Stop stop, OnText on_text = {}) &;
+  /// What an answer holds to, and what is told of it.
+  struct AnswerOptions {
+    OnText on_text = {};
+    /// It is what the matcher lets come, which goes along: `is_complete()` says afterwards whether
+    /// it came to its end. It outlives the task. Ends of the model's turn end it as well.
+    Matcher* matcher = nullptr;
+    bool log_probabilities = false;  ///< where the engine runs it; an error elsewhere
+  };
+  struct Generated {
+    std::string text;
+    std::vector<uint32_t> tokens;          ///< all that came, those included that ended it
+    std::vector<float> log_probabilities;  ///< of them, when that was asked for
+    size_t passes = 0;                     ///< of the model
+  };
+  Task<Result<Generated>> generate(Sampler sampler, Stop stop, AnswerOptions options) &;
+  /// A user's turn, and the answer.
+  Task<Result<std::string>> ask(std::string question, Sampler sampler, Stop stop,
+                                OnText on_text = {}) &;
+
   /// The same in steps of several tokens; the drafter outlives the task.
   Task<Result<std::string>> generate(Sampler sampler, Stop stop, Drafter& drafter,
                                      OnText on_text = {}) &;
@@ -117,11 +146,27 @@ class Context {
   /// The number of tokens, pending ones included (turns that wait are not tokens yet).
   size_t size() const { return slots_.size() + pending_.size(); }
   std::vector<uint32_t> tokens() const;
+  /// Those of them that are not masked.
+  size_t attended() const {
+    return size() - static_cast<size_t>(std::ranges::count_if(slots_, &Slot::masked) +
+                                        std::ranges::count_if(pending_, &Slot::masked));
+  }
   size_t kv_page_count() const { return pages_.size(); }
 
   /// Later tokens do not attend to tokens [begin, end) of this context any more (or do again).
   void mask_token_range(size_t begin, size_t end) { set_masked(begin, end, true); }
   void unmask_token_range(size_t begin, size_t end) { set_masked(begin, end, false); }
+  /// From now on a token attends to the first `sink` tokens and to the last `length`, itself
+  /// included, however long the text gets; full pages between the two go back.
+  void attend_to_window(size_t sink, size_t length) {
+    window_ = {sink, std::max<size_t>(length, 1)};
+  }
+  /// The next token gets this position, those after it the ones behind it.
+  void set_position(size_t position) { next_position_ = static_cast<uint32_t>(position); }
+  size_t position() const { return next_position_; }
+  /// What `other` has computed follows here, by its own positions, and shares its pages. Both have
+  /// full pages alone and nothing pending. The next token comes behind both.
+  Result<void> join(const Context& other);
   /// Gives back the full pages whose tokens are all masked; the tokens go with them, the others
   /// keep their positions. Returns how many pages went.
   size_t drop_masked_pages();
@@ -150,6 +195,7 @@ class Context {
     bool is_prompted = false;  ///< the assistant's turn is open
   };
 
+  class Answer;
   static Result<Context> create(Model model);
   explicit Context(std::shared_ptr<Shared> shared);
 
@@ -157,11 +203,17 @@ class Context {
   Result<void> write_turns(bool add_generation_prompt);
   void close_reply();
   void take_back(size_t count);
-  Result<void> begin_rows(const Sampler& sampler, const Draft& draft);
-  Result<std::vector<uint32_t>> end_rows(const Sampler& sampler, const Draft& draft);
+  Result<void> begin_rows(const Sampler& sampler, const Draft& draft,
+                          const Matcher* matcher = nullptr);
+  Task<Result<void>> answer_in_engine(const Sampler& sampler, const Stop& stop, Answer& answer);
+  Task<Result<void>> answer_by_steps(const Sampler& sampler, Answer& answer);
+  Result<std::vector<uint32_t>> end_rows(const Sampler& sampler, const Draft& draft,
+                                         std::vector<uint32_t>* all_rows = nullptr);
+  Task<Result<std::vector<uint32_t>>> draft_step(const Sampler& sampler, Draft draft,
+                                                 std::vector<uint32_t>* all_rows);
   Result<uint32_t> take_step(const Sampler& sampler);
   Result<Distribution> take_distribution();
-  Result<void> check_whole(std::string_view what) const;
+  Result<void> check_whole(std::string_view what, size_t begin) const;
   void adopt(std::span<const uint32_t> page_numbers, std::span<const uint32_t> tokens);
   void append_reply(std::span<const uint32_t> tokens);
   void append_pending(std::span<const uint32_t> tokens);
@@ -170,21 +222,23 @@ class Context {
   void keep_slots(size_t count);
   void hold_last_token();
   void rewrite_turns(const std::string& rendered);
+  void become(std::span<const uint32_t> wanted);
   Result<void> prepare_step();
   Result<void> request(const Sampler& sampler, const Draft& draft);
   std::optional<PassResult> submit(const Draft& draft);
   std::vector<std::vector<uint32_t>> mask_rows(const Draft& draft) const;
   std::vector<uint32_t> slot_runs() const;
   void take_pages(size_t slots);
-  class Answer;
+  void leave_window();
+  size_t drop_pages(const std::function<bool(size_t)>& is_dispensable);
+  bool is_outside_window(size_t slot, size_t row) const;
   class EngineRun;
   std::optional<GenerationRequest> engine_request(const Sampler& sampler, const Stop& stop,
                                                   const Answer& answer) const;
-  Result<void> begin_generation(GenerationRequest request);
+  Result<void> begin_generation(GenerationRequest request, const Matcher* matcher);
   void take_generated(uint32_t token);
   void end_generation();
-  Task<Result<Stop::Verdict>> run_in_engine(GenerationRequest request, const Stop& stop,
-                                            Answer& answer);
+  Task<Result<void>> run_in_engine(GenerationRequest request, Answer& answer);
   void set_masked(size_t begin, size_t end, bool masked);
 
   std::shared_ptr<Shared> shared_;
@@ -195,6 +249,10 @@ class Context {
   std::vector<Slot> pending_;
   uint32_t next_position_ = 0;
   bool has_masked_ = false;
+  struct Window {
+    size_t sink, length;
+  };
+  std::optional<Window> window_;
   std::optional<PassResult> step_;
   std::optional<Generation> generation_;
   size_t guessed_ = 0;  ///< of the last slots, how many are the draft of the step
@@ -221,5 +279,8 @@ class Context::StepWait {
 };
 
 inline Context::StepWait Context::step_ready() { return StepWait(*this); }
+
+/// Context::ask of a fork, say, which goes with the task.
+Task<Result<std::string>> ask(Context context, std::string question, Sampler sampler, Stop stop);
 
 }  // namespace inferlet

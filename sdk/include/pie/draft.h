@@ -31,6 +31,9 @@ class Drafter {
   virtual Task<Draft> draft(std::span<const uint32_t> tokens) = 0;
   /// How much of the last draft was right.
   virtual void learn(size_t /*proposed*/, size_t /*accepted*/) {}
+  /// What was drawn at the last step, behind wrong guesses too: the token that comes next, then one
+  /// behind each token of the draft. None where the program chooses.
+  virtual void see(std::span<const uint32_t> /*drawn*/) {}
 };
 
 /// Guesses that what followed the same last tokens before will follow again: for answers that quote

@@ -1,5 +1,6 @@
 #pragma once
 // Everything a program needs. A program defines inferlet_main; see sdk/README.md.
+#include "pie/answer.h"
 #include "pie/arguments.h"
 #include "pie/beam.h"
 #include "pie/chat.h"
@@ -18,6 +19,7 @@
 #include "pie/logits.h"
 #include "pie/message.h"
 #include "pie/model.h"
+#include "pie/ok.h"
 #include "pie/poll.h"
 #include "pie/result.h"
 #include "pie/runtime.h"

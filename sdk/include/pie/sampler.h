@@ -140,6 +140,8 @@ class Draws {
   Draws(const Sampler& sampler, const PassResult& result);
   /// The token at a row; once each.
   Result<uint32_t> at(size_t row);
+  /// What the host drew at every row; nothing where the program chooses.
+  std::span<const uint32_t> drawn() const { return tokens_; }
 
  private:
   const Sampler& sampler_;

@@ -28,8 +28,7 @@ class PromiseBase : public Frame {
     bool await_ready() const noexcept { return false; }
     template <class Promise>
     void await_suspend(std::coroutine_handle<Promise> self) const noexcept {
-      PromiseBase& promise = self.promise();
-      if (promise.on_done_ != nullptr) promise.on_done_(promise.argument_);
+      self.promise().end();
     }
     void await_resume() const noexcept {}
   };
@@ -41,10 +40,18 @@ class PromiseBase : public Frame {
     on_done_ = on_done;
     argument_ = argument;
   }
+  bool has_ended() const { return has_ended_; }
+
+ protected:
+  void end() {
+    has_ended_ = true;
+    if (on_done_ != nullptr) on_done_(argument_);
+  }
 
  private:
   void (*on_done_)(void*) = nullptr;
   void* argument_ = nullptr;
+  bool has_ended_ = false;
 };
 
 template <class T>
@@ -56,6 +63,13 @@ class Promise : public PromiseBase {
     requires std::is_convertible_v<From&&, T>
   void return_value(From&& value) {
     value_.emplace(std::forward<From>(value));
+  }
+  /// Ends where it is, suspended, with this error; the task may be gone afterwards.
+  void end_with(std::unexpected<std::string> error)
+    requires kIsResult<T>
+  {
+    value_.emplace(std::move(error));
+    end();
   }
   T& value() { return *value_; }
   T take() { return std::move(*value_); }
@@ -135,11 +149,11 @@ class [[nodiscard]] Task {
 
   // For those who put tasks together (pie/when.h).
 
-  bool is_done() const { return handle_.done(); }
+  bool is_done() const { return handle_.promise().has_ended(); }
   /// Lets it run as far as it gets; `on_done` is called when it ends later than that.
   bool begin(void (*on_done)(void*), void* argument) {
     handle_.resume();
-    if (handle_.done()) return true;
+    if (handle_.promise().has_ended()) return true;
     handle_.promise().then(on_done, argument);
     return false;
   }
@@ -147,11 +161,14 @@ class [[nodiscard]] Task {
 
  private:
   decltype(auto) finish() const {
-    if (!handle_.done()) {
+    if (!handle_.promise().has_ended()) {
       if (!has_begun_) handle_.promise().make_ready();
       has_begun_ = true;
-      loop::run_until([](const void* handle) { return static_cast<const Handle*>(handle)->done(); },
-                      &handle_);
+      loop::run_until(
+          [](const void* handle) {
+            return static_cast<const Handle*>(handle)->promise().has_ended();
+          },
+          &handle_);
     }
     if constexpr (!std::is_void_v<T>) return (handle_.promise().value());
   }
@@ -169,11 +186,11 @@ class Task<T>::Awaiter {
   ~Awaiter() {
     if (is_waiting_) task_.promise().then(nullptr, nullptr);
   }
-  bool await_ready() const { return task_.done(); }
+  bool await_ready() const { return task_.promise().has_ended(); }
   template <class Promise>
   bool await_suspend(std::coroutine_handle<Promise> waiter) {
     task_.resume();
-    if (task_.done()) return false;
+    if (task_.promise().has_ended()) return false;
     loop::Frame& frame = waiter.promise();
     task_.promise().then([](void* of) { static_cast<loop::Frame*>(of)->make_ready(); }, &frame);
     is_waiting_ = true;

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "pie/conversation.h"
 #include "pie/describe.h"
 #include "pie/task.h"
 
@@ -92,11 +93,17 @@ class Tools {
   /// The tools as chat templates take them: an array of {"type": "function", "function": {"name",
   /// "description", "parameters"}}.
   Json schema() const;
+  /// The same for a Conversation.
+  std::vector<inferlet::Tool> list() const;
   /// Calls one with the text of its arguments (a JSON object; none for ""). The errors are for the
   /// model to read: what it got wrong, and what is expected.
   Task<Result<std::string>> call(std::string name, std::string arguments) const;
   /// A call as models write it: {"name": ..., "arguments": {...}}.
   Task<Result<std::string>> call(std::string text) const;
+  /// Calls what an answer asks for, all at once, and gives what the model is told: a
+  /// Message::result for each, in order; what went wrong is a result too. The calls are the task's
+  /// own.
+  Task<std::vector<Message>> answer(std::vector<ToolCall> calls) const;
 
  private:
   struct Tool {
