@@ -6,47 +6,14 @@ import asyncio
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import Server
+from tests.inferlets import COMPLETED, figure, on, refusal, result
 from tests.wire import Peer
-
-COMPLETED = 1
-
-
-def on(server: Server, test: Callable[[Peer], Coroutine[Any, Any, None]]) -> None:
-    """Runs a test with one peer."""
-
-    async def main() -> None:
-        async with Peer(server.url) as peer:
-            await test(peer)
-
-    asyncio.run(main())
-
-
-async def result(peer: Peer, program: str, *arguments: str) -> str:
-    """What a program of the registry returns."""
-    instance = await peer.launch(f"std/{program}", list(arguments))
-    end = await peer.final(instance)
-    assert end["event"] == COMPLETED, end["message"]
-    return str(end["message"])
-
-
-async def refusal(peer: Peer, program: str, *arguments: str) -> str:
-    """Why a program fails."""
-    end = await peer.final(await peer.launch(f"std/{program}", list(arguments)))
-    assert end["event"] != COMPLETED, end["message"]
-    return str(end["message"])
-
-
-async def figure(peer: Peer, name: str) -> int:
-    """A figure of `query model_status`, without the model's name in front."""
-    answer = await peer.call("query", subject="model_status", record="")
-    return next(int(v) for k, v in json.loads(answer["result"]).items() if k.split(".", 1)[1] == name)
 
 
 def test_parallel_generation_gives_the_same_texts_in_fewer_steps(server: Server) -> None:

@@ -11,68 +11,24 @@
 //
 // Sends every answer to the client as JSON (text, tokens, mean_log_probability, number), and
 // returns the chosen one.
-#include <pie/generation.h>
 #include <pie/inferlet.h>
 
 #include <algorithm>
 #include <map>
 #include <numeric>
 
+using namespace inferlet;
+
 namespace {
 
-using inferlet::fail;
-using inferlet::Generation;
-using inferlet::GenerationRequest;
-using inferlet::Json;
-using inferlet::Result;
-
-struct Options {
-  std::string prompt;
-  int64_t count = 8;
-  bool vote = false;
-  int64_t max_tokens = 64;
-  double temperature = 0.8;
-  int64_t seed = 1;
-
-  Result<void> parse(const std::vector<std::string>& arguments) {
-    inferlet::ArgumentParser parser;
-    parser.option("prompt", 'p', &prompt)
-        .option("count", 'c', &count)
-        .option("vote", 0, &vote)
-        .option("max-tokens", 'n', &max_tokens)
-        .option("temperature", 't', &temperature)
-        .option("seed", 's', &seed);
-    if (auto parsed = parser.parse(arguments); !parsed) return parsed;
-    if (prompt.empty()) return fail("[--prompt] got nothing, expected the prompt's text");
-    if (count < 1 || count > 256)
-      return fail("[--count] got " + std::to_string(count) + ", expected 1 to 256");
-    if (max_tokens < 1)
-      return fail("[--max-tokens] got " + std::to_string(max_tokens) + ", expected 1 or more");
-    return {};
-  }
-};
-
-/// Pages of the KV cache, by their numbers.
-using Pages = std::vector<std::shared_ptr<const inferlet::KvPage>>;
-
 struct Sample {
-  Generation generation;
-  Pages pages;  ///< behind those of the prompt
-  std::string text;
+  std::string text, number;
   std::vector<uint32_t> tokens;
-  double log_probability = 0.0;
-
-  double mean() const { return log_probability / static_cast<double>(tokens.size()); }
-  Result<void> finish() {
-    while (const auto piece = generation.next()) {
-      text += piece->text;
-      tokens.insert(tokens.end(), piece->tokens.begin(), piece->tokens.end());
-      for (const float one : piece->log_probabilities) log_probability += static_cast<double>(one);
-    }
-    if (const auto end = generation.end(); tokens.empty() && end)
-      return fail("[model] " + end->message);
-    return {};
-  }
+  double mean_log_probability;
+  static constexpr auto kFields =
+      std::tuple(Field{"text", &Sample::text}, Field{"tokens", &Sample::tokens},
+                 Field{"mean_log_probability", &Sample::mean_log_probability},
+                 Field{"number", &Sample::number});
 };
 
 /// The last number in a text; empty where it has none.
@@ -88,84 +44,50 @@ std::string last_number(std::string_view text) {
   return number;
 }
 
-Json shown(const Sample& sample) {
-  Json::Array tokens;
-  for (const uint32_t token : sample.tokens) tokens.emplace_back(int64_t{token});
-  return Json(Json::Object{{"text", Json(sample.text)},
-                           {"tokens", Json(std::move(tokens))},
-                           {"mean_log_probability", Json(sample.mean())},
-                           {"number", Json(last_number(sample.text))}});
-}
-
-/// What every sample begins with. The full pages of the prompt are computed here and belong to all;
-/// what is behind them each sample computes itself, into pages of its own.
-GenerationRequest beginning(const inferlet::Context& prompt, inferlet::KvPages& pool,
-                            const Pages& shared) {
-  const std::vector<uint32_t> tokens = prompt.tokens();
-  const auto count = static_cast<uint32_t>(shared.size() * pool.page_size());
-  GenerationRequest request;
-  for (const auto& page : shared) request.pages.push_back(page->number());
-  if (count > 0) {
-    std::vector<uint32_t> positions(count);
-    std::iota(positions.begin(), positions.end(), 0U);
-    inferlet::ForwardPass pass(pool.queue());
-    pass.kv_cache(request.pages, pool.page_size());
-    pass.input_tokens(std::span(tokens).first(count), positions);
-    pass.execute();  // does not wait: the samples come behind it in the queue
-  }
-  request.context.assign(tokens.begin(), tokens.begin() + count);
-  request.context_length = request.position = count;
-  request.pending.assign(tokens.begin() + count, tokens.end());
-  for (const auto& end : inferlet::Stop::end_of_turn(prompt.model()).sequences())
-    if (end.size() == 1) request.stop_tokens.push_back(end.front());
-  request.log_probabilities = true;
-  return request;
-}
-
-const Sample& best(const std::vector<Sample>& samples, const Options& options) {
-  std::map<std::string, int> votes;
-  for (const Sample& sample : samples) ++votes[last_number(sample.text)];
-  votes[""] = 0;  // who says no number has no vote
-  const auto rank = [&](const Sample& sample) {
-    return std::pair(options.vote ? votes[last_number(sample.text)] : 0, sample.mean());
-  };
-  return *std::ranges::max_element(samples, {}, rank);
+Task<Result<Sample>> sampled(Context context, Sampler sampler, Stop stop) {
+  const auto said = co_await ok(context.generate(sampler, stop, {.log_probabilities = true}));
+  const auto& logs = said.log_probabilities;
+  const double sum = std::accumulate(logs.begin(), logs.end(), 0.0);
+  co_return Sample{said.text, last_number(said.text), said.tokens,
+                   sum / static_cast<double>(logs.size())};
 }
 
 }  // namespace
 
-Result<std::string> inferlet_main(const std::vector<std::string>& arguments) {
-  Options options;
-  if (auto parsed = options.parse(arguments); !parsed) return fail(parsed.error());
-  auto prompt = inferlet::Context::create();  // writes the turn; computes nothing
-  if (!prompt) return fail(prompt.error());
-  prompt->fill_user(options.prompt);
-  if (auto opened = prompt->open_answer(); !opened) return fail(opened.error());
-  if (prompt->size() == 0) return fail("[--prompt] the model's chat template makes nothing of it");
+Task<Result<std::string>> inferlet_main(std::vector<std::string> arguments) {
+  std::string prompt;
+  int64_t count = 8, max_tokens = 64, seed = 1;
+  bool is_vote = false;
+  double temperature = 0.8;
+  ArgumentParser parser;
+  parser.text("prompt", 'p', &prompt)
+      .number("count", 'c', &count, 1, 256)
+      .option("vote", 0, &is_vote)
+      .number("max-tokens", 'n', &max_tokens, 1)
+      .option("temperature", 't', &temperature)
+      .option("seed", 's', &seed);
+  co_await ok(parser.parse(arguments));
 
-  const inferlet::Model& model = prompt->model();
-  const uint32_t page_size = model.kv_page_size();
-  const auto pool = std::make_shared<inferlet::KvPages>(model.create_queue(), page_size);
-  const Pages shared = pool->take((prompt->size() - 1) / page_size);  // one token stays for samples
-  GenerationRequest request = beginning(*prompt, *pool, shared);
-  request.tokens_max = request.wake_tokens = static_cast<uint32_t>(
-      std::min<size_t>(static_cast<size_t>(options.max_tokens), prompt->room()));
-  request.sampling.temperature = static_cast<float>(options.temperature);
+  Context root = co_await ok(Context::create());
+  root.fill_user(prompt);
+  co_await ok(root.open_answer());
+  co_await ok(root.flush());  // what a fork shares is what is computed
+  const auto stop =
+      Stop::max_len(static_cast<size_t>(max_tokens)) | Stop::end_of_turn(root.model());
+  const auto sampler = Sampler::multinomial(static_cast<float>(temperature));
+  std::vector<Task<Result<Sample>>> tasks;
+  for (int64_t i = 0; i < count; ++i)
+    tasks.push_back(sampled(root.fork(), sampler.with_seed(static_cast<uint64_t>(seed + i)), stop));
+  const std::vector<Sample> samples = co_await ok(co_await when_all(std::move(tasks)));
 
-  std::vector<Sample> samples;
-  const size_t room = request.pending.size() + request.tokens_max;
-  for (int64_t i = 0; i < options.count; ++i) {
-    Pages own = pool->take((room + page_size - 1) / page_size);
-    GenerationRequest one = request;
-    for (const auto& page : own) one.pages.push_back(page->number());
-    one.sampling.seed = static_cast<uint64_t>(options.seed + i);
-    auto started = Generation::start(pool->queue(), one);
-    if (!started) return fail(started.error());
-    samples.push_back({std::move(*started), std::move(own), "", {}, 0.0});
+  std::map<std::string, int> votes;
+  for (const Sample& sample : samples) {
+    send(to_json(sample).text());
+    ++votes[sample.number];
   }
-  for (Sample& sample : samples) {
-    if (auto finished = sample.finish(); !finished) return fail(finished.error());
-    inferlet::send(shown(sample).text());
-  }
-  return best(samples, options).text;
+  votes[""] = 0;  // who says no number has no vote
+  const auto rank = [&](const Sample& sample) {
+    return std::pair(is_vote ? votes[sample.number] : 0, sample.mean_log_probability);
+  };
+  co_return std::ranges::max_element(samples, {}, rank)->text;
 }
