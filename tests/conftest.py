@@ -164,6 +164,17 @@ def limited(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     assert one.stop() == 0, one.log.read_text()[-4000:]
 
 
+@pytest.fixture(scope="module")
+def coder_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The default model, and Qwen2.5-Coder 0.5B, which calls tools, as `coder`."""
+    home = tmp_path_factory.mktemp("coder") / "home"
+    coder = os.environ.get("PIE_TEST_CODER", "")
+    one = Server(home, "--model", MODEL.stem.rsplit(".", 1)[0].lower(), "--model", f"coder={coder}",
+                 "--kv-pages", "256").start()  # fmt: skip
+    yield one
+    assert one.stop() == 0, one.log.read_text()[-4000:]
+
+
 @pytest.fixture
 def own_server(tmp_path: Path) -> Iterator[Server]:
     """A server for one test, which may kill it."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,17 +11,7 @@ import pytest
 from tests.conftest import Server
 from tests.wire import Peer
 
-CODER = Path(os.environ.get("PIE_TEST_CODER", ""))
 DEFAULT = "smollm2-135m-instruct"
-
-
-@pytest.fixture(scope="module")
-def coder_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The default model, and Qwen2.5-Coder 0.5B as `coder`."""
-    home = tmp_path_factory.mktemp("coder") / "home"
-    one = Server(home, "--model", DEFAULT, "--model", f"coder={CODER}", "--kv-pages", "256").start()
-    yield one
-    assert one.stop() == 0, one.log.read_text()[-4000:]
 
 
 def said(server: Server, programs: Path, *arguments: str) -> tuple[list[list[str]], str]:
