@@ -164,7 +164,8 @@ class Context {
   /// The next token gets this position, those after it the ones behind it.
   void set_position(size_t position) { next_position_ = static_cast<uint32_t>(position); }
   size_t position() const { return next_position_; }
-  /// What `other` has computed follows here, by its own positions, and shares its pages. Both have
+  /// What `other` has computed (`co_await other.flush()`) follows here, by its own positions, and
+  /// shares its pages. Both have
   /// full pages alone and nothing pending. The next token comes behind both.
   Result<void> join(const Context& other);
   /// Gives back the full pages whose tokens are all masked; the tokens go with them, the others
