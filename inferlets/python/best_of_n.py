@@ -14,7 +14,7 @@ from inferlet import Context, Sampler
 
 async def draw(context: Context, sampler: Sampler, max_tokens: int) -> tuple[float, str]:
     """One answer and its score."""
-    answer = context.generate(sampler, max_tokens=max_tokens)
+    answer = context.generate(sampler, max_tokens=max_tokens, log_probabilities=True)
     text = await answer
     return statistics.fmean(answer.log_probabilities), text
 

@@ -182,8 +182,14 @@ async def scores() -> None:
     values = await context.log_probabilities(distribution.ids)
     for value, probability in zip(values, distribution.probabilities, strict=True):
         assert math.isclose(value, math.log(probability), abs_tol=1e-3)
-    answer = context.fork().generate(max_tokens=6)
+    answer = context.fork().generate(max_tokens=6, log_probabilities=True)
     await answer
+    by_steps = context.fork().generate(stop=Stop.when(lambda tokens: len(tokens) == 6), log_probabilities=True)
+    await by_steps
+    assert all(
+        math.isclose(*pair, abs_tol=1e-3)
+        for pair in zip(answer.log_probabilities, by_steps.log_probabilities, strict=True)
+    )
     scored = await context.score(answer.tokens)
     assert all(math.isclose(a, b, abs_tol=0.05) for a, b in zip(scored, answer.log_probabilities, strict=True))
 

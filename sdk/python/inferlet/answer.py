@@ -58,11 +58,13 @@ class Answer:
         matcher: Matcher | None,
         on_text: Callable[[str], object] | None,
         drafting: Drafting,
+        log_probabilities: bool,
     ) -> None:
         self._context = context
         self._sequence = context._sequence
         self._sampler, self._stop, self._matcher = sampler, stop, matcher
         self._on_text, self._drafting = on_text, drafting.for_engine()
+        self._has_log_probabilities = log_probabilities
         self._stream = TextStream(context.model.tokenizer)
         self._shown = 0
         self._pieces: list[str] = []
@@ -75,7 +77,8 @@ class Answer:
         self.tokens: list[int] = []
         """What was generated, the end of the turn included."""
         self.log_probabilities: list[float] = []
-        """What the model said of each of these tokens; none of those that a function chose."""
+        """Where they were asked for: what the model said of each of these tokens (none of those that a
+        function chose)."""
         self.text = ""
         """What of it is text for certain."""
 
@@ -129,7 +132,9 @@ class Answer:
             raise
 
     async def _advance_by_step(self) -> None:
-        token, log_probability = await self._context._step(self._sampler, self._matcher)
+        token, log_probability = await self._context._step(
+            self._sampler, self._matcher, details=self._has_log_probabilities
+        )
         self._take([token], [] if log_probability is None else [log_probability])
         if self._verdict.stop or (self._matcher is not None and self._matcher.is_complete):
             self._finish()
@@ -154,7 +159,8 @@ class Answer:
         texts = [text for text in texts if text and len(text.encode()) <= _STOP_TEXT_BYTES_MAX][:_STOPS_MAX]
         return decode.Request(
             [], computed, sequence.tokens[:computed], sequence.tokens[computed:], sequence.positions[computed],
-            attention, sampling, self._drafting, stop_tokens, texts, count, True, 0, min(wake, count),
+            attention, sampling, self._drafting, stop_tokens, texts, count, self._has_log_probabilities, 0,
+            min(wake, count),
         )  # fmt: skip
 
     def _begin_run(self, request: host.decode.Request) -> None:

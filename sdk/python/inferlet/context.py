@@ -134,9 +134,11 @@ class Context:
         token, _ = await self._step(how)
         return token
 
-    async def _step(self, sampler: Sampler, matcher: Matcher | None = None) -> tuple[int, float | None]:
+    async def _step(
+        self, sampler: Sampler, matcher: Matcher | None = None, *, details: bool = False
+    ) -> tuple[int, float | None]:
         sequence = self._sequence
-        result = self._begin(lambda index: self._request(sampler, index, matcher))
+        result = self._begin(lambda index: self._request(sampler, index, matcher, details))
         with sequence.step(), result:
             await ready(result.pollable())
             token, log_probability = sampler.take(result)
@@ -148,11 +150,11 @@ class Context:
             self._turns.generated([token])
         return token, log_probability
 
-    def _request(self, sampler: Sampler, index: int, matcher: Matcher | None) -> None:
+    def _request(self, sampler: Sampler, index: int, matcher: Matcher | None, details: bool) -> None:
         sequence = self._sequence
         if matcher is not None:
             host.call(matcher._handle.constrain, sequence.forward_pass, index)
-        sampler.request(sequence.forward_pass, index, sequence.tokens, len(sequence))
+        sampler.request(sequence.forward_pass, index, sequence.tokens, len(sequence), details=details)
 
     def _begin(self, request: Callable[[int], None]) -> host.forward.ForwardPassResult:
         """Writes the turns and submits a pass, of whose last token something is asked."""
@@ -226,13 +228,15 @@ class Context:
         grammar: Grammar | Matcher | None = None,
         on_text: Callable[[str], object] | None = None,
         drafting: Drafting | None = None,
+        log_probabilities: bool = False,
     ) -> Answer:
         """The model's answer. `await` it for the whole text, or take pieces: `async for piece in ...`.
 
         `sampler`: greedy where none is given; `stop`: the end of the model's turn. Without `stop` and
         `max_tokens` it has at most 256 tokens. With a `grammar` each token is one that it lets come
         next, and the answer ends where nothing may follow. Where sampler and stop ask nothing of the
-        program, the engine goes from token to token by itself, with drafts that change none.
+        program, the engine goes from token to token by itself, with drafts that change none. With
+        `log_probabilities` the answer has those of its tokens; they cost time.
         """
         how = _of_type("sampler", sampler or Sampler.greedy(), Sampler)
         end = _of_type("stop", stop or Stop.end_of_turn(self._model), Stop)
@@ -246,7 +250,8 @@ class Context:
             _of_type("grammar", grammar, Matcher)
         if on_text is not None and not callable(on_text):
             raise TypeError(f"[on_text] got {type(on_text).__name__}, expected a function")
-        return Answer(self, how, end, grammar, on_text, _of_type("drafting", drafting or Drafting(), Drafting))
+        drafts = _of_type("drafting", drafting or Drafting(), Drafting)
+        return Answer(self, how, end, grammar, on_text, drafts, bool(log_probabilities))
 
     def fork(self) -> Context:
         """A second context that goes on from here. Full pages are shared; the rest is computed again in it."""

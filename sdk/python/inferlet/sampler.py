@@ -222,8 +222,17 @@ class Sampler:
             how.xtc_threshold, penalties, None, mirostat, list(self.bias), self.seed,
         )  # fmt: skip
 
-    def request(self, forward_pass: host.forward.ForwardPass, index: int, before: list[int], position: int) -> None:
-        """Asks a pass for what this sampler needs at an input token; `before` is all the text."""
+    def request(
+        self,
+        forward_pass: host.forward.ForwardPass,
+        index: int,
+        before: list[int],
+        position: int,
+        *,
+        details: bool = False,
+    ) -> None:
+        """Asks a pass for what this sampler needs at an input token; `before` is all the text,
+        `details` the log-probability of what is drawn."""
         where, logits, how = [index], host.logits, self.filters
         if self.surprise is not None:
             raise host.InferletError("[sampler] got mirostat in a step of its own, expected it in generate()")
@@ -246,7 +255,7 @@ class Sampler:
         draw = None if self.seed is None else logits.SeededDraw(self.seed, position)
         sampling = logits.Sampling(
             how.temperature, how.top_k, how.top_p, how.min_p, how.typical_p, how.xtc_probability,
-            how.xtc_threshold, 0.0, draw, True,
+            how.xtc_threshold, 0.0, draw, details,
         )  # fmt: skip
         host.call(logits.output_tokens, forward_pass, where, sampling)
 
@@ -260,9 +269,9 @@ class Sampler:
             return host.whole("custom", self.choose(Distribution(*found[0]))), None
         drawn = result.get_tokens() or []
         details = host.logits.get_token_details(result) or []
-        if not drawn or not details:
+        if not drawn:
             raise host.InferletError("[sampler] the pass gave no token")
-        return drawn[0], details[0].log_probability
+        return drawn[0], details[0].log_probability if details else None
 
 
 def _check_function(what: str, value: object) -> None:
