@@ -547,8 +547,6 @@ def test_a_blob_too_large_for_one_call_is_a_clear_error_and_a_large_one_is_not(
 @pytest.mark.parametrize(
     ("setup", "command", "text"),
     [
-        (["pass"], "adapter", "not supported yet"),
-        ([], "zo-init", "not supported yet"),
         ([], "image-size", "not supported yet: inferlet:image/image#calculate-embed-size"),
         (["queue"], "image-embed", "not supported yet: inferlet:image/image#embed-image"),
         ([], "actor", "inferlet:actor is not served"),

@@ -35,7 +35,7 @@ wasm::Wait<std::vector<uint8_t>> read(InstanceState& state, BlobObject& self, ui
 }
 
 std::optional<std::shared_ptr<BlobObject>> result_get(BlobResultObject& self) {
-  auto blob = self.receiver->take();
+  auto blob = self.take();
   if (!blob) return std::nullopt;
   return std::make_shared<BlobObject>(std::move(blob->content), std::move(blob->charge));
 }
@@ -67,9 +67,8 @@ void define_blobs(wasm::HostFunctions& functions) {
   functions.add(kCommon, "[method]blob.read", read);
   functions.add(kCommon, "[method]blob.size", [](BlobObject& self) { return self.blob->size(); });
   functions.resource(BlobResultObject::kResource);
-  functions.add(
-      kCommon, "[method]blob-result.pollable",
-      [](BlobResultObject& self) -> wasm::ReadinessRef { return self.receiver->event(); });
+  functions.add(kCommon, "[method]blob-result.pollable",
+                [](BlobResultObject& self) { return self.event; });
   functions.add(kCommon, "[method]blob-result.get", result_get);
 }
 

@@ -26,15 +26,17 @@ void define_grammar(wasm::HostFunctions& functions);
 void define_program(wasm::HostFunctions& functions);
 void define_instance(wasm::HostFunctions& functions);  ///< and its log lines
 void define_children(wasm::HostFunctions& functions);
-/// What links and ends the instance when it is called: inferlet:adapter, zo, image, actor.
+void define_adapter(wasm::HostFunctions& functions);
+void define_evolve(wasm::HostFunctions& functions);
+/// What links and ends the instance when it is called: inferlet:image, actor.
 void define_unserved(wasm::HostFunctions& functions);
 
 inline constexpr void (*kInterfaces[])(wasm::HostFunctions&) = {
     define_common,   define_blobs,      define_resources, define_forward, define_tokenize,
     define_runtime,  define_kvs,        define_message,   define_chat,    define_conversation,
     define_snapshot, define_model_info, define_generate,  define_logits,  define_grammar,
-    define_program,  define_unserved,
-    define_instance, define_children,   define_unserved,
+    define_program,  define_instance,   define_children,  define_adapter, define_evolve,
+    define_unserved,
 };
 
 }  // namespace pie::host

@@ -7,6 +7,7 @@
 
 #include "base/blob.h"
 #include "base/ledger.h"
+#include "host/adapter_making.h"
 #include "host/context_note.h"
 #include "host/ending.h"
 #include "host/host_memory.h"
@@ -45,6 +46,7 @@ struct InstanceState final : wasm::InstanceContext, LaunchSpec {
   const std::shared_ptr<std::atomic<uint32_t>> queue_count =
       std::make_shared<std::atomic<uint32_t>>(0);  ///< live queues
   uint32_t subscription_count = 0;                 ///< live subscriptions
+  AdapterCandidates candidates;
   const std::shared_ptr<Mailbox<std::string>> messages =
       std::make_shared<Mailbox<std::string>>(memory);
   const std::shared_ptr<Mailbox<BlobRef>> blobs = std::make_shared<Mailbox<BlobRef>>(memory);

@@ -63,7 +63,9 @@ std::optional<std::string> receive_result_get(ReceiveObject& self) {
 }
 
 std::shared_ptr<BlobResultObject> receive_blob(InstanceState& state) {
-  return std::make_shared<BlobResultObject>(state.blobs->receive());
+  auto receiver = state.blobs->receive();
+  return std::make_shared<BlobResultObject>(receiver->event(),
+                                            [receiver] { return receiver->take(); });
 }
 
 /// Waits until the log takes output, then writes. What can be refused is refused before the wait.

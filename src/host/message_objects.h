@@ -1,5 +1,7 @@
 #pragma once
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,12 +20,15 @@ struct ReceiveObject final : wasm::Object {
   const std::shared_ptr<Mailbox<std::string>::Receiver> receiver;
 };
 
-/// `blob-result`: likewise of a blob.
+/// `blob-result`: likewise of a blob; or one that the host makes.
 struct BlobResultObject final : wasm::Object {
   static constexpr std::string_view kResource = "inferlet:core/common/blob-result";
-  explicit BlobResultObject(std::shared_ptr<Mailbox<BlobRef>::Receiver> receiver_)
-      : receiver(std::move(receiver_)) {}
-  const std::shared_ptr<Mailbox<BlobRef>::Receiver> receiver;
+  /// `take`: the blob, once; none before `event` and after it was taken.
+  using Take = std::function<std::optional<Mailbox<BlobRef>::Message>()>;
+  BlobResultObject(wasm::ReadinessRef event_, Take take_)
+      : event(std::move(event_)), take(std::move(take_)) {}
+  const wasm::ReadinessRef event;
+  const Take take;
 };
 
 }  // namespace pie::host

@@ -62,8 +62,12 @@ Result<std::optional<std::shared_ptr<PassResult>>> hand_over(InstanceState& stat
                                                              PassObject& self) {
   engine::ForwardPass pass = std::exchange(self.pass, {});
   pass.rules = self.rules.take();
+  const bool has_adapter = std::exchange(self.adapter, nullptr) != nullptr;
+  const bool has_seed = std::exchange(self.adapter_seed, std::nullopt).has_value();
   auto result = std::make_shared<PassResult>(std::move(self.charge), state.memory);
   PIE_TRY(self.charge.try_add(PassObject::kBytes));
+  if (has_seed && !has_adapter)
+    return invalid("[execute] got an adapter seed without an adapter, expected set-adapter, too");
   PIE_TRY(check_outputs(pass, self.vocab_size()));
   const ModelService& service = self.queue->service;
   state.context_note->look(length_of(pass, service.engine().page_size()), service);

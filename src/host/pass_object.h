@@ -28,7 +28,9 @@ struct PassObject final : wasm::Object {
 
   const std::shared_ptr<QueueObject> queue;
   engine::ForwardPass pass;
-  PassRules rules;  ///< pass.rules to be
+  PassRules rules;                      ///< pass.rules to be
+  model::AdapterRef adapter;            ///< of set-adapter: pass.adapter to be, or
+  std::optional<int64_t> adapter_seed;  ///< ... its candidate with this seed
   Charge charge;
 };
 

@@ -36,7 +36,6 @@ class ScriptedEngine final : public engine::Engine {
   void close_queue(QueueId) override { ++closed_queue_count; }
   void set_priority(QueueId, engine::Priority) override {}
   Result<std::vector<uint32_t>> allocate(QueueId, uint32_t type, uint32_t count) override {
-    if (type == 2) return Error{ErrorCode::kUnsupported, "[allocate] got type 2"};
     if (count > 1000) return Error{ErrorCode::kResourceExhausted, "KV pages: used 0, allowed 1000"};
     std::vector<uint32_t> pointers(count);
     for (uint32_t i = 0; i < count; ++i) pointers[i] = i;

@@ -16,10 +16,6 @@ void not_yet(wasm::HostFunctions& functions, const std::string& interface,
 }  // namespace
 
 void define_unserved(wasm::HostFunctions& functions) {
-  not_yet(functions, "inferlet:adapter/common",
-          {"set-adapter", "download-adapter", "upload-adapter"});
-  not_yet(functions, "inferlet:zo/evolve",
-          {"set-adapter-seed", "initialize-adapter", "update-adapter"});
   not_yet(functions, "inferlet:image/image", {"embed-image", "calculate-embed-size"});
 
   for (const char* resource : {"inferlet:actor/common/global-context",

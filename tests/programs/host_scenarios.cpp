@@ -308,12 +308,14 @@ Outcome mistake(const Arguments& arguments) {
   if (what == "lengths") pass.input_tokens(two, one);
   if (what == "temperature") abi::output_tokens(pass.handle(), &index, 1, std::nanf(""));
   if (what == "top-p") abi::output_tokens_top_p(pass.handle(), &index, 1, 1.0F, 1.5F);
-  if (what == "engine") queue.allocate(inferlet::ResourceType::kAdapter, 1);
   if (what == "exhausted") queue.allocate(inferlet::ResourceType::kKvPage, 1'000'000);
   if (what == "value") inferlet::kvs::set("k", std::string(2 << 20, 'x'));
   if (what == "export") abi::export_resources(queue.handle(), 0, one.data(), 1, "n", 1);
   if (what == "adapter") set_adapter(pass.handle(), 0);
-  if (what == "zo") set_seed(pass.handle(), 1);
+  if (what == "zo") {
+    set_seed(pass.handle(), 1);
+    pass.execute();
+  }
   if (what == "image") embed_size(queue.handle(), 1, 1);
   if (what == "actor") new_global_context("uid", 3);
   if (what == "store") inferlet::kvs::set("k", "refuse");

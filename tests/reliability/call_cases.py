@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from tests.reliability.call_objects import (
+    ADAPTER,
+    ADAPTER_FILE,
     BODY,
     CLOCK,
     COMMON,
+    EVOLVE,
     FORWARD,
     HANDLER_RECIPES,
     LOGITS,
@@ -207,6 +210,15 @@ STATEFUL: tuple[tuple[str, str, tuple[Shape, ...], How], ...] = (
         How(once=ruled),
     ),
     (f"{LOGITS}#bias-set", "of a thousand rules", (SMALL, SMALL, SMALL, SMALL), How(once=ruled)),
+    (f"{ADAPTER}#set-adapter", "executed", (SMALL, SMALL), How(executed=True)),
+    (f"{ADAPTER}#upload-adapter", "of a file", (SMALL, SMALL, SMALL, SMALL), How(others=ADAPTER_FILE)),
+    (f"{EVOLVE}#initialize-adapter", "of rank 1", (SMALL, SMALL, *[Shape(number="one")] * 5), PLAIN),
+    (
+        f"{EVOLVE}#update-adapter",
+        "of a candidate",
+        (SMALL, SMALL, Shape(size=4), Shape(size=8), Shape(number="one")),
+        PLAIN,
+    ),
     (f"{KVS}#store-list-keys", "of a kilobyte", (), How(once=many_keys)),
 )  # fmt: skip
 """Function, kind, arguments: what needs more than arguments to be hostile."""

@@ -11,15 +11,18 @@ COMMON, FORWARD, MESSAGE = "inferlet:core/common", "inferlet:core/forward", "inf
 RUNTIME, TOKENIZE, HTTP = "inferlet:core/runtime", "inferlet:core/tokenize", "wasi:http/types"
 LOGITS, GRAMMAR, DECODE = "pie:logits/logits", "pie:grammar/grammar", "pie:decode/generate"
 CHAT, CHILDREN = "pie:chat/conversation", "pie:instance/children"
+ADAPTER, EVOLVE = "inferlet:adapter/common", "inferlet:zo/evolve"
 HANDLE, CONSUME = "wasi:http/outgoing-handler#handle", f"{HTTP}#[method]incoming-response.consume"
 POLL, CLOCK, STREAMS = "wasi:io/poll", "wasi:clocks/monotonic-clock", "wasi:io/streams"
 
 
 def queue(c: Case) -> str:
-    """A queue with eight pages and as many embedding slots."""
+    """A queue with eight pages, as many embedding slots and adapters, of which the first evolves."""
     made = c.handle(f"{COMMON}#[method]model.create-queue", c.need(f"{COMMON}/model"))
-    for type in (0, 1):
+    for type in (0, 1, 2):
         c.call(f"{COMMON}#allocate-resources", made, type, 8)
+    one, half = "(f32.const 1)", "(f32.const 0.5)"
+    c.call(f"{EVOLVE}#initialize-adapter", made, 0, 1, one, 8, half, half)
     return made
 
 
@@ -108,6 +111,18 @@ def child(c: Case) -> str:
     return c.handle(f"{CHILDREN}#[method]launching.get", begun)
 
 
+def adapter_file() -> bytes:
+    """A GGUF adapter that adapts nothing."""
+
+    def text(value: str) -> bytes:
+        return struct.pack("<Q", len(value)) + value.encode()
+
+    texts = {"general.type": "adapter", "general.architecture": "llama", "adapter.type": "lora"}
+    keys = [text(key) + struct.pack("<I", 8) + text(value) for key, value in texts.items()]
+    keys.append(text("adapter.lora.alpha") + struct.pack("<If", 6, 1))
+    return b"GGUF" + struct.pack("<IQQ", 3, 0, len(keys)) + b"".join(keys)
+
+
 def told(key: str, *arguments: str | int, of: str = "") -> Recipe:
     """An object that a function gives of another one, or of arguments."""
     return lambda c: c.handle(key, *([c.need(of)] if of else []), *arguments)
@@ -164,5 +179,8 @@ HANDLER_RECIPES: dict[str, Recipe] = {
 STDIN: dict[str, Recipe] = {f"{STREAMS}/input-stream": told("wasi:cli/stdin#get-stdin")}
 BODY: dict[str, Recipe] = {
     f"{STREAMS}/output-stream": told(f"{HTTP}#[method]outgoing-body.write", of=f"{HTTP}/outgoing-body")
+}
+ADAPTER_FILE: dict[str, Recipe] = {
+    f"{COMMON}/blob": of_text(f"{COMMON}#[constructor]blob", adapter_file())
 }
 TIMER: dict[str, Recipe] = {f"{POLL}/pollable": told(f"{CLOCK}#subscribe-duration", "(i64.const 1000000)")}

@@ -64,7 +64,7 @@ output_bytes_max = 33554432
 """
 
 NEVER_RETURN = (
-    (r"inferlet:(actor|adapter|zo|image)/", "not served"),
+    (r"inferlet:(actor|image)/", "not served"),
     (r"wasi:cli/exit#", "ends the instance"),
     (r"^wasm#", "an instruction that takes as long as the machine needs"),
     (r"wasi:filesystem/types#\[method\]descriptor\.", "no folder is open to programs"),

@@ -31,8 +31,7 @@
 //             broadcast HEX HEX | subscribe HEX | sub-ready? | sub-get | sub-wait | unsubscribe
 //   blob      blob HEX | blob-fill SIZE BYTE | blob-size | blob-read OFFSET COUNT
 //             blob-sum (bytes, their sum) | receive-blob | send-blob | drop-blob
-//   others    adapter | adapter-download | adapter-upload | zo-seed | zo-init | zo-update
-//             image-embed | image-size | actor (one call each of what is not served)
+//   others    image-embed | image-size | actor (one call each of what is not served)
 //   time      now-ns | sleep-ms N
 // clang-format on
 #include <pie/inferlet.h>
