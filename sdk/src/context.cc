@@ -42,6 +42,11 @@ std::vector<uint32_t> Context::tokens_at_end(std::string_view text) const {
   return tokens;
 }
 
+void Context::set_adapter(std::shared_ptr<const Adapter> adapter, std::optional<int64_t> seed) {
+  adapter_ = std::move(adapter);
+  adapter_seed_ = seed;
+}
+
 /// Forgets all computed tokens but the first `count`; nothing is pending. Those in a page that is
 /// not full of them are pending again where others may read it.
 void Context::keep_slots(size_t count) {
@@ -167,6 +172,8 @@ Context Context::fork() const {
   child.pending_.assign(shared_end, slots_.end());
   child.pending_.insert(child.pending_.end(), pending_.begin(), pending_.end());
   child.next_position_ = next_position_;
+  child.adapter_ = adapter_;
+  child.adapter_seed_ = adapter_seed_;
   child.has_masked_ = has_masked_;
   child.window_ = window_;
   child.chat_ = chat_;

@@ -97,7 +97,8 @@ class Context::EngineRun {
 /// for what is asked. A token is pending.
 std::optional<GenerationRequest> Context::engine_request(const Sampler& sampler, const Stop& stop,
                                                          const Answer& answer) const {
-  if (stop.asks_program() || std::ranges::any_of(pending_, &Slot::masked)) return std::nullopt;
+  if (adapter_ || stop.asks_program() || std::ranges::any_of(pending_, &Slot::masked))
+    return std::nullopt;
   const size_t count = std::min(
       {stop.tokens_max() - answer.tokens.size(), kTokensAhead, std::max<size_t>(room(), 1)});
   auto sampling = sampler.for_engine(size() + count);

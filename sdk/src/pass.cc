@@ -89,6 +89,7 @@ std::optional<PassResult> Context::submit(const Draft& draft) {
   pass_.kv_cache(page_numbers_, total - (pages_.size() - 1) * shared_->pages->page_size());
   pass_.input_tokens(tokens, positions);
   if (has_masked_ || window_ || draft.is_tree()) pass_.attention_mask(mask_rows(draft));
+  if (adapter_) adapter_->set(pass_, adapter_seed_);
   std::optional<PassResult> result = pass_.execute();
   slots_.insert(slots_.end(), pending_.begin(), pending_.end());
   pending_.clear();

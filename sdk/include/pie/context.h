@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "pie/adapter.h"
 #include "pie/chat.h"
 #include "pie/draft.h"
 #include "pie/flush.h"
@@ -124,6 +125,11 @@ class Context {
   class StepWait;
   StepWait step_ready();
   void drop_step();
+
+  /// What is computed from now on is computed under this adapter (null: none), as it is at each
+  /// step; with a seed, under that candidate of it. What was computed stays as it is. Forks have
+  /// it, too. The engine's own loop has no adapters: `generate` then goes step by step.
+  void set_adapter(std::shared_ptr<const Adapter> adapter, std::optional<int64_t> seed = {});
 
   /// A second context that goes on from here. Full pages are shared; the tokens of the last,
   /// partly filled page are pending in the new one and computed again.
@@ -244,6 +250,8 @@ class Context {
 
   std::shared_ptr<Shared> shared_;
   ForwardPass pass_;
+  std::shared_ptr<const Adapter> adapter_;  ///< may be null
+  std::optional<int64_t> adapter_seed_;
   std::vector<std::shared_ptr<const KvPage>> pages_;
   std::vector<uint32_t> page_numbers_;  ///< of pages_, as the host takes them
   std::vector<Slot> slots_;             ///< computed tokens, one per slot of the pages

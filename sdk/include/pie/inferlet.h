@@ -1,5 +1,6 @@
 #pragma once
 // Everything a program needs. A program defines inferlet_main; see sdk/README.md.
+#include "pie/adapter.h"
 #include "pie/answer.h"
 #include "pie/arguments.h"
 #include "pie/beam.h"
