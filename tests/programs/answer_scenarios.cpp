@@ -216,9 +216,13 @@ Task<void> windows() {
   for (const size_t sink : {0, 4}) {
     Context fused = filled(kStory), stepped = filled(kStory);
     for (Context* one : {&fused, &stepped}) one->attend_to_window(sink, 24);
-    for (const size_t length : {5, 200})
-      co_await compare(fused, stepped, Sampler::greedy(), Stop::max_len(length),
-                       "window behind " + std::to_string(sink));
+    for (const size_t length : {5, 200}) {
+      const auto got = must(co_await fused.generate(Sampler::greedy(), Stop::max_len(length)));
+      const auto wanted =
+          must(co_await stepped.generate(Sampler::greedy(), by_steps(Stop::max_len(length))));
+      // Which pages are left differs: the engine gives them back between its runs.
+      expect(got == wanted && fused.position() == stepped.position(), got + " / " + wanted);
+    }
     expect(stepped.kv_page_count() <= 4, std::to_string(stepped.kv_page_count()) + " pages");
     expect(fused.attended() < 80 && fused.position() > 240, "the text is short");
     Context all = filled(kStory);
