@@ -230,7 +230,8 @@ TEST_F(ComponentTest, damaged_compiled_form_is_made_anew) {
     damaged.back()[i * whole.size() / 16 + 7] ^= 0x10;
   }
   for (const std::string& bytes : damaged) {
-    std::ofstream(file, std::ios::binary | std::ios::trunc) << bytes;
+    // In its place, not in it: a component that runs is mapped from its file.
+    ASSERT_TRUE(write_file_atomically(file, bytes).ok());
     start();
     const auto compiled = runtime_->compile(wasm, "abc");
     ASSERT_TRUE(compiled.ok()) << compiled.error().message;
@@ -256,7 +257,7 @@ TEST_F(ComponentTest, compiled_form_of_another_engine_or_cpu_is_not_used_whateve
   std::string foreign = whole;
   ASSERT_NE(foreign.rfind(ours), std::string::npos);
   foreign.replace(foreign.rfind(ours), ours.size(), "0123456789abcdef");
-  std::ofstream(file, std::ios::binary | std::ios::trunc) << foreign;
+  ASSERT_TRUE(write_file_atomically(file, foreign).ok());
   start();
   const auto compiled = runtime_->compile(wasm, "abc");
   ASSERT_TRUE(compiled.ok()) << compiled.error().message;
