@@ -193,7 +193,7 @@ void CompiledPrograms::keep_ready_locked(const std::string& hash, Program progra
   let_go_locked(hash);
   ready_bytes_ += fresh.charged_bytes;
   ready_[hash] = fresh;
-  while (ready_.size() > 1 && ready_bytes_ > memory_bytes_max_) {
+  while (ready_.size() > 1 && (ready_bytes_ > memory_bytes_max_ || ready_.size() > programs_max_)) {
     const auto oldest = std::min_element(ready_.begin(), ready_.end(), [](auto& a, auto& b) {
       return a.second.used < b.second.used;
     });

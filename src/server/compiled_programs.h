@@ -37,6 +37,7 @@ class CompiledPrograms {
 
   struct Config {
     uint64_t memory_bytes_max = 0;         ///< of files whose compiled form is kept, together
+    size_t programs_max = SIZE_MAX;        ///< that are kept: each has its compiled file open
     std::filesystem::path python_runtime;  ///< the component that runs archives
   };
   /// The others outlive it.
@@ -44,6 +45,7 @@ class CompiledPrograms {
       : stored_(stored),
         host_(host),
         memory_bytes_max_(config.memory_bytes_max),
+        programs_max_(config.programs_max),
         runtime_(std::move(config.python_runtime)) {}
 
   void get(const std::string& hash, Request request);
@@ -83,6 +85,7 @@ class CompiledPrograms {
   store::Programs& stored_;
   host::ProgramHost& host_;
   const uint64_t memory_bytes_max_;
+  const size_t programs_max_;
   ProgramRuntime runtime_;
   std::mutex mutex_;
   std::map<std::string, Ready> ready_;

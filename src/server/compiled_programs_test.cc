@@ -123,6 +123,22 @@ class CompiledProgramsTest : public testing::Test {
 
 using Answers = std::vector<std::string>;
 
+TEST_F(CompiledProgramsTest, so_many_are_kept_as_may_have_their_files_open) {
+  CompiledPrograms few{stored_, host_, {.memory_bytes_max = 1 << 30, .programs_max = 2}};
+  const auto get = [&](const char* program) {
+    few.get(stored(program), {.user = "u",
+                              .post = [](uint64_t, const auto& job, const auto&) { job(); },
+                              .done = [](const auto&) {},
+                              .wasm = nullptr});
+  };
+  for (const char* program : {"a", "b", "a", "c"}) get(program);
+  EXPECT_EQ(host_.compiled, 3);
+  get("a");
+  EXPECT_EQ(host_.compiled, 3) << "used after b: kept";
+  get("b");
+  EXPECT_EQ(host_.compiled, 4);
+}
+
 TEST_F(CompiledProgramsTest, many_who_ask_wait_for_one_compilation) {
   for (int i = 0; i < 3; ++i) ask("a");
   ASSERT_EQ(jobs_.size(), 1U);

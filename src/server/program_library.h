@@ -24,14 +24,11 @@ class ProgramLibrary {
   template <class T>
   using Done = std::function<void(Result<T>)>;
 
-  /// `python_runtime`: the component that runs archives.
-  ProgramLibrary(store::Programs& stored, host::ProgramHost& host, const ServerLimits& limits,
-                 std::filesystem::path python_runtime)
+  ProgramLibrary(store::Programs& stored, host::ProgramHost& host, uint64_t user_bytes_max,
+                 CompiledPrograms::Config compiled)
       : stored_(stored),
-        compiled_(stored, host,
-                  {.memory_bytes_max = limits.compiled_memory_bytes_max,
-                   .python_runtime = std::move(python_runtime)}),
-        user_bytes_max_(limits.user.program_bytes_max) {}
+        compiled_(stored, host, std::move(compiled)),
+        user_bytes_max_(user_bytes_max) {}
 
   struct Upload {
     std::string user;

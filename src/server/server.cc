@@ -118,7 +118,11 @@ class PieServer final : public Server {
     PIE_TRY_ASSIGN(host_,
                    host::ProgramHost::create(host_config, models_.pointers(), store_->key_values(),
                                              bus_, http_client_.get()));
-    programs_.emplace(store_->programs(), *host_, config_.limits, python_runtime());
+    programs_.emplace(
+        store_->programs(), *host_, config_.limits.user.program_bytes_max,
+        CompiledPrograms::Config{.memory_bytes_max = config_.limits.compiled_memory_bytes_max,
+                                 .programs_max = choose_ready_programs_max(),
+                                 .python_runtime = python_runtime()});
     child_programs_.emplace(*programs_, compile_);
     instances_.emplace(config_.limits,
                        instance::InstanceServices{ledger_, *host_, store_->instances(),

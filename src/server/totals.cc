@@ -10,7 +10,9 @@
 namespace pie::server {
 namespace {
 
-constexpr uint64_t kOwnFiles = 48;      ///< descriptors of the server itself, about
+constexpr uint64_t kOwnFiles = 48;   ///< descriptors of the server itself, about
+constexpr uint64_t kReadyShare = 8;  ///< of the descriptors: programs kept ready
+constexpr uint64_t kReadyProgramsMax = 1 << 20;
 constexpr uint64_t kReceiveShare = 16;  ///< of the memory: messages that are still coming
 
 /// What the process may have once the soft limit is the hard one.
@@ -28,6 +30,11 @@ TotalLimits choose_totals(TotalLimits total) {
   if (total.memory_bytes_max == 0) total.memory_bytes_max = bytes / 2;
   if (total.receive_bytes_max == 0) total.receive_bytes_max = bytes / kReceiveShare;
   return total;
+}
+
+uint32_t choose_ready_programs_max() {
+  return static_cast<uint32_t>(
+      std::clamp<uint64_t>(raise_open_files() / kReadyShare, 1, kReadyProgramsMax));
 }
 
 uint32_t choose_connections_max(uint32_t wanted) {

@@ -13,4 +13,7 @@ TotalLimits choose_totals(TotalLimits total);
 /// store and what programs do. Raises the process's soft limit of open files to the hard one.
 uint32_t choose_connections_max(uint32_t wanted);
 
+/// Compiled programs that are kept ready: an eighth of the descriptors, as each has a file open.
+uint32_t choose_ready_programs_max();
+
 }  // namespace pie::server
