@@ -159,7 +159,7 @@ def test_names_are_per_user_and_internal_publishes_to_all(own_server: Server) ->
         (["alloc 0 1"], f"export 0 7 {NAME}", ["export-resources", "7"]),
         (["alloc 0 1", f"export 0 0 {NAME}"], f"export 0 0 {NAME}", ["context", "release it first"]),
         (["alloc 0 1"], "export 0 0 -", ["0 bytes"]),
-        ([], f"export 2 - {NAME}", ["export-resources"]),
+        ([], f"export 3 - {NAME}", ["export-resources"]),
         ([], f"import 9 {NAME}", ["import-resources", "9"]),
         ([], f"release 1 {NAME}", ["release-exported-resources", "context"]),
     ],

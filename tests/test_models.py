@@ -241,7 +241,7 @@ def test_gemma_3_serves_beside_the_default_model(tmp_path: Path) -> None:
 
     async def test(probe: Probe) -> None:
         await probe(f"get-model {hexed('gemma')}")
-        assert unhexed(await probe("name")) == b"gemma-3-270m"
+        assert unhexed(await probe("name")) == b"gemma", "the name that the program asked for"
         await probe("queue")
         count, _, size = (int(word) for word in (await probe("vocab")).split())
         assert count == 262_144 and size > 1_000_000

@@ -215,8 +215,8 @@ STATEFUL: tuple[tuple[str, str, tuple[Shape, ...], How], ...] = (
     (f"{EVOLVE}#initialize-adapter", "of rank 1", (SMALL, SMALL, *[Shape(number="one")] * 5), PLAIN),
     (
         f"{EVOLVE}#update-adapter",
-        "of a candidate",
-        (SMALL, SMALL, Shape(size=4), Shape(size=8), Shape(number="one")),
+        "of two candidates",
+        (SMALL, SMALL, Shape(size=8), Shape(size=16), Shape(number="one")),
         PLAIN,
     ),
     (f"{KVS}#store-list-keys", "of a kilobyte", (), How(once=many_keys)),

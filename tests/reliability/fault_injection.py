@@ -526,6 +526,9 @@ def main() -> int:
     async def body(tally: Tally, rng: random.Random, folder: Path) -> None:
         faults = Faults(folder)
         server = Server(folder / "home")
+        (folder / "home").mkdir()
+        # Programs that are kept ready have their files open: at most one is.
+        (folder / "home" / "config.toml").write_text("[limits]\ncompiled_memory_bytes_max = 1\n")
         server.environment = faults.environment
         try:
             await Injection(tally, rng, server, faults, chosen.short).main(chosen.only or list(KINDS))
