@@ -217,7 +217,7 @@ def tracked(*patterns: str) -> list[str]:
 
 def lint(_: str) -> Tally:
     """Formatting, the Python linters, and our own checks."""
-    python = ["python", "tools", "tests", "bench", "sdk"]
+    python = ["python", "tools", "tests", "bench", "sdk", "docs"]
     tally = check("clang-format", ["clang-format-22", "--dry-run", "-Werror",
                                    *tracked("*.h", "*.cc", "*.cpp")])  # fmt: skip
     tally.add(check("ruff check", [str(VENV / "ruff"), "check", *python]))
@@ -227,7 +227,8 @@ def lint(_: str) -> Tally:
                                       "--target", "headers"]))  # fmt: skip
     tally.add(check("mypy", [str(VENV / "mypy"), "--config-file", "python/pyproject.toml",
                              "python/src/pie"]))  # fmt: skip
-    tally.add(check("mypy tools", [str(VENV / "mypy"), "--strict", "-p", "tools.lint"]))
+    typed = ["-p", "tools.lint", "-p", "tools.pictures"]
+    tally.add(check("mypy tools", [str(VENV / "mypy"), "--strict", *typed]))
     return tally
 
 
