@@ -115,13 +115,24 @@ EXAMPLES = [
 
 
 @pytest.mark.parametrize("text", [text for _, text in EXAMPLES], ids=[name for name, _ in EXAMPLES])
-def test_an_example_of_the_documents_compiles(tmp_path: Path, text: str) -> None:
+def test_an_example_of_the_documents_compiles_and_runs(server: Server, tmp_path: Path, text: str) -> None:
     source = tmp_path / "example.cpp"
     source.write_text(text)
     kind = ["--http"] if "inferlet_http(" in text else []
     command = [str(PIE), "build", *kind, "--flag=-Werror", "example.cpp"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    if kind:
+        return  # test_http.py launches it
+
+    async def main() -> None:
+        async with Peer(server.url) as peer:
+            arguments = [] if "ArgumentParser" in text else ["the sea", "the sky"]
+            instance = await peer.launch(await peer.upload_file(tmp_path / "example.wasm"), arguments)
+            end = await peer.final(instance)
+            assert end["event"] == 1 and end["message"], end
+
+    asyncio.run(main())
 
 
 EXCEPTION = 3
