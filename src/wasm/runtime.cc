@@ -85,16 +85,12 @@ class RuntimeImpl final : public Runtime {
       if (auto known = components_[hash].lock()) return std::shared_ptr<const Component>(known);
       compiling_.insert(hash);
     }
-    auto linked = compile_now(wasm, hash);
-    {
-      std::lock_guard lock(mutex_);
-      compiling_.erase(hash);
-      std::erase_if(components_, [](const auto& entry) { return entry.second.expired(); });
-      if (linked.ok()) components_[hash] = *linked;
-    }
-    changed_.notify_all();
-    if (!linked.ok()) return std::move(linked).error();
-    return std::shared_ptr<const Component>(std::move(*linked));
+    const Compiling compiling(*this, hash);
+    PIE_TRY_ASSIGN(std::shared_ptr<const LinkedComponent> linked, compile_now(wasm, hash));
+    const std::lock_guard lock(mutex_);
+    std::erase_if(components_, [](const auto& entry) { return entry.second.expired(); });
+    components_[hash] = linked;
+    return std::shared_ptr<const Component>(std::move(linked));
   }
 
   Result<std::shared_ptr<GuestInstance>> launch(InstanceSpec spec) override {
@@ -126,6 +122,25 @@ class RuntimeImpl final : public Runtime {
   ReadinessRef timer(uint64_t ns) override { return timers_.after(ns); }
 
  private:
+  /// A program is being compiled while it lives, however that ends: others wait for it.
+  class Compiling {
+   public:
+    Compiling(RuntimeImpl& runtime, const std::string& hash) : runtime_(runtime), hash_(hash) {}
+    ~Compiling() {
+      {
+        const std::lock_guard lock(runtime_.mutex_);
+        runtime_.compiling_.erase(hash_);
+      }
+      runtime_.changed_.notify_all();
+    }
+    Compiling(const Compiling&) = delete;
+    Compiling& operator=(const Compiling&) = delete;
+
+   private:
+    RuntimeImpl& runtime_;
+    const std::string& hash_;
+  };
+
   Result<std::shared_ptr<const LinkedComponent>> compile_now(std::span<const uint8_t> wasm,
                                                              const std::string& hash) {
     PIE_TRY_ASSIGN(CompileCache::Compiled compiled, cache_.load_or_compile(wasm, hash));
