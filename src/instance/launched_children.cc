@@ -1,5 +1,6 @@
 #include "instance/launched_children.h"
 
+#include <atomic>
 #include <utility>
 
 #include "instance/instance_manager.h"
@@ -53,6 +54,7 @@ class HeldChild final : public Child {
     if (!event) return std::nullopt;
     log.delivered(event->seq);
     if (event->kind == EventKind::kEnd) {
+      end_was_taken_ = true;
       instance_->set_end_sent();
       manager_.delivered(instance_);
     }
@@ -72,8 +74,11 @@ class HeldChild final : public Child {
  private:
   Result<std::shared_ptr<host::RunningInstance>> mailbox(const std::string& what,
                                                          uint64_t bytes) const {
-    auto running = manager_.mailbox_of(*instance_, what.c_str(), bytes);
-    if (running.ok() || running.error().code != ErrorCode::kNotFound) return running;
+    // The end is told a moment before the mailbox goes.
+    if (!end_was_taken_) {
+      auto running = manager_.mailbox_of(*instance_, what.c_str(), bytes);
+      if (running.ok() || running.error().code != ErrorCode::kNotFound) return running;
+    }
     return Error{ErrorCode::kFailedPrecondition,
                  "[" + what + "] got a child that has ended, expected one that runs"};
   }
@@ -81,6 +86,7 @@ class HeldChild final : public Child {
   InstanceManager& manager_;
   const std::shared_ptr<HeardChild> listener_;
   const std::shared_ptr<ManagedInstance> instance_;
+  std::atomic<bool> end_was_taken_ = false;
 };
 
 }  // namespace
