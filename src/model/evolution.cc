@@ -65,7 +65,7 @@ class EvolvingWork final : public AdapterWork {
 
   Adapter take() override {
     made_.matrices = std::move(layout_.matrices);
-    made_.a = std::move(a_);
+    made_.a = a_;
     made_.b = std::make_shared<Mapping>(layout_.b_count * sizeof(float));
     return std::move(made_);
   }
