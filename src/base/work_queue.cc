@@ -68,8 +68,9 @@ Result<WorkQueue::Ticket> WorkQueue::post(const std::string& owner, Job job,
     state->place = ++last_place_;
     owners_[owner].waiting.push_back(state);
     ++waiting_count_;
+    // Under the lock: once it is let go of, the job may be done and the queue destroyed.
+    changed_.notify_one();
   }
-  changed_.notify_one();
   return Ticket(std::move(state));
 }
 

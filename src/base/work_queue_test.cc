@@ -5,8 +5,10 @@
 #include <atomic>
 #include <chrono>
 #include <future>
+#include <memory>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace pie {
@@ -147,6 +149,19 @@ TEST(WorkQueueTest, processor_time_is_counted_for_who_asked) {
                   .ok());
   queue.stop(WorkQueue::Rest::kFinish);
   EXPECT_GT(cpu->used(), 100'000U);
+}
+
+// The one who posted may still be in post() when the job is done; ThreadSanitizer is the judge.
+TEST(WorkQueueTest, a_queue_may_go_as_soon_as_its_last_job_is_done) {
+  for (int round = 0; round < 50; ++round) {
+    std::promise<void> done;
+    auto queue = std::make_unique<WorkQueue>(WorkQueue::Config{.name = "test"});
+    std::thread poster(
+        [&queue = *queue, &done] { post_ok(queue, "ann", [&done] { done.set_value(); }); });
+    done.get_future().wait();
+    queue = nullptr;
+    poster.join();
+  }
 }
 
 TEST(WorkQueueTest, a_job_that_throws_ends_alone_and_after_stop_nothing_is_taken) {

@@ -59,9 +59,9 @@ void FiberScheduler::wake_first(const std::shared_ptr<Task>& task) {
     if (it != hogs_.end()) {
       hogs_.erase(it);
       woken_.push_front(task);
+      changed_.notify_one();
     }
   }
-  changed_.notify_one();
   wake(task);
   if (busy() && hooks_.preempt) hooks_.preempt();
 }
@@ -77,8 +77,9 @@ void FiberScheduler::enqueue(std::shared_ptr<Task> task, Place place) {
       preempt = idle_workers_ == 0 && hog_slices_ > 0;
       woken_.push_back(std::move(task));
     }
+    // Under the lock: once it is let go of, the task may be done and its runtime at its end.
+    changed_.notify_one();
   }
-  changed_.notify_one();
   if (preempt && hooks_.preempt) hooks_.preempt();
 }
 

@@ -55,8 +55,8 @@ class RuntimeImpl final : public Runtime {
         cache_(engine_, config.cache_folder, config.cache_bytes_max),
         ticker_(kTickMs, [this] { engine_->raise_epoch(); }, [this] { return busy_workers(); }) {
     scheduler_ = std::make_shared<FiberScheduler>(
-        config.worker_count,
-        FiberScheduler::Hooks{[this] { engine_->raise_epoch(); }, [this] { ticker_.wake(); }});
+        config.worker_count, FiberScheduler::Hooks{[engine = engine_] { engine->raise_epoch(); },
+                                                   [this] { ticker_.wake(); }});
     scheduler_ready_.store(scheduler_.get());
   }
 
@@ -127,10 +127,8 @@ class RuntimeImpl final : public Runtime {
    public:
     Compiling(RuntimeImpl& runtime, const std::string& hash) : runtime_(runtime), hash_(hash) {}
     ~Compiling() {
-      {
-        const std::lock_guard lock(runtime_.mutex_);
-        runtime_.compiling_.erase(hash_);
-      }
+      const std::lock_guard lock(runtime_.mutex_);
+      runtime_.compiling_.erase(hash_);
       runtime_.changed_.notify_all();
     }
     Compiling(const Compiling&) = delete;

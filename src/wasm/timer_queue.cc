@@ -49,15 +49,13 @@ ReadinessRef TimerQueue::after(uint64_t ns) {
   const uint64_t now = now_ns();
   const uint64_t deadline = now + std::min(ns, std::numeric_limits<uint64_t>::max() - now);
   std::shared_ptr<TimerEvent> event;
-  bool is_first = false;
   {
     std::lock_guard lock(heap_->mutex);
     const Key key{deadline, heap_->next_serial++};
     event = std::make_shared<TimerEvent>(heap_, key);
     heap_->pending.emplace(key, event);
-    is_first = heap_->pending.begin()->first == key;
+    if (heap_->pending.begin()->first == key) heap_->changed.notify_one();
   }
-  if (is_first) heap_->changed.notify_one();
   return event;
 }
 
