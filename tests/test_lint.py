@@ -110,6 +110,7 @@ def test_layers_that_are_seen_are_named() -> None:
     assert includes.seen_layers("a", files) == {"b", "c"}
     assert includes.seen_layers("c", files) == {"a", "b"}
     assert includes.declared("pie_layer(a DEPS b c THIRD_PARTY fmt)", "DEPS") == {"b", "c"}
+    assert includes.declared("pie_layer(a DEPS b INTERFACES c THIRD_PARTY fmt)", "INTERFACES") == {"c"}
     assert includes.allowed('set(PIE_ALLOWED_a b c)\nset(PIE_ALLOWED_b "")') == {"a": {"b", "c"}, "b": set()}
 
 

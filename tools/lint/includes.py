@@ -2,8 +2,8 @@
 
 - A third-party header is one of pie_layer(... THIRD_PARTY ...) in the layer's CMakeLists.txt, and what is
   named there is used. (System folders are on every compiler's path, so the build alone does not refuse it.)
-- The layers that a layer names (DEPS), and may name (cmake/Layers.cmake), are those whose headers it sees,
-  directly or through a header.
+- The layers that a layer names (DEPS and INTERFACES), and may name (cmake/Layers.cmake), are those whose headers
+  it sees, directly or through a header.
 - A source includes its own header first, which so proves to need no other before it. Headers without a
   source are compiled alone (cmake/Layers.cmake).
 """
@@ -96,7 +96,7 @@ def problems() -> Iterator[str]:
         of_layer = {path: text for path, text in files.items() if Path(path).parts[1] == folder}
         yield from wrong_includes(folder, declared(cmake), of_layer)
         seen = seen_layers(folder, files)
-        for name in sorted(declared(cmake, "DEPS") - seen):
+        for name in sorted((declared(cmake, "DEPS") | declared(cmake, "INTERFACES")) - seen):
             yield f"src/{folder}/CMakeLists.txt: names {name}, expected only layers whose headers are seen"
         for name in sorted(may_name.get(folder, set()) - seen):
             yield f"cmake/Layers.cmake: allows {folder} to name {name}, expected only what it needs"
