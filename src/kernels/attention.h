@@ -8,7 +8,8 @@ namespace pie::kernels {
 
 /// Tokens of a page of K and V.
 constexpr uint32_t kPageTokens = 16;
-/// Pages, and slots, of a chunk: the piece of a sequence, at absolute slots, whose softmax is one.
+/// Slots of a chunk, and pages when they lie side by side: the piece of what a query attends to
+/// whose softmax is one.
 constexpr uint32_t kChunkPages = 8;
 constexpr uint32_t kChunkTokens = kChunkPages * kPageTokens;
 /// Queries that are computed together at most.
@@ -54,10 +55,25 @@ struct AttentionChunk {
   float* const* partials = nullptr;          ///< [query_count] of partial_size(), written
 };
 
+/// A tile of queries of one K/V head, each against a chunk of its own whose slots lie anywhere. A
+/// chunk's members have an order, which is that of their slots; what lies between them is no part
+/// of it.
+struct ScatteredChunk {
+  const std::byte* const* pages = nullptr;   ///< [page_count]: all that hold members, in order
+  uint32_t page_count = 0;                   ///< any number
+  uint32_t query_count = 0;                  ///< a tile: 1, 2, 3, 4 or 6
+  const float* queries = nullptr;            ///< as pack_queries() wrote them
+  const uint16_t* const* members = nullptr;  ///< [query_count] of a word a page, as ChunkVisible;
+                                             ///< at most kChunkTokens bits in all
+  const uint16_t* const* visible = nullptr;  ///< likewise: the members that the query sees
+  float* const* partials = nullptr;          ///< [query_count] of partial_size(), written
+};
+
 /// Attention over pages of K and V in one format: a shape of another must not be given.
 ///
-/// The result of a query over a chunk depends on the query, the chunk and what is visible in it
-/// alone: not on the tile that it shares, not on the instruction set. Partial results are merged by
+/// The result of a query over a chunk depends on the query, the chunk's K and V in their order and
+/// what is visible of them alone: not on where they lie, not on the tile that it shares, not on the
+/// instruction set. Partial results are merged by
 /// log-sum-exp; merged in the order of the chunks they give the same bits however the work was cut.
 /// Weights below 2^-100 of the chunk's largest are 0. Pages hold finite numbers only (append() sees
 /// to it), so that a slot which is not visible adds nothing, whatever stands in it.
@@ -72,6 +88,8 @@ struct AttentionKernels {
   void (*pack_queries)(const AttentionShape& shape, const float* const* queries, uint32_t count,
                        float* packed);
   void (*attend)(const AttentionShape& shape, const AttentionChunk& chunk);
+  /// The same bits as attend() over pages that hold the members side by side from slot 0 on.
+  void (*attend_scattered)(const AttentionShape& shape, const ScatteredChunk& chunk);
   /// Adds a later chunk's partial result to `sum`. Nothing visible adds nothing.
   void (*merge)(const AttentionShape& shape, float* sum, const float* partial);
   /// The result of a query, f32 [value_size]; zeros when it saw nothing.

@@ -280,6 +280,107 @@ TEST(AttentionTest, what_is_not_visible_adds_nothing) {
   }
 }
 
+/// Pages in which tokens of a history lie at given slots; what lies between them is large.
+std::vector<float> placed(const AttentionShape& shape, const History& from,
+                          const std::vector<uint32_t>& slots, uint32_t page_count) {
+  std::vector<float> memory(size_t{page_count} * shape.page_bytes() / sizeof(float), 0.0F);
+  auto* bytes = reinterpret_cast<std::byte*>(memory.data());
+  const std::vector<float> large(256, 60000.0F);
+  const auto append = [&](uint32_t slot, const float* key, const float* value) {
+    attention_kernels(Isa::kScalar, shape.format)
+        .append(shape, bytes + size_t{slot / kPageTokens} * shape.page_bytes(), slot % kPageTokens,
+                key, value);
+  };
+  for (uint32_t slot = 0; slot < page_count * kPageTokens; ++slot)
+    append(slot, large.data(), large.data());
+  for (uint32_t i = 0; i < slots.size(); ++i) append(slots[i], from.key(i), from.value(i));
+  return memory;
+}
+
+std::vector<const std::byte*> page_table(const AttentionShape& shape,
+                                         const std::vector<float>& memory) {
+  std::vector<const std::byte*> table;
+  for (size_t at = 0; at < memory.size() * sizeof(float); at += shape.page_bytes())
+    table.push_back(reinterpret_cast<const std::byte*>(memory.data()) + at);
+  return table;
+}
+
+void set_bit(std::vector<uint16_t>& words, uint32_t slot) {
+  words[slot / 16] = static_cast<uint16_t>(words[slot / 16] | 1U << slot % 16);
+}
+
+/// Query t of a tile has the tokens from t on as members, and sees those from 2 t on.
+void check_scattered(const AttentionKernels& kernels, const AttentionShape& shape, uint32_t tokens,
+                     const std::vector<uint32_t>& slots) {
+  History history({"", shape}, tokens, tokens);
+  const uint32_t page_count = slots.back() / kPageTokens + 1;
+  const std::vector<float> memory = placed(shape, history, slots, page_count);
+  const std::vector<const std::byte*> table = page_table(shape, memory);
+  for (const uint32_t count : {1U, 2U, 3U, 4U, 6U}) {
+    if (count > tokens) continue;
+    const std::vector<float> queries = history.queries(count);
+    std::vector<const float*> rows;
+    for (uint32_t t = 0; t < count; ++t) rows.push_back(&queries[size_t{t} * shape.key_size]);
+    std::vector<float> packed(queries.size());
+    kernels.pack_queries(shape, rows.data(), count, packed.data());
+    std::vector<std::vector<uint16_t>> members(count, std::vector<uint16_t>(page_count));
+    std::vector<std::vector<uint16_t>> visible = members;
+    std::vector<std::vector<float>> got(count, std::vector<float>(shape.partial_size(), -1.0F));
+    std::vector<const uint16_t*> member_words, visible_words;
+    std::vector<float*> partials;
+    for (uint32_t t = 0; t < count; ++t) {
+      for (uint32_t i = t; i < tokens; ++i) set_bit(members[t], slots[i]);
+      for (uint32_t i = 2 * t; i < tokens; ++i) set_bit(visible[t], slots[i]);
+      member_words.push_back(members[t].data());
+      visible_words.push_back(visible[t].data());
+      partials.push_back(got[t].data());
+    }
+    kernels.attend_scattered(shape, {table.data(), page_count, count, packed.data(),
+                                     member_words.data(), visible_words.data(), partials.data()});
+    for (uint32_t t = 0; t < count; ++t) {
+      std::vector<uint32_t> side_by_side(tokens);  // of those before t: behind the chunk
+      for (uint32_t i = 0; i < tokens; ++i) side_by_side[i] = i < t ? tokens + i : i - t;
+      const std::vector<float> chunk_memory =
+          placed(shape, history, side_by_side, (tokens + t) / kPageTokens + 1);
+      const std::vector<const std::byte*> chunk = page_table(shape, chunk_memory);
+      std::vector<uint16_t> seen(std::max<size_t>(kChunkPages, chunk.size()));
+      for (uint32_t i = 2 * t; i < tokens; ++i) set_bit(seen, i - t);
+      const uint16_t* words = seen.data();
+      std::vector<float> want(shape.partial_size());
+      float* partial = want.data();
+      kernels.pack_queries(shape, &rows[t], 1, packed.data());
+      kernels.attend(shape,
+                     {chunk.data(), std::min(kChunkPages, static_cast<uint32_t>(chunk.size())), 1,
+                      packed.data(), &words, &partial});
+      kernels.pack_queries(shape, rows.data(), count, packed.data());
+      ASSERT_EQ(got[t][0], want[0]) << "query " << t << " of " << count;
+      ASSERT_EQ(got[t][1], want[1]) << "query " << t << " of " << count;
+      ASSERT_EQ(0, std::memcmp(&got[t][16], &want[16], shape.value_stride() * sizeof(float)))
+          << "query " << t << " of " << count;
+    }
+  }
+}
+
+TEST(AttentionTest, members_that_lie_apart_have_the_bits_of_those_side_by_side) {
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(c.name);
+    for (const Set& set : all_sets(c.shape.format)) {
+      SCOPED_TRACE(set.name);
+      for (const uint32_t tokens : {1U, 128U}) {
+        std::vector<uint32_t> holes, far_apart;
+        for (uint32_t slot = 3; holes.size() < tokens; ++slot) {
+          if (slot % 11 != 5 && !(slot > 30 && slot < 90)) holes.push_back(slot);
+        }
+        for (uint32_t i = 0; i < tokens; ++i) far_apart.push_back(19 * i + 7);
+        for (const auto& slots : {holes, far_apart}) {
+          SCOPED_TRACE(testing::Message() << tokens << " tokens up to slot " << slots.back());
+          check_scattered(*set.kernels, c.shape, tokens, slots);
+        }
+      }
+    }
+  }
+}
+
 /// Numbers that a page can't keep as they are, in a head of 20 K and 24 V.
 struct Odd {
   std::vector<float> key = std::vector<float>(20, 1e6F);

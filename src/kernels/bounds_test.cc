@@ -148,6 +148,20 @@ TEST(Bounds, small_operations) {
   }
 }
 
+/// Of partial results over V that is 1 everywhere.
+void check_means(const AttentionKernels& kernels, const AttentionShape& shape,
+                 const std::vector<float*>& partials) {
+  const GuardedMemory sum(shape.partial_size() * sizeof(float));
+  const GuardedMemory result(shape.value_size * sizeof(float));
+  for (const float* partial : partials) {
+    std::memset(sum.data(), 0, shape.partial_size() * sizeof(float));
+    clear_partial(sum.floats());
+    kernels.merge(shape, sum.floats(), partial);
+    kernels.finish(shape, sum.floats(), result.floats());
+    for (const float mean : values(result, shape.value_size)) ASSERT_NEAR(mean, 1.0F, 1e-5F);
+  }
+}
+
 /// A chunk whose last page is the last of the memory, with queries, masks and results against
 /// guarded pages as well.
 void attend_within_bounds(const AttentionKernels& kernels, const AttentionShape& shape) {
@@ -181,15 +195,14 @@ void attend_within_bounds(const AttentionKernels& kernels, const AttentionShape&
     kernels.pack_queries(shape, rows.data(), count, packed.floats());
     kernels.attend(shape,
                    {table.data(), kPages, count, packed.floats(), seen.data(), results.data()});
-    const GuardedMemory sum(shape.partial_size() * sizeof(float));
-    const GuardedMemory result(shape.value_size * sizeof(float));
-    for (uint32_t i = 0; i < count; ++i) {
-      std::memset(sum.data(), 0, shape.partial_size() * sizeof(float));
-      clear_partial(sum.floats());
-      kernels.merge(shape, sum.floats(), results[i]);
-      kernels.finish(shape, sum.floats(), result.floats());
-      for (const float mean : values(result, shape.value_size)) ASSERT_NEAR(mean, 1.0F, 1e-5F);
-    }
+    check_means(kernels, shape, results);
+    const GuardedMemory words(kPages * sizeof(uint16_t));
+    std::memset(words.data(), 0xFF, kPages * sizeof(uint16_t));
+    words.data()[2] = std::byte{0x5A};
+    std::fill(seen.begin(), seen.end(), reinterpret_cast<const uint16_t*>(words.data()));
+    kernels.attend_scattered(shape, {table.data(), kPages, count, packed.floats(), seen.data(),
+                                     seen.data(), results.data()});
+    check_means(kernels, shape, results);
   }
 }
 

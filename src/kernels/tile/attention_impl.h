@@ -90,13 +90,18 @@ PIE_INLINE void score_all(const AttentionShape& shape, const std::byte* const* p
   if constexpr (C > 1) score_all<S, P, T, C / 2>(shape, pages, count, queries, scores);
 }
 
+/// Whether sums begin with zero or go on from what is there.
+enum class Sums { kBegin, kGoOn };
+
 /// C blocks of 16 columns of sum over slots of weight * V, for T queries.
-template <class S, class P, int T, int C>
+template <class S, class P, int T, int C, Sums kSums>
 PIE_INLINE void add_values(const std::byte* const* values, uint32_t page_count, size_t row_bytes,
                            const float* weights, float* const* sums) {
   typename S::F sum[T][C];
   for (int t = 0; t < T; ++t) {
-    for (int c = 0; c < C; ++c) sum[t][c] = S::zero();
+    for (int c = 0; c < C; ++c) {
+      sum[t][c] = kSums == Sums::kBegin ? S::zero() : S::load(sums[t] + c * 16);
+    }
   }
   for (uint32_t p = 0; p < page_count; ++p) {
     const std::byte* row = values[p];
@@ -116,7 +121,7 @@ PIE_INLINE void add_values(const std::byte* const* values, uint32_t page_count, 
   }
 }
 
-template <class S, class P, int T, int C>
+template <class S, class P, int T, int C, Sums kSums = Sums::kBegin>
 PIE_INLINE void add_all_values(const AttentionShape& shape, const std::byte* const* pages,
                                uint32_t page_count, uint32_t column, const float* weights,
                                float* const* partials) {
@@ -129,10 +134,10 @@ PIE_INLINE void add_all_values(const AttentionShape& shape, const std::byte* con
     }
     float* sums[T];
     for (int t = 0; t < T; ++t) sums[t] = partials[t] + 16 + column;
-    add_values<S, P, T, C>(values, page_count, stride * P::kElementBytes, weights, sums);
+    add_values<S, P, T, C, kSums>(values, page_count, stride * P::kElementBytes, weights, sums);
   }
   if constexpr (C > 1) {
-    add_all_values<S, P, T, C / 2>(shape, pages, page_count, column, weights, partials);
+    add_all_values<S, P, T, C / 2, kSums>(shape, pages, page_count, column, weights, partials);
   }
 }
 
@@ -171,6 +176,16 @@ constexpr int blocks_beside() {
   return blocks;
 }
 
+/// Weights of pages times the scales of their V.
+template <class S>
+PIE_INLINE void scale_weights(const AttentionShape& shape, const std::byte* const* pages,
+                              uint32_t page_count, float* weights) {
+  for (uint32_t p = 0; p < page_count; ++p, weights += kPageTokens) {
+    const typename S::F scale = S::load(scales_of(shape, pages[p]) + kPageTokens);
+    S::store(weights, S::mul(S::load(weights), scale));
+  }
+}
+
 template <class S, class P, int T>
 void attend_tile(const AttentionShape& shape, const AttentionChunk& chunk) {
   alignas(64) float scores[T * kChunkTokens];
@@ -191,12 +206,111 @@ void attend_tile(const AttentionShape& shape, const AttentionChunk& chunk) {
   for (int t = 0; t < T; ++t) {
     float* weights = scores + static_cast<uint32_t>(t) * kChunkTokens;
     weigh<S>(shape, weights, visible[t], count, chunk.partials[t]);
-    for (uint32_t p = 0; P::kIsScaled && p < count; ++p, weights += kPageTokens) {
-      const typename S::F scale = S::load(scales_of(shape, pages[p]) + kPageTokens);
-      S::store(weights, S::mul(S::load(weights), scale));
-    }
+    if constexpr (P::kIsScaled) scale_weights<S>(shape, pages, count, weights);
   }
   add_all_values<S, P, T, blocks_beside<S, T>()>(shape, pages, count, 0, scores, chunk.partials);
+}
+
+/// Of one query, the scores of a chunk's members side by side, and which of them it sees.
+struct Gathered {
+  uint32_t count = 0;
+  uint16_t visible[kChunkPages + 1] = {};  // one more, for a page that goes over an edge
+};
+
+/// Appends the members of some pages: scores[slot] to members[rank].
+template <class S>
+PIE_INLINE void gather(Gathered& to, const float* scores, const uint16_t* members,
+                       const uint16_t* visible, uint32_t page_count, float* by_rank) {
+  for (uint32_t p = 0; p < page_count; ++p, scores += kPageTokens) {
+    if (members[p] == 0xFFFFU) {
+      S::store(by_rank + to.count, S::load(scores));
+      const uint32_t seen = static_cast<uint32_t>(visible[p]) << to.count % 16;
+      uint16_t* words = to.visible + to.count / 16;
+      words[0] = static_cast<uint16_t>(words[0] | (seen & 0xFFFFU));
+      words[1] = static_cast<uint16_t>(words[1] | seen >> 16);
+      to.count += kPageTokens;
+      continue;
+    }
+    for (uint32_t left = members[p]; left != 0; left &= left - 1, ++to.count) {
+      const int slot = __builtin_ctz(left);
+      const uint32_t seen = static_cast<uint32_t>(visible[p]) >> slot & 1U;
+      uint16_t& word = to.visible[to.count / 16];
+      word = static_cast<uint16_t>(word | seen << to.count % 16);
+      by_rank[to.count] = scores[slot];
+    }
+  }
+}
+
+/// Puts the members' weights back where their slots are in some pages; zeros between them. Returns
+/// the next rank.
+template <class S>
+PIE_INLINE uint32_t scatter(const float* by_rank, uint32_t rank, const uint16_t* members,
+                            uint32_t page_count, float* weights) {
+  for (uint32_t p = 0; p < page_count; ++p, weights += kPageTokens) {
+    if (members[p] == 0xFFFFU) {
+      S::store(weights, S::load(by_rank + rank));
+      rank += kPageTokens;
+      continue;
+    }
+    S::store(weights, S::zero());
+    for (uint32_t left = members[p]; left != 0; left &= left - 1)
+      weights[__builtin_ctz(left)] = by_rank[rank++];
+  }
+  return rank;
+}
+
+/// As attend_tile, but the softmax is over members side by side, and pages may be more than those
+/// of a chunk: they go in groups, each value's chain of additions from one to the next.
+template <class S, class P, int T>
+void attend_scattered_tile(const AttentionShape& shape, const ScatteredChunk& chunk) {
+  constexpr int kBlocks = blocks_beside<S, T>();
+  alignas(64) float by_slot[T * kChunkTokens];
+  alignas(64) float by_rank[T * kChunkTokens];
+  Gathered gathered[T];
+  const auto each_group = [&](const auto& f) PIE_INLINE_LAMBDA {
+    for (uint32_t first = 0; first < chunk.page_count; first += kChunkPages) {
+      const uint32_t left = chunk.page_count - first;
+      f(first, left < kChunkPages ? left : kChunkPages);
+    }
+  };
+  each_group([&](uint32_t first, uint32_t count) PIE_INLINE_LAMBDA {
+    score_all<S, P, T, kBlocks>(shape, chunk.pages + first, count, chunk.queries, by_slot);
+    for (int t = 0; t < T; ++t) {
+      gather<S>(gathered[t], by_slot + t * static_cast<int>(kChunkTokens), chunk.members[t] + first,
+                chunk.visible[t] + first, count, by_rank + t * static_cast<int>(kChunkTokens));
+    }
+  });
+  uint32_t rank[T];
+  for (int t = 0; t < T; ++t) {
+    float* weights = by_rank + t * static_cast<int>(kChunkTokens);
+    rank[t] = 0;
+    const uint32_t pages = (gathered[t].count + kPageTokens - 1) / kPageTokens;
+    for (uint32_t i = gathered[t].count; i < pages * kPageTokens; ++i) weights[i] = 0.0F;
+    weigh<S>(shape, weights, gathered[t].visible, pages, chunk.partials[t]);
+    for (uint32_t i = 16; i < shape.partial_size(); i += 16)
+      S::store(chunk.partials[t] + i, S::zero());
+  }
+  each_group([&](uint32_t first, uint32_t count) PIE_INLINE_LAMBDA {
+    for (int t = 0; t < T; ++t) {
+      float* weights = by_slot + t * static_cast<int>(kChunkTokens);
+      rank[t] = scatter<S>(by_rank + t * static_cast<int>(kChunkTokens), rank[t],
+                           chunk.members[t] + first, count, weights);
+      if constexpr (P::kIsScaled) scale_weights<S>(shape, chunk.pages + first, count, weights);
+    }
+    add_all_values<S, P, T, kBlocks, Sums::kGoOn>(shape, chunk.pages + first, count, 0, by_slot,
+                                                  chunk.partials);
+  });
+}
+
+template <class S, class P>
+void attend_scattered(const AttentionShape& shape, const ScatteredChunk& chunk) {
+  switch (chunk.query_count) {
+    case 1: return attend_scattered_tile<S, P, 1>(shape, chunk);
+    case 2: return attend_scattered_tile<S, P, 2>(shape, chunk);
+    case 3: return attend_scattered_tile<S, P, 3>(shape, chunk);
+    case 4: return attend_scattered_tile<S, P, 4>(shape, chunk);
+    default: return attend_scattered_tile<S, P, 6>(shape, chunk);
+  }
 }
 
 template <class S, class P>
@@ -286,7 +400,8 @@ void finish_query(const AttentionShape& shape, const float* sum, float* result) 
 
 template <class S, class P>
 constexpr AttentionKernels attention_kernels_of() {
-  return {append_token<S, P>, pack_tiles, attend_chunk<S, P>, merge_partial<S>, finish_query<S>};
+  return {append_token<S, P>,     pack_tiles,       attend_chunk<S, P>,
+          attend_scattered<S, P>, merge_partial<S>, finish_query<S>};
 }
 
 }  // namespace
