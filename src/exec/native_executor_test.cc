@@ -307,6 +307,126 @@ TEST(NativeExecutorTest, long_sequences_get_the_same_bits_however_many_threads_s
   }
 }
 
+/// A draft behind a context: tokens, of each the one before it (-1: the context's last one).
+struct Tree {
+  std::vector<TokenId> tokens;
+  std::vector<int32_t> parents;
+
+  /// From the first token on.
+  std::vector<uint32_t> path(int32_t node) const {
+    std::vector<uint32_t> nodes;
+    for (; node >= 0; node = parents[static_cast<size_t>(node)])
+      nodes.insert(nodes.begin(), static_cast<uint32_t>(node));
+    return nodes;
+  }
+};
+
+Tree some_tree(uint32_t count, uint32_t vocab) {
+  Tree tree{some_ids(count, 6, vocab), {}};
+  std::mt19937 random(count);
+  for (uint32_t i = 0; i < count; ++i)
+    tree.parents.push_back(static_cast<int32_t>(random() % std::min(i + 1, 4U)) +
+                           static_cast<int32_t>(i) - std::min(static_cast<int32_t>(i), 3) - 1);
+  return tree;
+}
+
+/// The logits of every token of the tree, in one pass.
+std::vector<float> verify(LogitsExecutor& executor, const Tree& tree,
+                          const std::vector<KvPageId>& table, uint32_t context_len) {
+  std::vector<StepToken> tokens;
+  std::vector<MaskRuns> mask;
+  for (uint32_t i = 0; i < tree.tokens.size(); ++i) {
+    const std::vector<uint32_t> path = tree.path(static_cast<int32_t>(i));
+    tokens.push_back(
+        {.id = tree.tokens[i], .position = context_len + static_cast<uint32_t>(path.size()) - 1});
+    MaskRuns runs = {context_len};
+    uint32_t end = 0;
+    for (const uint32_t node : path) {
+      runs.push_back(node - end);
+      runs.push_back(1);
+      end = node + 1;
+    }
+    mask.push_back(runs);
+  }
+  return run(executor, tokens, table, context_len, all_rows(tokens.size()), mask);
+}
+
+/// The bits of every branch are those of the same tokens as a chain.
+void check_tree(const std::shared_ptr<const model::Model>& model, const ExecutorConfig& config,
+                std::initializer_list<uint32_t> context_lens) {
+  const auto executor = make_native_executor(model, config).value();
+  const uint32_t vocab = model->info().vocab_size;
+  for (const uint32_t context_len : context_lens) {
+    std::vector<KvPageId> of_tree, of_chain;
+    for (uint32_t p = 0; p < context_len / kPage + 3; ++p) {
+      of_tree.emplace_back(p);
+      of_chain.emplace_back(p + config.page_count / 2);
+    }
+    const auto prompt = tokens_at(some_ids(context_len, 3, vocab), 0);
+    for (const auto& table : {of_tree, of_chain}) run(*executor, prompt, table, 0, {});
+    for (const uint32_t count : {7U, 30U}) {
+      const Tree tree = some_tree(count, vocab);
+      const auto together = verify(*executor, tree, of_tree, context_len);
+      for (uint32_t i = 0; i < count; ++i) {
+        std::vector<TokenId> ids;
+        for (const uint32_t node : tree.path(static_cast<int32_t>(i)))
+          ids.push_back(tree.tokens[node]);
+        const auto last = static_cast<uint32_t>(ids.size()) - 1;
+        const auto alone =
+            run(*executor, tokens_at(ids, context_len), of_chain, context_len, {last});
+        ASSERT_EQ(0, std::memcmp(together.data() + size_t{i} * vocab, alone.data(),
+                                 vocab * sizeof(float)))
+            << "token " << i << " of " << count << " behind " << context_len;
+      }
+    }
+  }
+}
+
+TEST(NativeExecutorTest, a_branch_of_a_tree_has_the_bits_of_the_same_chain) {
+  for (const KvFormat format : {KvFormat::kF16, KvFormat::kBf16, KvFormat::kQ8}) {
+    for (const uint32_t threads : {1U, 3U}) {
+      check_tree(tiny_model({.heads = 4, .kv_heads = 2, .matrix_type = GGML_TYPE_Q8_0}),
+                 {.page_count = 128, .thread_count = threads, .kv_format = format},
+                 {1, 15, 121, 127, 500});
+    }
+  }
+  // One query head of a K/V head, so that six rows are a tile; windows that all of it fits into.
+  check_tree(tiny_model({.heads = 2, .kv_heads = 2}), {.page_count = 64, .thread_count = 2}, {250});
+  check_tree(tiny_model({.family = "gemma3", .heads = 4, .kv_heads = 2, .window = 600}),
+             {.page_count = 64, .thread_count = 2}, {250});
+}
+
+TEST(NativeExecutorTest, so_does_one_of_the_default_model) {
+  check_tree(default_model(), {.page_count = 32, .thread_count = 2}, {110});
+}
+
+/// Pages that nobody attends to may be there or have been given back.
+TEST(NativeExecutorTest, a_page_that_is_masked_whole_may_be_missing) {
+  constexpr uint32_t kContext = 400, kBegin = 5 * kPage, kEnd = 19 * kPage;
+  const auto model = tiny_model({.heads = 4, .kv_heads = 2});
+  const uint32_t vocab = model->info().vocab_size;
+  const auto executor = make_native_executor(model, {.page_count = 64, .thread_count = 2}).value();
+  std::vector<KvPageId> table, left;
+  for (uint32_t p = 0; p < kContext / kPage + 3; ++p) {
+    table.emplace_back(p);
+    if (p < kBegin / kPage || p >= kEnd / kPage) left.emplace_back(p);
+  }
+  run(*executor, tokens_at(some_ids(kContext, 3, vocab), 0), table, 0, {});
+  for (const uint32_t count : {1U, 5U, 40U}) {
+    const auto tokens = tokens_at(some_ids(count, 4, vocab), kContext);
+    const MaskRuns hole = {kBegin, kEnd - kBegin, 1000};
+    const auto masked = run(*executor, tokens, table, kContext, all_rows(count),
+                            std::vector<MaskRuns>(count, hole));
+    EXPECT_EQ(run(*executor, tokens, left, kContext - (kEnd - kBegin), all_rows(count)), masked);
+    // Some of them may be left.
+    std::vector<KvPageId> some = left;
+    some.insert(some.begin() + kBegin / kPage, table[9]);
+    EXPECT_EQ(run(*executor, tokens, some, kContext - (kEnd - kBegin) + kPage, all_rows(count),
+                  std::vector<MaskRuns>(count, MaskRuns{kBegin, kPage, 1000})),
+              masked);
+  }
+}
+
 TEST(NativeExecutorTest, no_cache_gives_the_bits_of_a_cache) {
   const auto executor =
       make_native_executor(default_model(), {.page_count = 64, .thread_count = 2}).value();

@@ -47,7 +47,7 @@ AttentionStep::AttentionStep(const model::Architecture& a, const KvPages& pages,
     s.packed = s.sums + sums;
     s.partials = s.packed + packed;
     s.visible.resize(size_t{rows} * kChunkPages);
-    s.sees.resize(rows);
+    s.sights.resize(rows);
     s.queries.resize(queries);
   }
 }
@@ -103,7 +103,7 @@ uint32_t AttentionStep::cut_items(const Team& team, const Layer& layer,
     uint32_t first = UINT32_MAX;
     for (uint32_t i = 0; i < item.row_count; ++i) {
       const PlanRow& row = layer.plan.rows()[layer.attention.rows[item.first_row + i]];
-      first = std::min(first, StepPlan::first_chunk(row, layer.window));
+      first = std::min(first, layer.plan.chunks().first_chunk(row, layer.window));
     }
     Cut cut{tasks, 1, std::max(item.chunk_begin, first), item.chunk_end, stored};
     const uint32_t chunks = cut.chunk_end - std::min(cut.chunk_begin, cut.chunk_end);
@@ -212,15 +212,15 @@ void AttentionStep::merge_stored(const Task& task) {
   end_sums(task);
 }
 
-/// What the item's rows see of a chunk; false when none sees anything.
+/// How the item's rows see a chunk; false when none sees anything.
 bool AttentionStep::find_visible(const Task& task, uint32_t chunk) {
   bool any = false;
   for (uint32_t i = 0; i < task.item.row_count; ++i) {
     const PlanRow& row = task.of.plan.rows()[task.row(i)];
-    const bool sees = task.of.plan.visible(row, chunk, task.of.window,
-                                           task.scratch.visible.data() + size_t{i} * kChunkPages);
-    task.scratch.sees[i] = sees ? 1 : 0;
-    any = any || sees;
+    const RowChunks::Sight sight = task.of.plan.chunks().sight(
+        row, chunk, task.of.window, task.scratch.visible.data() + size_t{i} * kChunkPages);
+    task.scratch.sights[i] = sight;
+    any = any || sight != RowChunks::Sight::kNothing;
   }
   return any;
 }
@@ -228,6 +228,27 @@ bool AttentionStep::find_visible(const Task& task, uint32_t chunk) {
 /// A chunk's partial results, to `stored` or (null) merged into the sums.
 void AttentionStep::add_chunk(const Task& task, uint32_t chunk, float* stored) {
   Scratch& scratch = task.scratch;
+  const uint32_t count = task.item.row_count * group_;
+  const size_t size = shape_.partial_size();
+  Tile tile{};
+  for (; (tile.count = kernels::next_tile(count - tile.at)) > 0; tile.at += tile.count) {
+    bool is_seen = false, is_scattered = false;
+    for (uint32_t t = 0; t < tile.count; ++t) {
+      const RowChunks::Sight sight = scratch.sights[(tile.at + t) / group_];
+      is_seen = is_seen || sight != RowChunks::Sight::kNothing;
+      is_scattered = is_scattered || sight == RowChunks::Sight::kScattered;
+      tile.partials[t] =
+          (stored == nullptr ? scratch.partials : stored + tile.at * size) + t * size;
+    }
+    if (!is_seen) continue;
+    is_scattered ? attend_scattered(task, chunk, tile) : attend_in_place(task, chunk, tile);
+    for (uint32_t t = 0; stored == nullptr && t < tile.count; ++t)
+      kernels_.merge(shape_, scratch.sums + (tile.at + t) * size, tile.partials[t]);
+  }
+}
+
+void AttentionStep::attend_in_place(const Task& task, uint32_t chunk, const Tile& tile) {
+  const Scratch& scratch = task.scratch;
   const std::byte* pages[kChunkPages];
   const size_t first = size_t{chunk} * kChunkPages;
   const auto page_count =
@@ -235,25 +256,38 @@ void AttentionStep::add_chunk(const Task& task, uint32_t chunk, float* stored) {
   for (uint32_t p = 0; p < page_count; ++p) {
     pages[p] = pages_.head(task.item.pages[first + p], task.of.layer, task.kv_head);
   }
-  const uint32_t count = task.item.row_count * group_;
-  const size_t size = shape_.partial_size();
-  uint32_t at = 0;
-  for (uint32_t tile; (tile = kernels::next_tile(count - at)) > 0; at += tile) {
-    const uint16_t* visible[kTileQueries];
-    float* partials[kTileQueries];
-    bool any = false;
-    for (uint32_t t = 0; t < tile; ++t) {
-      const uint32_t row = (at + t) / group_;
-      visible[t] = scratch.visible.data() + size_t{row} * kChunkPages;
-      partials[t] = (stored == nullptr ? scratch.partials : stored + at * size) + t * size;
-      any = any || scratch.sees[row] != 0;
-    }
-    if (!any) continue;
-    kernels_.attend(shape_, {pages, page_count, tile, scratch.packed + size_t{at} * shape_.key_size,
-                             visible, partials});
-    for (uint32_t t = 0; stored == nullptr && t < tile; ++t)
-      kernels_.merge(shape_, scratch.sums + (at + t) * size, partials[t]);
+  const uint16_t* visible[kTileQueries];
+  for (uint32_t t = 0; t < tile.count; ++t)
+    visible[t] = scratch.visible.data() + size_t{(tile.at + t) / group_} * kChunkPages;
+  kernels_.attend(
+      shape_, {pages, page_count, tile.count, scratch.packed + size_t{tile.at} * shape_.key_size,
+               visible, tile.partials});
+}
+
+/// The same where a row has a hole before the chunk's end.
+void AttentionStep::attend_scattered(const Task& task, uint32_t chunk, const Tile& tile) {
+  Scratch& scratch = task.scratch;
+  const uint32_t first_row = tile.at / group_;
+  const uint32_t row_count = (tile.at + tile.count - 1) / group_ + 1 - first_row;
+  const PlanRow* rows[kTileQueries];
+  for (uint32_t r = 0; r < row_count; ++r) rows[r] = &task.of.plan.rows()[task.row(first_row + r)];
+  scratch.scattered.find(task.of.plan.chunks(), {rows, row_count}, chunk, task.of.window);
+  scratch.scattered_pages.clear();
+  for (const uint32_t page : scratch.scattered.pages()) {
+    scratch.scattered_pages.push_back(
+        pages_.head(task.item.pages[page], task.of.layer, task.kv_head));
   }
+  const uint16_t* members[kTileQueries];
+  const uint16_t* visible[kTileQueries];
+  for (uint32_t t = 0; t < tile.count; ++t) {
+    const uint32_t row = (tile.at + t) / group_ - first_row;
+    members[t] = scratch.scattered.members(row);
+    visible[t] = scratch.scattered.visible(row);
+  }
+  kernels_.attend_scattered(shape_, {scratch.scattered_pages.data(),
+                                     static_cast<uint32_t>(scratch.scattered_pages.size()),
+                                     tile.count, scratch.packed + size_t{tile.at} * shape_.key_size,
+                                     members, visible, tile.partials});
 }
 
 }  // namespace pie::exec

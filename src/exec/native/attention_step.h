@@ -6,6 +6,7 @@
 #include "base/mapping.h"
 #include "base/thread_pool.h"
 #include "exec/native/kv_pages.h"
+#include "exec/native/scattered_tile.h"
 #include "exec/native/step_plan.h"
 #include "kernels/attention.h"
 #include "model/architecture.h"
@@ -45,11 +46,13 @@ class AttentionStep {
   };
   struct Scratch {
     Mapping memory;
-    float* packed = nullptr;        ///< [queries, key_size]
-    float* sums = nullptr;          ///< [queries, partial_size]
-    float* partials = nullptr;      ///< [kTileQueries, partial_size]
-    std::vector<uint16_t> visible;  ///< [rows of an item, kChunkPages]
-    std::vector<uint8_t> sees;      ///< [rows of an item]
+    float* packed = nullptr;               ///< [queries, key_size]
+    float* sums = nullptr;                 ///< [queries, partial_size]
+    float* partials = nullptr;             ///< [kTileQueries, partial_size]
+    std::vector<uint16_t> visible;         ///< [rows of an item, kChunkPages]
+    std::vector<RowChunks::Sight> sights;  ///< [rows of an item]
+    ScatteredTile scattered;
+    std::vector<const std::byte*> scattered_pages;  ///< of a head
     std::vector<const float*> queries;
     std::vector<Cut> cuts;  ///< of the phase in hand
   };
@@ -83,6 +86,13 @@ class AttentionStep {
   void merge_stored(const Task& task);
   bool find_visible(const Task& task, uint32_t chunk);
   void add_chunk(const Task& task, uint32_t chunk, float* stored);
+  /// Queries [at, at + tile) of a task.
+  struct Tile {
+    uint32_t at, count;
+    float* partials[kernels::kTileQueries];
+  };
+  void attend_in_place(const Task& task, uint32_t chunk, const Tile& tile);
+  void attend_scattered(const Task& task, uint32_t chunk, const Tile& tile);
   float* kept_sum(uint32_t row, uint32_t head) {
     return kept_sums_.as<float>() + (size_t{row} * head_count_ + head) * shape_.partial_size();
   }

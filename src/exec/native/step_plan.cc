@@ -7,7 +7,6 @@
 namespace pie::exec {
 
 using kernels::kChunkPages;
-using kernels::kChunkTokens;
 using kernels::kPageTokens;
 
 namespace {
@@ -18,26 +17,6 @@ constexpr uint32_t kSmallSliceRows = 8;
 constexpr uint32_t kPhasesMax = 4;
 
 uint32_t divide_up(uint32_t a, uint32_t b) { return (a + b - 1) / b; }
-
-/// Bits [from, to) of 16, of bounds that may lie outside.
-uint16_t bits_between(int64_t from, int64_t to) {
-  const int64_t first = std::clamp<int64_t>(from, 0, 16);
-  const int64_t last = std::clamp<int64_t>(to, 0, 16);
-  if (first >= last) return 0;
-  return static_cast<uint16_t>((1U << last) - (1U << first));
-}
-
-/// First slot that the row sees in a layer with this window.
-uint32_t window_start(const PlanRow& row, uint32_t window) {
-  return window == 0 || row.slot < window ? 0 : row.slot - window + 1;
-}
-
-/// The pages of a chunk when the sequence has all of them, else none.
-std::span<const KvPageId> full_chunk(std::span<const KvPageId> pages, uint32_t chunk) {
-  const size_t first = size_t{chunk} * kChunkPages;
-  if (first + kChunkPages > pages.size()) return {};
-  return pages.subspan(first, kChunkPages);
-}
 
 bool is_less(std::span<const KvPageId> a, std::span<const KvPageId> b) {
   return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end(),
@@ -59,7 +38,7 @@ void AttentionPlan::clear() {
 void StepPlan::build(const StepBatch& batch) {
   rows_.clear();
   parts_.clear();
-  visible_.clear();
+  chunks_.clear();
   scratch_used_ = 0;
   size_t scratch_count = 0;
   for (const StepSlice& slice : batch.slices) {
@@ -93,35 +72,20 @@ void StepPlan::add_slice(const StepSlice& slice) {
     PIE_CHECK(used <= slice.pages.size());
     part.pages = slice.pages.first(used);
   }
-  part.slot_count = before + count;
   for (uint32_t i = 0; i < count; ++i) {
     const uint32_t slot = before + i;
-    PlanRow row{&slice.tokens[i],   part.pages[slot / kPageTokens],
-                slot % kPageTokens, slot,
-                PlanRow::kNoMask,   slice.adapter};
-    if (!slice.mask.empty()) add_mask(slice.mask[i], row);
+    PlanRow row{.token = &slice.tokens[i],
+                .page = part.pages[slot / kPageTokens],
+                .page_slot = slot % kPageTokens,
+                .slot = slot,
+                .attended = slot + 1,
+                .adapter = slice.adapter};
+    if (!slice.mask.empty()) chunks_.add_mask(slice.mask[i], row);
+    part.chunk_count = std::max(part.chunk_count, row.chunk_count());
+    part.chunks_in_place = std::min(part.chunks_in_place, chunks_.in_place(row));
     rows_.push_back(row);
   }
   parts_.push_back(part);
-}
-
-void StepPlan::add_mask(const MaskRuns& runs, PlanRow& row) {
-  row.first_visible = static_cast<uint32_t>(visible_.size());
-  visible_.resize(visible_.size() + row.slot / kPageTokens + 1, 0);
-  uint16_t* words = visible_.data() + row.first_visible;
-  const int64_t end = int64_t{row.slot} + 1;
-  int64_t at = 0;
-  bool is_attended = true;
-  for (const uint32_t run : runs) {
-    const int64_t run_end = std::min<int64_t>(at + run, end);
-    for (int64_t page = at / kPageTokens; is_attended && page * kPageTokens < run_end; ++page) {
-      words[page] = static_cast<uint16_t>(
-          words[page] | bits_between(at - page * kPageTokens, run_end - page * kPageTokens));
-    }
-    at = run_end;
-    if (at == end) return;
-    is_attended = !is_attended;
-  }
 }
 
 void StepPlan::add_outputs(const StepBatch& batch) {
@@ -141,27 +105,6 @@ void StepPlan::add_outputs(const StepBatch& batch) {
   add(&StepSlice::logit_rows);
   logit_count_ = static_cast<uint32_t>(output_rows_.size());
   add(&StepSlice::hidden_rows);
-}
-
-bool StepPlan::visible(const PlanRow& row, uint32_t chunk, uint32_t window, uint16_t* words) const {
-  const int64_t low = window_start(row, window);
-  const int64_t high = int64_t{row.slot} + 1;
-  uint32_t any = 0;
-  for (uint32_t p = 0; p < kChunkPages; ++p) {
-    const uint32_t page = chunk * kChunkPages + p;
-    const int64_t first = int64_t{page} * kPageTokens;
-    uint16_t word = bits_between(low - first, high - first);
-    if (word != 0 && row.first_visible != PlanRow::kNoMask) {
-      word = static_cast<uint16_t>(word & visible_[row.first_visible + page]);
-    }
-    words[p] = word;
-    any |= word;
-  }
-  return any != 0;
-}
-
-uint32_t StepPlan::first_chunk(const PlanRow& row, uint32_t window) {
-  return window_start(row, window) / kChunkTokens;
 }
 
 void StepPlan::plan_attention(Rows which, AttentionPlan& plan) {
@@ -213,27 +156,34 @@ void StepPlan::add_blocks(const Part& part, AttentionPlan& plan) {
   if (phases_.empty()) phases_.emplace_back();
   AttentionItem item{
       .pages = part.pages, .first_row = static_cast<uint32_t>(plan.rows.size()), .finishes = true};
-  uint32_t last = 0;
   const auto close = [&] {
     item.row_count = static_cast<uint32_t>(plan.rows.size()) - item.first_row;
-    item.chunk_end = rows_[last].slot / kChunkTokens + 1;
     if (item.row_count > 0) phases_[0].push_back(item);
     item.first_row = static_cast<uint32_t>(plan.rows.size());
+    item.chunk_end = 0;
   };
   for (uint32_t row = part.first_row; row < part.first_row + part.row_count; ++row) {
     if (!is_wanted(row)) continue;
     plan.rows.push_back(row);
-    last = row;
+    item.chunk_end = std::max(item.chunk_end, rows_[row].chunk_count());
     if (plan.rows.size() - item.first_row == item_rows_max_) close();
   }
   close();
+}
+
+/// The pages of a chunk when the sequence has all of them and the chunk is all of their slots, else
+/// none.
+std::span<const KvPageId> StepPlan::full_chunk(const Part& part, uint32_t chunk) {
+  const size_t first = size_t{chunk} * kChunkPages;
+  if (first + kChunkPages > part.pages.size() || chunk >= part.chunks_in_place) return {};
+  return part.pages.subspan(first, kChunkPages);
 }
 
 void StepPlan::add_group(std::span<Part*> group, uint32_t chunk, uint32_t phase) {
   const auto add_alone = [&](Part* part) {
     add_item({.pages = part->pages,
               .chunk_begin = chunk,
-              .chunk_end = divide_up(part->slot_count, kChunkTokens),
+              .chunk_end = std::max(chunk, part->chunk_count),
               .continues = chunk > 0,
               .finishes = true},
              {&part, 1}, phase);
@@ -243,15 +193,15 @@ void StepPlan::add_group(std::span<Part*> group, uint32_t chunk, uint32_t phase)
     return;
   }
   std::sort(group.begin(), group.end(), [&](const Part* a, const Part* b) {
-    const auto pages_a = full_chunk(a->pages, chunk);
-    const auto pages_b = full_chunk(b->pages, chunk);
+    const auto pages_a = full_chunk(*a, chunk);
+    const auto pages_b = full_chunk(*b, chunk);
     if (is_less(pages_a, pages_b)) return true;
     return !is_less(pages_b, pages_a) && a->first_row < b->first_row;
   });
   for (size_t begin = 0, end = 0; begin < group.size(); begin = end) {
     const auto same_as_first = [&](const Part* part, uint32_t at) {
-      const auto pages = full_chunk(part->pages, at);
-      return !pages.empty() && is_same(pages, full_chunk(group[begin]->pages, at));
+      const auto pages = full_chunk(*part, at);
+      return !pages.empty() && is_same(pages, full_chunk(*group[begin], at));
     };
     end = begin + 1;
     while (end < group.size() && same_as_first(group[end], chunk)) ++end;

@@ -4,22 +4,9 @@
 #include <vector>
 
 #include "exec/executor.h"
-#include "kernels/attention.h"
+#include "exec/native/row_chunks.h"
 
 namespace pie::exec {
-
-/// A token of the step.
-struct PlanRow {
-  const StepToken* token = nullptr;
-  KvPageId page;               ///< where its K and V go,
-  uint32_t page_slot = 0;      ///< ... at this slot of the page
-  uint32_t slot = 0;           ///< of its sequence: it sees slots 0 to this one, as the mask says
-  uint32_t first_visible = 0;  ///< index into StepPlan::visible (one word a page), unless kNoMask
-
-  const model::Adapter* adapter = nullptr;
-
-  static constexpr uint32_t kNoMask = UINT32_MAX;
-};
 
 /// Rows that see the same pages in some successive chunks: their attention over these is computed
 /// together, from chunk to chunk.
@@ -63,20 +50,17 @@ class StepPlan {
   /// Of the last layer: output rows only.
   const AttentionPlan& last_attention() const { return last_attention_; }
 
-  /// The slots of chunk `chunk` that a row sees in a layer with this window (0 = none), as words of
-  /// kernels::ChunkVisible; false when there are none.
-  bool visible(const PlanRow& row, uint32_t chunk, uint32_t window, uint16_t* words) const;
-  /// First chunk of which a row can see something.
-  static uint32_t first_chunk(const PlanRow& row, uint32_t window);
+  /// What each row sees.
+  const RowChunks& chunks() const { return chunks_; }
 
  private:
   struct Part {  ///< a slice
     std::span<const KvPageId> pages;
     uint32_t first_row = 0, row_count = 0;
-    uint32_t slot_count = 0;
+    uint32_t chunk_count = 0;               ///< the most that a row has
+    uint32_t chunks_in_place = UINT32_MAX;  ///< so many first ones are, for all rows
   };
   void add_slice(const StepSlice& slice);
-  void add_mask(const MaskRuns& runs, PlanRow& row);
   void add_outputs(const StepBatch& batch);
   enum class Rows { kAll, kOutputs };
   void plan_attention(Rows which, AttentionPlan& plan);
@@ -84,12 +68,13 @@ class StepPlan {
   void add_blocks(const Part& part, AttentionPlan& plan);
   void add_group(std::span<Part*> group, uint32_t chunk, uint32_t phase);
   void add_item(AttentionItem item, std::span<Part* const> group, uint32_t phase);
+  static std::span<const KvPageId> full_chunk(const Part& part, uint32_t chunk);
 
   const uint32_t item_rows_max_;
   const uint32_t first_scratch_page_;
   std::vector<PlanRow> rows_;
   std::vector<Part> parts_;
-  std::vector<uint16_t> visible_;
+  RowChunks chunks_;
   std::vector<KvPageId> scratch_pages_;
   uint32_t scratch_used_ = 0;
   std::vector<uint32_t> output_rows_;
