@@ -227,6 +227,8 @@ def lint(_: str) -> Tally:
                                       "--target", "headers"]))  # fmt: skip
     tally.add(check("mypy", [str(VENV / "mypy"), "--config-file", "python/pyproject.toml",
                              "python/src/pie"]))  # fmt: skip
+    tally.add(check("mypy sdk", [str(VENV / "python"), "-m", "tools.python_runtime", "--mypy",
+                                 str(VENV / "mypy")]))  # fmt: skip
     typed = ["-p", "tools.lint", "-p", "tools.pictures"]
     tally.add(check("mypy tools", [str(VENV / "mypy"), "--strict", *typed]))
     return tally

@@ -143,18 +143,27 @@ def install_sources(folder: Path) -> None:
             write(folder / name, content)
 
 
-def check_types(mypy: str) -> int:
-    """Runs mypy over what runs in the runtime, beside the bindings that it is made with."""
-    with tempfile.TemporaryDirectory() as temporary:
-        bindings = Path(temporary)
-        done = componentize_py(bindings, "bindings", str(bindings))
+def bindings() -> Path:
+    """What programs import of the host, as Python, from the cache or made now."""
+    kept = CACHE / f"bindings-{key_of(WIT.rglob('*.wit'), deps.folder_of('componentize-py').name)}"
+    if not kept.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(dir=CACHE))
+        done = componentize_py(made, "bindings", str(made))
         if done.returncode != 0:
             raise failure("bindings", done)
-        command = [mypy, "--strict", "--python-version", "3.14", "--cache-dir", str(bindings / ".cache")]
-        # The bindings themselves are generated, and not to be judged.
-        command += ["--exclude", "wit_world", *PARTS]
-        environment = dict(os.environ, MYPYPATH=str(bindings))
-        told = subprocess.run(command, cwd=SDK, env=environment, capture_output=True, text=True, check=False)
+        made.rename(kept)
+    return kept
+
+
+def check_types(mypy: str) -> int:
+    """Runs mypy over what runs in the runtime, beside the bindings that it is made with."""
+    kept = ROOT / "build" / "mypy-runtime"
+    command = [mypy, "--strict", "--python-version", "3.14", "--cache-dir", str(kept)]
+    # The bindings themselves are generated, and not to be judged.
+    command += ["--exclude", "wit_world", *PARTS]
+    environment = dict(os.environ, MYPYPATH=str(bindings()))
+    told = subprocess.run(command, cwd=SDK, env=environment, capture_output=True, text=True, check=False)
     own = [line for line in told.stdout.splitlines() if line.startswith(PARTS)]
     print("\n".join(own) or "no issues")
     return 1 if own or told.returncode > 1 else 0
