@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from pathlib import Path
 
 import pytest
 
 from tests.conftest import Server
 from tests.inferlets import cost, ended, on, refusal, result
+from tests.test_sdk import tiny_server
 from tests.wire import Peer
 
 
@@ -188,3 +190,23 @@ def test_chat_forgets_the_oldest_turns_when_it_is_full(server: Server) -> None:
         assert "[message] got" in (await peer.final(talk.instance))["message"]
 
     on(server, main)
+
+
+# Opens the model's thoughts in the prompt, as DeepSeek's do.
+THINKS = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.reasoning_content %}<think>\n"
+    "{{ m.reasoning_content }}\n</think>\n\n{% endif %}{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}"
+)
+
+
+def test_chat_shows_apart_what_is_thought(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with tiny_server(tmp_path, "qwen3", f"tokenizer.chat_template={THINKS}") as (_, peer):
+            talk = await Talk.begin(peer)
+            assert await talk.say("hello") == ""  # weights at random think without an end
+            await talk.quit()
+            assert peer.output(talk.instance) == "\n"
+            assert peer.output(talk.instance, "Stderr")
+
+    asyncio.run(main())
