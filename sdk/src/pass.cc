@@ -121,12 +121,19 @@ std::vector<std::vector<uint32_t>> Context::mask_rows(const Draft& draft) const 
   std::vector<std::vector<uint32_t>> rows;
   rows.reserve(pending_.size());
   if (window_) {
+    const size_t draft_begin = slots_.size() + first;
+    // Where a token of a branch is when the branch is all that there is.
+    const auto place = [&](size_t slot) {
+      return slot < draft_begin ? slot : draft_begin + depth(draft, slot - draft_begin) - 1;
+    };
     for (size_t row = slots_.size(); row < slots_.size() + pending_.size(); ++row) {
       rows.emplace_back();
       for (size_t slot = 0; slot < row; ++slot) {
         const bool masked =
             slot < slots_.size() ? slots_[slot].masked : pending_[slot - slots_.size()].masked;
-        extend_runs(rows.back(), masked || is_outside_window(slot, row));
+        const bool is_beside =
+            slot >= draft_begin && !follows(draft, row - draft_begin, slot - draft_begin);
+        extend_runs(rows.back(), masked || is_beside || is_outside_window(place(slot), place(row)));
       }
       extend_runs(rows.back(), false);
     }

@@ -74,8 +74,7 @@ class Context {
   /// nothing is (after flush, save, load or a distribution) the last token is computed again.
   Task<Result<uint32_t>> decode_step(Sampler sampler) &;
   /// The same with a guess of what comes: the tokens of the draft that were drawn as well, and one
-  /// more, by one pass. They are drawn as without a draft: exactly for a chain; behind the branches
-  /// of a tree within what another order of sums does to the probabilities.
+  /// more, by one pass. They are drawn as without a draft.
   Task<Result<std::vector<uint32_t>>> decode_step(Sampler sampler, Draft draft) &;
   /// The distribution over the next token: the `top_k` best of softmax(logits / temperature).
   /// Appends nothing; go on with fill_tokens.
