@@ -35,7 +35,7 @@ crash: setup ## kill -9 at 200 random moments under load: ARGS="--kills N --seed
 	@tools/build --tests
 	@build/venv/bin/python -m tests.reliability.crash $(ARGS)
 
-soak: setup ## 1,000 connections for ten minutes, 20,000 random steps, every attack and hostile call in its long form; a million steps of the cache
+soak: setup ## 1,000 connections for ten minutes, 20,000 random steps, every attack and hostile call in its long form, an answer under each schema; a million steps of the cache
 	@tools/build --tests
 	@PIE_TEST_STEPS=1000000 build/cmake/release/tests/sched_test --gtest_filter='CacheSimulation.*'
 	@build/venv/bin/python -m tests.reliability.soak $(ARGS)
@@ -45,6 +45,7 @@ soak: setup ## 1,000 connections for ten minutes, 20,000 random steps, every att
 	@build/venv/bin/python -m tests.reliability.fault_injection
 	@build/venv/bin/python -m tests.reliability.environments
 	@build/venv/bin/python -m tests.reliability.hostile_calls
+	@build/venv/bin/python -m tests.reliability.structured_output
 
 bench: setup ## beside llama.cpp in the same run; writes build/bench.json
 	@tools/build --tests
