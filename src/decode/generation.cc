@@ -93,6 +93,7 @@ std::optional<engine::ForwardPass> Generation::next_pass() {
     for (const TokenId token : *part)
       pass.inputs.push_back(
           {.token = token, .position = position_ + static_cast<uint32_t>(pass.inputs.size())});
+  pass.adapter = request_.adapter;
   set_pages(pass);
   set_mask(pass);
   for (size_t i = 0; i < rules->size(); ++i)

@@ -9,6 +9,7 @@
 
 #include "base/strong_id.h"
 #include "decode/constraint.h"
+#include "model/adapter.h"
 #include "sample/sampler_params.h"
 
 namespace pie::decode {
@@ -77,6 +78,7 @@ struct GenerationRequest {
   TokenChoice sampling;
   Drafting drafting;
   std::shared_ptr<Constraint> constraint;  ///< may be null
+  model::AdapterRef adapter;               ///< what all of it is computed under; null: none
   std::vector<TokenId> stop_tokens;
   std::vector<std::string> stop_texts;
   uint32_t tokens_max = 0;  ///< at least 1
