@@ -10,32 +10,31 @@
 
 namespace pie::host {
 
-model::AdapterRef adapter_of(std::string_view call, QueueObject& queue, uint32_t pointer) {
-  model::AdapterRef adapter = value_or_throw(queue.engine().adapter(call, queue.id, pointer));
-  if (adapter == nullptr)
-    throw wasm::GuestError(
-        fmt::format("[{}] got adapter pointer {}, where nothing was put yet, expected one after "
-                    "upload-adapter or initialize-adapter",
-                    call, pointer));
-  return adapter;
+Result<model::AdapterRef> find_adapter(std::string_view call, QueueObject& queue,
+                                       uint32_t pointer) {
+  PIE_TRY_ASSIGN(model::AdapterRef adapter, queue.engine().adapter(call, queue.id, pointer));
+  if (adapter != nullptr) return adapter;
+  return Error{
+      ErrorCode::kInvalidArgument,
+      fmt::format("[{}] got adapter pointer {}, where nothing was put yet, expected one after "
+                  "upload-adapter or initialize-adapter",
+                  call, pointer)};
 }
 
-wasm::Wait<> compute_under(InstanceState& state, std::shared_ptr<PassObject> pass) {
-  using wasm::Wait;
-  const auto nothing = [] { return Wait<>(std::vector<wasm::ReadinessRef>()); };
-  const model::AdapterRef mean = pass->adapter;
-  if (mean == nullptr) return nothing();
-  pass->pass.adapter = mean;
-  if (!pass->adapter_seed) return nothing();
-  const int64_t seed = *pass->adapter_seed;
+model::AdapterRef adapter_of(std::string_view call, QueueObject& queue, uint32_t pointer) {
+  return value_or_throw(find_adapter(call, queue, pointer));
+}
+
+Result<ComingAdapter> coming_adapter(std::string_view call, InstanceState& state,
+                                     const model::AdapterRef& mean, std::optional<int64_t> seed) {
+  if (!seed) return ComingAdapter{{}, [mean] { return mean; }};
   if (!mean->evolution)
-    throw wasm::GuestError(
-        "[set-adapter-seed] got an adapter that does not evolve, expected one of "
-        "initialize-adapter");
-  if (model::AdapterRef kept = state.candidates.find(mean->id, seed)) {
-    pass->pass.adapter = std::move(kept);
-    return nothing();
-  }
+    return Error{ErrorCode::kInvalidArgument,
+                 fmt::format("[{}] got an adapter that does not evolve, expected one of "
+                             "initialize-adapter",
+                             call)};
+  if (model::AdapterRef kept = state.candidates.find(mean->id, *seed))
+    return ComingAdapter{{}, [kept = std::move(kept)] { return kept; }};
   auto charge = std::make_shared<Charge>(state.memory);
   const uint64_t bytes = mean->b->size();
   if (!charge->try_add(bytes).ok()) {
@@ -44,14 +43,23 @@ wasm::Wait<> compute_under(InstanceState& state, std::shared_ptr<PassObject> pas
   }
   auto making = make_adapter(
       state,
-      [mean, seed](Charge&) -> Result<std::unique_ptr<model::AdapterWork>> {
+      [mean, seed = *seed](Charge&) -> Result<std::unique_ptr<model::AdapterWork>> {
         return model::start_candidate(mean, seed);
       },
       std::move(charge));
-  return {{making->adapter}, [&state, making, mean, seed, pass = std::move(pass)] {
-            pass->pass.adapter = making->adapter->take();
-            state.candidates.add(mean->id, seed, pass->pass.adapter);
-          }};
+  return ComingAdapter{{making->adapter}, [&state, making, mean, seed = *seed] {
+                         model::AdapterRef made = making->adapter->take();
+                         state.candidates.add(mean->id, seed, made);
+                         return made;
+                       }};
+}
+
+wasm::Wait<> compute_under(InstanceState& state, std::shared_ptr<PassObject> pass) {
+  if (pass->adapter == nullptr) return wasm::Wait<>(std::vector<wasm::ReadinessRef>());
+  auto coming =
+      value_or_throw(coming_adapter("set-adapter-seed", state, pass->adapter, pass->adapter_seed));
+  return {std::move(coming.events),
+          [take = std::move(coming.take), pass = std::move(pass)] { pass->pass.adapter = take(); }};
 }
 
 }  // namespace pie::host

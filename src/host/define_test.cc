@@ -67,7 +67,7 @@ const std::map<std::string, std::vector<std::string>> kFunctions = {
     {"pie:context/snapshot", {"save", "load", "all", "remove"}},
     {"pie:decode/generate",
      {"[static]generation.start", "[static]generation.start-constrained",
-      "[method]generation.pollable", "[method]generation.read", "[method]generation.end",
+      "[static]generation.start-under", "[method]generation.pollable", "[method]generation.read", "[method]generation.end",
       "[method]generation.cancel", "[method]generation.suggest"}},
     {"pie:grammar/grammar",
      {"[static]grammar.from-json-schema", "[static]grammar.from-regex", "[static]grammar.from-lark",

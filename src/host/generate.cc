@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "decode/running_generation.h"
+#include "host/adapter_pass.h"
 #include "host/define.h"
 #include "host/generation_request.h"
 #include "host/guest_errors.h"
@@ -11,6 +12,7 @@
 #include "host/matcher_constraint.h"
 #include "host/matcher_object.h"
 #include "host/objects.h"
+#include "wasm/wait.h"
 #include "wasm/wit_described.h"
 #include "wasm/wit_result.h"
 
@@ -130,10 +132,10 @@ struct GenerationObject final : wasm::Object {
 
 using Started = Result<std::shared_ptr<GenerationObject>>;
 
-/// `constraint` may be null.
+/// `constraint` and `adapter` may be null.
 Started start_generation(InstanceState& state, const std::shared_ptr<QueueObject>& queue,
-                         GuestRequest request,
-                         const std::shared_ptr<MatcherConstraint>& constraint) {
+                         GuestRequest request, const std::shared_ptr<MatcherConstraint>& constraint,
+                         model::AdapterRef adapter) {
   const ModelService& service = queue->service;
   bound_tokens(request, service.engine().page_size());
   const auto note = [note = state.context_note, &service](uint64_t length) {
@@ -149,7 +151,8 @@ Started start_generation(InstanceState& state, const std::shared_ptr<QueueObject
   PIE_TRY_ASSIGN(
       auto generation,
       decode::Generation::create(
-          request_of(std::move(request), constraint), service.model().tokenizer(),
+          request_of(std::move(request), constraint, std::move(adapter)),
+          service.model().tokenizer(),
           {.page_size = service.engine().page_size(), .vocab_size = service.info().vocab_size}));
   object->running = std::make_shared<decode::RunningGeneration>(
       service.engine(), queue->id, std::move(generation),
@@ -168,22 +171,51 @@ Started start_generation(InstanceState& state, const std::shared_ptr<QueueObject
   return object;
 }
 
-wasm::WitResult<std::shared_ptr<GenerationObject>, std::string> start(
-    InstanceState& state, const std::shared_ptr<QueueObject>& queue, GuestRequest request) {
-  return start_generation(state, queue, std::move(request), nullptr);
+using GuestStarted = wasm::WitResult<std::shared_ptr<GenerationObject>, std::string>;
+
+GuestStarted start(InstanceState& state, const std::shared_ptr<QueueObject>& queue,
+                   GuestRequest request) {
+  return start_generation(state, queue, std::move(request), nullptr, nullptr);
 }
 
-wasm::WitResult<std::shared_ptr<GenerationObject>, std::string> start_constrained(
-    InstanceState& state, const std::shared_ptr<QueueObject>& queue, GuestRequest request,
-    MatcherObject& matcher) {
+/// From the matcher's place.
+Result<std::shared_ptr<MatcherConstraint>> constraint_of(const std::shared_ptr<QueueObject>& queue,
+                                                         const MatcherObject& matcher) {
   const size_t size = matcher.matcher.grammar().vocabulary().size();
   if (const uint32_t vocab_size = queue->service.info().vocab_size; size != vocab_size)
-    return Started(Error{ErrorCode::kInvalidArgument,
-                         fmt::format("[generate] got a grammar of a vocabulary of {} tokens, "
-                                     "expected one of the queue's model, of {}",
-                                     size, vocab_size)});
-  return start_generation(state, queue, std::move(request),
-                          std::make_shared<MatcherConstraint>(matcher.matcher.fork()));
+    return Error{ErrorCode::kInvalidArgument,
+                 fmt::format("[generate] got a grammar of a vocabulary of {} tokens, "
+                             "expected one of the queue's model, of {}",
+                             size, vocab_size)};
+  return std::make_shared<MatcherConstraint>(matcher.matcher.fork());
+}
+
+GuestStarted start_constrained(InstanceState& state, const std::shared_ptr<QueueObject>& queue,
+                               GuestRequest request, const MatcherObject& matcher) {
+  auto constraint = constraint_of(queue, matcher);
+  if (!constraint.ok()) return Started(constraint.error());
+  return start_generation(state, queue, std::move(request), *constraint, nullptr);
+}
+
+wasm::Wait<GuestStarted> start_under(InstanceState& state, std::shared_ptr<QueueObject> queue,
+                                     GuestRequest request, const GuestAdapter& adapter,
+                                     std::optional<std::shared_ptr<MatcherObject>> matcher) {
+  std::shared_ptr<MatcherConstraint> constraint;
+  const auto begun = [&]() -> Result<ComingAdapter> {
+    PIE_TRY_ASSIGN(const auto mean, find_adapter("generate", *queue, adapter.pointer));
+    if (matcher) {
+      PIE_TRY_ASSIGN(constraint, constraint_of(queue, **matcher));
+    }
+    return coming_adapter("generate", state, mean, adapter.seed);
+  };
+  auto coming = begun();
+  if (!coming.ok())
+    return {{}, [error = coming.error()]() -> GuestStarted { return Started(error); }};
+  return {std::move(coming->events),
+          [&state, queue = std::move(queue), request = std::move(request),
+           constraint = std::move(constraint), take = std::move(coming->take)]() -> GuestStarted {
+            return start_generation(state, queue, request, constraint, take());
+          }};
 }
 
 wasm::WitResult<void, std::string> suggest(GenerationObject& self, uint32_t generated,
@@ -206,6 +238,7 @@ void define_generate(wasm::HostFunctions& functions) {
   functions.resource(GenerationObject::kResource);
   functions.add(kGenerate, "[static]generation.start", start);
   functions.add(kGenerate, "[static]generation.start-constrained", start_constrained);
+  functions.add(kGenerate, "[static]generation.start-under", start_under);
   functions.add(kGenerate, method + "pollable",
                 [](GenerationObject& self) -> wasm::ReadinessRef { return self.output; });
   functions.add(kGenerate, method + "read", [](GenerationObject& self) {

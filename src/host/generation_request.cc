@@ -73,7 +73,8 @@ uint64_t memory_bytes(const GuestRequest& request) {
 }
 
 decode::GenerationRequest request_of(GuestRequest from,
-                                     std::shared_ptr<decode::Constraint> constraint) {
+                                     std::shared_ptr<decode::Constraint> constraint,
+                                     model::AdapterRef adapter) {
   decode::GenerationRequest request;
   request.pages.reserve(from.pages.size());
   for (const uint32_t page : from.pages) request.pages.emplace_back(page);
@@ -91,6 +92,7 @@ decode::GenerationRequest request_of(GuestRequest from,
   request.wants_details = from.log_probabilities;
   request.ranked = from.ranked;
   request.constraint = std::move(constraint);
+  request.adapter = std::move(adapter);
   return request;
 }
 

@@ -92,6 +92,15 @@ constexpr auto wit_type(const GuestDrafting*) {
                       wasm::field("sources", &GuestDrafting::sources));
 }
 
+struct GuestAdapter {
+  uint32_t pointer = 0;
+  std::optional<int64_t> seed;
+};
+constexpr auto wit_type(const GuestAdapter*) {
+  return wasm::record(wasm::field("pointer", &GuestAdapter::pointer),
+                      wasm::field("seed", &GuestAdapter::seed));
+}
+
 struct GuestRequest {
   std::vector<uint32_t> pages;
   uint32_t context_length = 0;
@@ -128,8 +137,9 @@ constexpr auto wit_type(const GuestRequest*) {
 void bound_tokens(GuestRequest& request, uint32_t page_size);
 /// What the generation may take of the host's memory, its result included.
 uint64_t memory_bytes(const GuestRequest& request);
-/// `constraint` may be null.
+/// `constraint` and `adapter` may be null.
 decode::GenerationRequest request_of(GuestRequest request,
-                                     std::shared_ptr<decode::Constraint> constraint);
+                                     std::shared_ptr<decode::Constraint> constraint,
+                                     model::AdapterRef adapter);
 
 }  // namespace pie::host
