@@ -97,8 +97,7 @@ class Context::EngineRun {
 /// for what is asked. A token is pending.
 std::optional<GenerationRequest> Context::engine_request(const Sampler& sampler, const Stop& stop,
                                                          const Answer& answer) const {
-  if (adapter_ || stop.asks_program() || std::ranges::any_of(pending_, &Slot::masked))
-    return std::nullopt;
+  if (stop.asks_program() || std::ranges::any_of(pending_, &Slot::masked)) return std::nullopt;
   const size_t count = std::min(
       {stop.tokens_max() - answer.tokens.size(), kTokensAhead, std::max<size_t>(room(), 1)});
   auto sampling = sampler.for_engine(size() + count);
@@ -110,6 +109,8 @@ std::optional<GenerationRequest> Context::engine_request(const Sampler& sampler,
   request.log_probabilities = answer.options().log_probabilities;
   request.context_length = static_cast<uint32_t>(slots_.size());
   request.position = pending_.front().position;
+  request.adapter = adapter_;
+  request.adapter_seed = adapter_seed_;
   for (const Slot& slot : slots_) request.context.push_back(slot.token);
   for (const Slot& slot : pending_) request.pending.push_back(slot.token);
   if (window_) {

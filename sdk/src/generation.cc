@@ -76,24 +76,43 @@ struct LoweredRequest {
 
 }  // namespace
 
-Result<Generation> Generation::start(const Queue& queue, const GenerationRequest& request) {
-  const LoweredRequest lowered(request);
-  const abi::GenerationStart in{.queue = queue.handle(), .request = lowered.out};
-  abi::GenerationStarted out;
-  abi::generation_start(&in, &out);
+Result<Generation> Generation::started(const abi::GenerationStarted& out) {
   if (out.is_error != 0) return fail(lift::text(out.of.error));
   return Generation(out.of.generation);
 }
 
+Result<Generation> Generation::start_under(const Queue& queue, const GenerationRequest& request,
+                                           const Matcher* matcher) {
+  const LoweredRequest lowered(request);
+  abi::AdaptedStart in{.queue = queue.handle(),
+                       .request = lowered.out,
+                       .adapter = {.pointer = request.adapter->pointer(), .seed = {}},
+                       .matcher = {}};
+  if (request.adapter_seed) in.adapter.seed = {1, *request.adapter_seed};
+  if (matcher != nullptr) in.matcher = {1, matcher->handle()};
+  abi::GenerationStarted out;
+  abi::generation_start_under(&in, &out);
+  return started(out);
+}
+
+Result<Generation> Generation::start(const Queue& queue, const GenerationRequest& request) {
+  if (request.adapter) return start_under(queue, request, nullptr);
+  const LoweredRequest lowered(request);
+  const abi::GenerationStart in{.queue = queue.handle(), .request = lowered.out};
+  abi::GenerationStarted out;
+  abi::generation_start(&in, &out);
+  return started(out);
+}
+
 Result<Generation> Generation::start(const Queue& queue, const GenerationRequest& request,
                                      const Matcher& matcher) {
+  if (request.adapter) return start_under(queue, request, &matcher);
   const LoweredRequest lowered(request);
   const abi::ConstrainedStart in{
       .queue = queue.handle(), .request = lowered.out, .matcher = matcher.handle()};
   abi::GenerationStarted out;
   abi::generation_start_constrained(&in, &out);
-  if (out.is_error != 0) return fail(lift::text(out.of.error));
-  return Generation(out.of.generation);
+  return started(out);
 }
 
 Pollable Generation::pollable() const { return Pollable(abi::generation_pollable(handle_.get())); }

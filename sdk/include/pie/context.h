@@ -126,8 +126,8 @@ class Context {
   void drop_step();
 
   /// What is computed from now on is computed under this adapter (null: none), as it is at each
-  /// step; with a seed, under that candidate of it. What was computed stays as it is. Forks have
-  /// it, too. The engine's own loop has no adapters: `generate` then goes step by step.
+  /// step, or each time that `generate` hands tokens to the engine; with a seed, under that
+  /// candidate of it. What was computed stays as it is. Forks have it, too.
   void set_adapter(std::shared_ptr<const Adapter> adapter, std::optional<int64_t> seed = {});
 
   /// A second context that goes on from here. Full pages are shared; the tokens of the last,

@@ -80,6 +80,16 @@ struct ConstrainedStart {
   GenerationRequest request;
   Handle matcher;
 };
+struct GenerationAdapter {
+  uint32_t pointer;
+  Option<int64_t> seed;
+};
+struct AdaptedStart {
+  Handle queue;
+  GenerationRequest request;
+  GenerationAdapter adapter;
+  Option<Handle> matcher;
+};
 struct GenerationStarted {
   uint8_t is_error;
   union {
@@ -108,6 +118,8 @@ PIE_DECODE("[static]generation.start")
 void generation_start(const GenerationStart* in, GenerationStarted* out);
 PIE_DECODE("[static]generation.start-constrained")
 void generation_start_constrained(const ConstrainedStart* in, GenerationStarted* out);
+PIE_DECODE("[static]generation.start-under")
+void generation_start_under(const AdaptedStart* in, GenerationStarted* out);
 PIE_DECODE("[method]generation.pollable") Handle generation_pollable(Handle self);
 PIE_DECODE("[method]generation.read") void generation_read(Handle self, GenerationPiece* out);
 PIE_DECODE("[method]generation.end") void generation_end(Handle self, Option<GenerationEnd>* out);

@@ -1,11 +1,13 @@
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "pie/adapter.h"
 #include "pie/decode_abi.h"
 #include "pie/forward.h"
 #include "pie/grammar.h"
@@ -75,6 +77,9 @@ struct GenerationRequest {
   bool log_probabilities = false;
   uint32_t ranked = 0;       ///< so many best tokens beside each
   uint32_t wake_tokens = 1;  ///< ready when so many have come
+  /// Computed under it, as it is at the start; with a seed, under that candidate of it. Null: none.
+  std::shared_ptr<const Adapter> adapter = nullptr;
+  std::optional<int64_t> adapter_seed;
 };
 
 /// What has come of a generation since the last read.
@@ -118,6 +123,9 @@ class Generation {
 
  private:
   explicit Generation(abi::Handle handle) : handle_(handle) {}
+  static Result<Generation> start_under(const Queue& queue, const GenerationRequest& request,
+                                        const Matcher* matcher);
+  static Result<Generation> started(const abi::GenerationStarted& out);
 
   OwnedHandle<abi::generation_drop> handle_;
 };
