@@ -53,6 +53,20 @@ def test_async_tools_overlap_decoding(server: Server) -> None:
     on(server, main)
 
 
+@pytest.mark.parametrize("model", ["smollm2-135m-instruct", "coder"])
+def test_agent_react_acts_where_it_has_to(coder_server: Server, model: str) -> None:
+    """Also a model whose template knows no tools."""
+
+    async def main(peer: Peer) -> None:
+        options = [f"--model={model}", "--question=Tell me about the weather.", "--turns=1", "--must-act"]
+        instance = await peer.launch("std/agent-react", options)
+        end = await peer.final(instance)
+        assert "[--turns] got 1" in end["message"], end
+        assert re.match(r"call (get_weather|add|multiply) \{", peer.output(instance))
+
+    on(coder_server, main)
+
+
 @pytest.mark.parametrize(("code", "output"), [
     ("total = 0\nfor i in range(1, 11):\n    if i % 2 == 0:\n        total += i * i\n    else:\n"
      "        total -= 1\nprint(total, -7 // 2, -7 % 3, 7 // -2, -2 ** 2, 2 ** 3 ** 2)\n",

@@ -186,6 +186,40 @@ uint64_t hash_of(const std::string& text) {
   return hash;
 }
 
+/// What the rule `root` of a grammar of llama.cpp's stands for; each of its rules is a line.
+std::string_view root_of(std::string_view grammar) {
+  constexpr std::string_view kRoot = "root ::= ";
+  size_t at = grammar.starts_with(kRoot) ? 0 : grammar.find("\n" + std::string(kRoot));
+  if (at == std::string_view::npos) return {};
+  at = grammar.find(kRoot, at) + kRoot.size();
+  return grammar.substr(at, grammar.find('\n', at) - at);
+}
+
+bool has_rule(std::string_view grammar, const std::string& name) {
+  return grammar.starts_with(name + " ::= ") ||
+         grammar.find("\n" + name + " ::= ") != std::string_view::npos;
+}
+
+/// The grammar of an answer that is calls and nothing else. llama.cpp's own for that begins with
+/// the end of the prompt and lets any text come before the calls; its `lazy` one, for where a model
+/// may call, begins with the rules of the calls.
+std::string grammar_of_calls(std::string whole, std::string_view lazy, bool may_be_several) {
+  constexpr std::string_view kOneCall = "tool-call", kOr = " | ";
+  const std::string_view root = root_of(whole);
+  std::string calls(root_of(lazy));
+  bool has_one_call = false;
+  for (std::string_view rest = calls; !rest.empty();) {
+    const std::string name(rest.substr(0, rest.find(kOr)));
+    if (!has_rule(whole, name)) return whole;
+    has_one_call = has_one_call || name == kOneCall;
+    rest.remove_prefix(std::min(rest.size(), name.size() + kOr.size()));
+  }
+  if (calls.empty() || root.empty()) return whole;
+  if (has_one_call && !may_be_several) calls = kOneCall;
+  whole.replace(static_cast<size_t>(root.data() - whole.data()), root.size(), calls);
+  return whole;
+}
+
 bool knows_tools(const common_chat_templates* templates) {
   const auto caps = common_chat_templates_get_caps(templates);
   const auto has = [&](const char* name) {
@@ -224,11 +258,20 @@ RenderedConversation ChatFormats::render(const Conversation& conversation,
     taken.turns = without_system_turns(std::span<const Turn>(taken.turns));
   const common_chat_params made = apply_somehow(template_, taken);
   common_chat_params format = made;
-  if (is_in_words && !conversation.tools.empty()) {
-    Conversation asked = conversation;
+  Conversation asked = std::move(taken);
+  const bool is_of_words = is_in_words && !conversation.tools.empty();
+  if (is_of_words) {
+    asked = conversation;
     asked.turns.assign(1, Turn());
     asked.turns.front().role = "user";
     format = apply(*words_, asked);
+  }
+  if (asked.tool_choice == ToolChoice::kRequired && !format.grammar.empty()) {
+    asked.tool_choice = ToolChoice::kAuto;
+    const common_chat_params lazy =
+        is_of_words ? apply(*words_, asked) : apply_somehow(template_, asked);
+    format.grammar =
+        grammar_of_calls(std::move(format.grammar), lazy.grammar, conversation.has_parallel_calls);
   }
   RenderedConversation rendered;
   rendered.prompt = made.prompt;

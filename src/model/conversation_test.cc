@@ -234,6 +234,24 @@ TEST(ConversationTest, a_grammar_of_calls_comes_with_the_prompt) {
   EXPECT_FALSE(chat->render(asked).value().grammar);
 }
 
+TEST(ConversationTest, an_answer_that_has_to_be_a_call_is_nothing_else) {
+  const auto without_tools = make_jinja_template(
+      "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+      "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
+      "", "");
+  const auto with_tools = published("Qwen-Qwen2.5-7B-Instruct");
+  for (const auto* chat : {&without_tools, &with_tools}) {
+    Conversation asked = weather();
+    asked.tool_choice = ToolChoice::kRequired;
+    const std::string one = (*chat)->render(asked).value().grammar->text;
+    EXPECT_THAT(one, HasSubstr("\nroot ::= tool-call\n"));
+    EXPECT_THAT(one, HasSubstr("\ntool-call ::= \"<tool_call>\\n\""));
+    asked.has_parallel_calls = true;
+    EXPECT_THAT((*chat)->render(asked).value().grammar->text,
+                HasSubstr("\nroot ::= tool-call | tool-calls\n"));
+  }
+}
+
 TEST(ConversationTest, roles_that_a_template_refuses_are_folded) {
   const auto chat = make_jinja_template(
       "{% for m in messages %}{% if m['role'] != ('assistant' if loop.index0 % 2 else 'user') %}"
