@@ -56,8 +56,10 @@ Result<void> check_sampling(const TokenChoice& sampling, uint32_t vocab_size) {
     return wrong("{} DRY breakers, expected at most {}", sampling.dry.breakers.size(),
                  kBreakersMax);
   if (sampling.mirostat) {
-    PIE_TRY(check_range("mirostat target", sampling.mirostat->target, 0.01F, 1e3F));
+    PIE_TRY(check_range("mirostat target", sampling.mirostat->target, kSurpriseMin, 1e3F));
     PIE_TRY(check_range("mirostat rate", sampling.mirostat->rate, 0, 1));
+    if (const auto& begin = sampling.mirostat->surprise_max)
+      PIE_TRY(check_range("mirostat surprise-max", *begin, kSurpriseMin, kNoMax));
   }
   for (const auto& [token, bias] : sampling.bias) {
     PIE_TRY(check_tokens("the bias", {&token, 1}, vocab_size));

@@ -20,6 +20,8 @@ constexpr size_t kStopTextBytesMax = 1024;
 constexpr uint32_t kRankedMax = 64;
 /// Equal tokens that a look-up may need: each token that is indexed costs as many steps.
 constexpr uint32_t kMatchMax = 32;
+/// The least that mirostat lets the surprise of a token be, in bits.
+constexpr float kSurpriseMin = 0.01F;
 /// Tokens that are tried in one pass.
 constexpr uint32_t kDraftMax = 64;
 

@@ -27,7 +27,8 @@ Generation::Generation(GenerationRequest request, const model::Tokenizer& tokeni
       pending_(request_.pending),
       context_len_(request_.context_len),
       position_(request_.position) {
-  if (request_.sampling.mirostat) params_.surprise_max = 2 * request_.sampling.mirostat->target;
+  if (const auto& mirostat = request_.sampling.mirostat)
+    params_.surprise_max = mirostat->surprise_max.value_or(2 * mirostat->target);
   if (request_.drafting.tokens_max == 0) return;
   for (const auto& source : request_.drafting.sources) lookup_.add_source(source);
   for (const TokenId token : all_of(request_)) lookup_.append(token);
@@ -177,7 +178,7 @@ void Generation::add_outputs(size_t row, std::shared_ptr<sample::LogitRules> rul
   pass.tokens.push_back(
       {.index = index,
        .sampler = params_,
-       .draw = engine::SeededDraw{request_.sampling.seed, context_len_ + index + 1},
+       .draw = engine::SeededDraw{request_.sampling.seed, uint64_t{position_} + index + 1},
        .wants_details = wants_details});
   if (request_.ranked > 0)
     pass.distributions.push_back({.index = index, .temperature = 1.0F, .top_k = request_.ranked});
@@ -246,7 +247,8 @@ bool Generation::accept(TokenId token, size_t slot, engine::ForwardOutput& outpu
 void Generation::adapt_surprise(float surprise) {
   const Mirostat& mirostat = *request_.sampling.mirostat;
   params_.surprise_max =
-      std::max(0.01F, params_.surprise_max - mirostat.rate * (surprise - mirostat.target));
+      std::max(kSurpriseMin, params_.surprise_max - mirostat.rate * (surprise - mirostat.target));
+  piece_.surprise_max.push_back(params_.surprise_max);
 }
 
 void Generation::suggest(uint32_t generated, std::vector<TokenId> tokens) {

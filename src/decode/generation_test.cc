@@ -261,6 +261,45 @@ TEST_F(GenerationTest, seeded_draws_are_the_same_with_drafts_and_in_another_inst
   EXPECT_LT(again.end.passes, 25U);
 }
 
+TEST_F(GenerationTest, draws_by_position_wherever_its_slots_are) {
+  GenerationRequest one = request(50);
+  one.context_len = 8;  // of a text whose first pages were given back
+  one.position = 1'000;
+  one.sampling.seed = 42;
+  one.drafting = {.tokens_max = 8, .match_min = 1, .sources = {{15, 21, 22}}};
+  auto generation = make(std::move(one));
+  ASSERT_TRUE(generation.ok());
+  const auto pass = (*generation)->next_pass();
+  ASSERT_EQ(pass->tokens.size(), 3U) << "the draft's rows are drawn, too";
+  for (const engine::TokenSlot& row : pass->tokens) {
+    EXPECT_EQ(row.draw->seed, 42U);
+    EXPECT_EQ(row.draw->position, pass->inputs.at(row.index).position + 1);
+    EXPECT_EQ(row.draw->position, 1'001U + row.index);
+  }
+}
+
+TEST_F(GenerationTest, mirostat_goes_on_where_another_generation_came_to) {
+  GenerationRequest one = request(50);
+  one.sampling.mirostat = {.target = 3.0F, .rate = 0.5F};
+  GenerationRequest rest = one;
+  const auto allowed_by = [](Generation& generation) {
+    return generation.next_pass()->tokens.at(0).sampler.surprise_max;
+  };
+  auto generation = make(std::move(one));
+  ASSERT_TRUE(generation.ok());
+  EXPECT_EQ(allowed_by(**generation), 6.0F);
+  engine::ForwardOutput output;
+  output.tokens = {7};
+  output.details = {{.surprise = 5.0F}};
+  (*generation)->take(std::move(output));
+  EXPECT_EQ((*generation)->take_piece().surprise_max, std::vector<float>{5.0F});
+  EXPECT_EQ(allowed_by(**generation), 5.0F);
+  rest.sampling.mirostat->surprise_max = 5.0F;
+  EXPECT_EQ(allowed_by(**make(rest)), 5.0F);
+  rest.sampling.mirostat->surprise_max = 0.0F;
+  EXPECT_FALSE(make(std::move(rest)).ok());
+}
+
 TEST_F(GenerationTest, attends_to_what_it_is_told) {
   using Row = std::vector<uint32_t>;
   const std::vector<VirtualPage> pages = request(1).pages;

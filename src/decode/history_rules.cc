@@ -81,9 +81,11 @@ std::shared_ptr<sample::LogitRules> HistoryRules::after(std::span<const TokenId>
     for (const Count& one : counts) {
       Penalty penalty{.token = one.token};
       if (one.recent > 0) penalty.divisor = penalties_.repetition;
-      if (one.generated > 0)
+      const bool counts_window = penalties_.counted == Penalties::Counted::kWindow;
+      const uint32_t counted = counts_window ? one.recent : one.generated;
+      if (counted > 0)
         penalty.subtrahend =
-            penalties_.presence + penalties_.frequency * static_cast<float>(one.generated);
+            penalties_.presence + penalties_.frequency * static_cast<float>(counted);
       rules->penalties.push_back(penalty);
     }
   }

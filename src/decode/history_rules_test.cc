@@ -25,8 +25,11 @@ std::map<TokenId, Expected> reference(const TokenChoice& sampling, const Tokens&
   const size_t window = std::min<size_t>(sampling.penalties.window, text.size());
   for (size_t i = text.size() - window; i < text.size(); ++i)
     expected[text[i]].divisor = sampling.penalties.repetition;
-  for (const TokenId token : generated) {
-    const auto count = std::count(generated.begin(), generated.end(), token);
+  const bool counts_window = sampling.penalties.counted == Penalties::Counted::kWindow;
+  const Tokens counted =
+      counts_window ? Tokens(text.end() - static_cast<ptrdiff_t>(window), text.end()) : generated;
+  for (const TokenId token : counted) {
+    const auto count = std::count(counted.begin(), counted.end(), token);
     expected[token].subtrahend =
         sampling.penalties.presence + sampling.penalties.frequency * static_cast<float>(count);
   }
@@ -78,10 +81,12 @@ TEST(HistoryRules, say_the_same_of_a_draft_as_of_the_text_that_it_becomes) {
   std::mt19937 random(3);
   for (int round = 0; round < 100; ++round) {
     TokenChoice sampling;
-    sampling.penalties = {.repetition = 1.2F,
-                          .window = static_cast<uint32_t>(random() % 30),
-                          .presence = 0.5F,
-                          .frequency = 0.25F};
+    sampling.penalties = {
+        .repetition = 1.2F,
+        .window = static_cast<uint32_t>(random() % 30),
+        .presence = 0.5F,
+        .frequency = 0.25F,
+        .counted = round % 4 < 2 ? Penalties::Counted::kGenerated : Penalties::Counted::kWindow};
     sampling.dry = {.multiplier = round % 2 == 0 ? 0.0F : 0.8F,
                     .base = 1.5F,
                     .allowed_length = static_cast<uint32_t>(1 + random() % 3),

@@ -15,6 +15,7 @@ struct Piece {
   std::vector<TokenId> tokens;
   std::vector<engine::TokenDetails> details;  ///< by token, where they are wanted
   std::vector<engine::Distribution> ranked;   ///< likewise
+  std::vector<float> surprise_max;            ///< with mirostat, by token: of the one behind it
 };
 
 enum class EndReason {

@@ -18,8 +18,10 @@ namespace pie::decode {
 struct Penalties {
   float repetition = 1.0F;  ///< logit / r, or * r below 0, of tokens among the last ones; 1: none
   uint32_t window = 64;     ///< so many last ones, those before the generation included
-  float presence = 0.0F;    ///< taken from the logit of what was generated already
+  float presence = 0.0F;    ///< taken from the logit of what is counted
   float frequency = 0.0F;   ///< the same, for each time
+  /// What these two count: what was generated, or what the window holds.
+  enum class Counted : uint8_t { kGenerated, kWindow } counted = Counted::kGenerated;
 };
 
 /// "Don't repeat yourself": a token that would go on with what followed an earlier, equal end of
@@ -36,6 +38,7 @@ struct DryPenalty {
 struct Mirostat {
   float target = 5.0F;
   float rate = 0.1F;
+  std::optional<float> surprise_max;  ///< of the first token; none: twice the target
 };
 
 struct TokenChoice {
@@ -44,7 +47,7 @@ struct TokenChoice {
   DryPenalty dry;
   std::optional<Mirostat> mirostat;
   std::vector<std::pair<TokenId, float>> bias;  ///< added to the logits
-  uint64_t seed = 0;                            ///< with the place in the sequence: the draw's key
+  uint64_t seed = 0;                            ///< with the token's position: the draw's key
 };
 
 /// What the new tokens attend to, besides each other.
