@@ -28,12 +28,14 @@ struct GuestPiece {
   std::vector<TokenId> tokens;
   std::vector<float> log_probabilities;
   std::vector<Ranking> ranked;
+  std::vector<float> surprise_max;
 };
 constexpr auto wit_type(const GuestPiece*) {
   return wasm::record(wasm::field("text", &GuestPiece::text),
                       wasm::field("tokens", &GuestPiece::tokens),
                       wasm::field("log-probabilities", &GuestPiece::log_probabilities),
-                      wasm::field("ranked", &GuestPiece::ranked));
+                      wasm::field("ranked", &GuestPiece::ranked),
+                      wasm::field("surprise-max", &GuestPiece::surprise_max));
 }
 
 /// In the order of decode::EndReason.
@@ -72,6 +74,7 @@ class GenerationOutput final : public wasm::Readiness {
         unread_.log_probabilities.push_back(one.log_probability);
       for (engine::Distribution& one : piece.ranked)
         unread_.ranked.emplace_back(std::move(one.ids), std::move(one.probabilities));
+      for (const float one : piece.surprise_max) unread_.surprise_max.push_back(one);
       is_enough = unread_.tokens.size() >= wake_tokens_;
     }
     if (is_enough) fire();

@@ -19,6 +19,11 @@ uint64_t random_seed() {
   return (uint64_t{device()} << 32) | device();
 }
 
+decode::Penalties::Counted counted_of(CountedCase from) {
+  using Counted = decode::Penalties::Counted;
+  return from == CountedCase::kWindow ? Counted::kWindow : Counted::kGenerated;
+}
+
 decode::TokenChoice choice_of(const GuestSampling& from) {
   decode::TokenChoice sampling;
   sampling.params = {.temperature = from.temperature,
@@ -30,11 +35,13 @@ decode::TokenChoice choice_of(const GuestSampling& from) {
                      .xtc_threshold = from.xtc_threshold};
   if (from.penalties)
     sampling.penalties = {from.penalties->repetition, from.penalties->window,
-                          from.penalties->presence, from.penalties->frequency};
+                          from.penalties->presence, from.penalties->frequency,
+                          counted_of(from.penalties->counted)};
   if (from.dry)
     sampling.dry = {from.dry->multiplier, from.dry->base, from.dry->allowed_length,
                     from.dry->window, from.dry->breakers};
-  if (from.mirostat) sampling.mirostat = {from.mirostat->target, from.mirostat->rate};
+  if (from.mirostat)
+    sampling.mirostat = {from.mirostat->target, from.mirostat->rate, from.mirostat->surprise_max};
   for (const auto& [token, bias] : from.bias) sampling.bias.emplace_back(token, bias);
   sampling.seed = from.seed ? *from.seed : random_seed();
   return sampling;

@@ -14,16 +14,21 @@ namespace pie::host {
 
 // pie:decode/generate's request as programs say it; what each field means is in wit/.
 
+enum class CountedCase { kGenerated, kWindow };
+constexpr auto wit_type(const CountedCase*) { return wasm::enum_of("generated", "window"); }
+
 struct GuestPenalties {
   float repetition = 1;
   uint32_t window = 0;
   float presence = 0, frequency = 0;
+  CountedCase counted = CountedCase::kGenerated;
 };
 constexpr auto wit_type(const GuestPenalties*) {
   return wasm::record(wasm::field("repetition", &GuestPenalties::repetition),
                       wasm::field("window", &GuestPenalties::window),
                       wasm::field("presence", &GuestPenalties::presence),
-                      wasm::field("frequency", &GuestPenalties::frequency));
+                      wasm::field("frequency", &GuestPenalties::frequency),
+                      wasm::field("counted", &GuestPenalties::counted));
 }
 
 struct GuestDry {
@@ -40,10 +45,12 @@ constexpr auto wit_type(const GuestDry*) {
 
 struct GuestMirostat {
   float target = 0, rate = 0;
+  std::optional<float> surprise_max;
 };
 constexpr auto wit_type(const GuestMirostat*) {
   return wasm::record(wasm::field("target", &GuestMirostat::target),
-                      wasm::field("rate", &GuestMirostat::rate));
+                      wasm::field("rate", &GuestMirostat::rate),
+                      wasm::field("surprise-max", &GuestMirostat::surprise_max));
 }
 
 struct GuestSampling {
