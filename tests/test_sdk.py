@@ -78,7 +78,8 @@ def test_tasks(server: Server, programs: Path, scenario: str) -> None:
 
 
 @pytest.mark.parametrize("scenario", [
-    "lengths", "ends", "forks", "chat", "dropped", "repeats", "grammar", "log-probabilities", "window",
+    "lengths", "ends", "forks", "chat", "dropped", "repeats", "grammar", "adaptive", "positions",
+    "log-probabilities", "window",
 ])  # fmt: skip
 def test_answers_of_the_engine_are_those_of_steps(server: Server, programs: Path, scenario: str) -> None:
     """tests/programs/answer_scenarios.cpp: Context::generate in both ways, text for text."""

@@ -65,7 +65,8 @@ class Context::Answer {
 /// The engine's loop while an answer comes of it; ends it, and keeps the tokens that came.
 class Context::EngineRun {
  public:
-  EngineRun(Context& context, Answer& answer) : context_(context), answer_(answer) {}
+  EngineRun(Context& context, const Sampler& sampler, Answer& answer)
+      : context_(context), sampler_(sampler), answer_(answer) {}
   EngineRun(const EngineRun&) = delete;
   EngineRun& operator=(const EngineRun&) = delete;
   ~EngineRun() {
@@ -81,6 +82,7 @@ class Context::EngineRun {
     const GenerationPiece piece = context_.generation_->read();
     for (size_t i = 0; i < piece.tokens.size() && !answer_.has_ended(); ++i) {
       context_.take_generated(piece.tokens[i]);
+      if (i < piece.surprise_max.size()) sampler_.set_surprise_max(piece.surprise_max[i]);
       if (i < piece.log_probabilities.size())
         answer_.log_probabilities.push_back(piece.log_probabilities[i]);
       if (auto added = answer_.add(piece.tokens[i]); !added) return added;
@@ -90,6 +92,7 @@ class Context::EngineRun {
 
  private:
   Context& context_;
+  const Sampler& sampler_;
   Answer& answer_;
 };
 
@@ -98,6 +101,8 @@ class Context::EngineRun {
 std::optional<GenerationRequest> Context::engine_request(const Sampler& sampler, const Stop& stop,
                                                          const Answer& answer) const {
   if (stop.asks_program() || std::ranges::any_of(pending_, &Slot::masked)) return std::nullopt;
+  for (size_t i = 0; i < pending_.size(); ++i)
+    if (pending_[i].position + pending_.size() - i != next_position_) return std::nullopt;
   const size_t count = std::min(
       {stop.tokens_max() - answer.tokens.size(), kTokensAhead, std::max<size_t>(room(), 1)});
   auto sampling = sampler.for_engine(size() + count);
@@ -164,11 +169,12 @@ void Context::end_generation() {
 }
 
 /// Until the answer ends, or the engine has no pages to go on.
-Task<Result<void>> Context::run_in_engine(GenerationRequest request, Answer& answer) {
+Task<Result<void>> Context::run_in_engine(GenerationRequest request, const Sampler& sampler,
+                                          Answer& answer) {
   const Matcher* matcher = answer.options().matcher;
   if (auto begun = begin_generation(std::move(request), matcher); !begun) co_return begun;
   const size_t before = answer.tokens.size();
-  EngineRun run(*this, answer);
+  EngineRun run(*this, sampler, answer);
   loop::Wait wait(generation_->pollable());
   std::optional<GenerationEnd> end;
   while (!end) {
@@ -192,7 +198,7 @@ Task<Result<void>> Context::answer_in_engine(const Sampler& sampler, const Stop&
     if (auto prepared = prepare_step(); !prepared) co_return prepared;
     auto request = engine_request(sampler, stop, answer);
     if (!request) break;
-    auto ran = co_await run_in_engine(std::move(*request), answer);
+    auto ran = co_await run_in_engine(std::move(*request), sampler, answer);
     if (!ran) co_return ran;
   }
   co_return Result<void>();

@@ -23,11 +23,16 @@ struct LoweredSampling {
            .xtc_probability = from.xtc_probability,
            .xtc_threshold = from.xtc_threshold};
     if (const auto& one = from.penalties)
-      out.penalties = {1, {one->repetition, one->window, one->presence, one->frequency}};
+      out.penalties = {1,
+                       {one->repetition, one->window, one->presence, one->frequency,
+                        static_cast<uint8_t>(one->counted)}};
     if (const auto& one = from.dry)
       out.dry = {
           1, {one->multiplier, one->base, one->allowed_length, one->window, lend(one->breakers)}};
-    if (const auto& one = from.mirostat) out.mirostat = {1, {one->target, one->rate}};
+    if (const auto& one = from.mirostat) {
+      out.mirostat = {1, {one->target, one->rate, {}}};
+      if (one->surprise_max) out.mirostat.value.surprise_max = {1, *one->surprise_max};
+    }
     for (const auto& [token, value] : from.bias) bias.push_back({token, value});
     out.bias = lend(bias);
     if (from.seed) out.seed = {1, *from.seed};
@@ -123,7 +128,8 @@ GenerationPiece Generation::read() {
   GenerationPiece piece{.text = lift::text(out.text),
                         .tokens = lift::numbers(out.tokens),
                         .log_probabilities = lift::numbers(out.log_probabilities),
-                        .ranked = {}};
+                        .ranked = {},
+                        .surprise_max = lift::numbers(out.surprise_max)};
   for (uint32_t i = 0; i < out.ranked.size; ++i) {
     const abi::Distribution& one = out.ranked.data[i];
     piece.ranked.push_back({lift::numbers(one.ids), lift::numbers(one.probabilities)});

@@ -49,8 +49,8 @@ Result<void> Context::request(const Sampler& sampler, const Draft& draft) {
     auto at = static_cast<int32_t>(row) - 1;
     for (; at >= 0; at = draft.parent(static_cast<size_t>(at)))
       last.push_back(draft.tokens[static_cast<size_t>(at)]);
-    const size_t position = size() + last.size();
-    const size_t looked_at = std::min(sampler.history_size(), position);
+    const size_t position = next_position_ + last.size();
+    const size_t looked_at = std::min(sampler.history_size(), size() + last.size());
     for (size_t i = size(); i-- > 0 && last.size() < looked_at;)
       last.push_back((i < slots_.size() ? slots_[i] : pending_[i - slots_.size()]).token);
     last.resize(looked_at);

@@ -146,22 +146,32 @@ Sampler operator&(const Sampler& a, const Sampler& b) {
 std::optional<GenerationSampling> Sampler::for_engine(size_t length) const {
   constexpr size_t kWindowMax = 4096;
   constexpr float kBiasMax = 1e6F, kRepetitionMin = 1e-3F, kRepetitionMax = 1e3F;
-  if (kind_ == Kind::kCustom || kind_ == Kind::kLogits || mirostat_ || !sets_.empty() ||
-      !mistake_.empty())
+  constexpr float kTargetMax = 1e3F;
+  if (kind_ == Kind::kCustom || kind_ == Kind::kLogits || !sets_.empty() || !mistake_.empty())
     return std::nullopt;
-  if (sampling_.draw || sampling_.details || sampling_.surprise_max != 0.0F) return std::nullopt;
+  if (sampling_.draw || sampling_.surprise_max != 0.0F ||
+      sampling_.details != (mirostat_ != nullptr))
+    return std::nullopt;
   GenerationSampling how;
   static_cast<Sampling&>(how) = sampling_;
+  how.details = false;
   how.seed = seed_;
-  if (has_penalty_) {
-    // Presence and frequency mean what was generated there, and here all that is looked at.
-    if (penalty_.presence != 0.0F || penalty_.frequency != 0.0F) return std::nullopt;
-    if (!(penalty_.repetition >= kRepetitionMin && penalty_.repetition <= kRepetitionMax))
+  if (mirostat_) {
+    const auto [target, rate, surprise_max] = *mirostat_;
+    if (!(target >= kSurpriseMin && target <= kTargetMax && rate >= 0.0F && rate <= 1.0F))
       return std::nullopt;
+    how.mirostat = {target, rate, surprise_max};
+  }
+  if (has_penalty_) {
+    const auto& [repetition, presence, frequency] = penalty_;
+    if (!(repetition >= kRepetitionMin && repetition <= kRepetitionMax)) return std::nullopt;
+    if (!(std::abs(presence) <= kBiasMax && std::abs(frequency) <= kBiasMax)) return std::nullopt;
     if (std::min(penalised_, length) > kWindowMax) return std::nullopt;
-    how.penalties.emplace();
-    how.penalties->repetition = penalty_.repetition;
-    how.penalties->window = static_cast<uint32_t>(std::min(penalised_, kWindowMax));
+    how.penalties = {.repetition = repetition,
+                     .window = static_cast<uint32_t>(std::min(penalised_, kWindowMax)),
+                     .presence = presence,
+                     .frequency = frequency,
+                     .counted = GenerationSampling::Penalties::Counted::kWindow};
   }
   for (size_t i = 0; i < biased_.size(); ++i) {
     const auto known = std::ranges::find(how.bias, biased_[i], &std::pair<uint32_t, float>::first);

@@ -98,9 +98,9 @@ Result<uint32_t> Draws::at(size_t row) {
   if (sampler_.mirostat_) {
     if (row >= details_.size()) return fail("[sampler] the pass gave no surprise");
     Sampler::Mirostat& state = *sampler_.mirostat_;
-    // Above 0, which would mean no bound.
     state.surprise_max =
-        std::max(state.surprise_max - state.rate * (details_[row].surprise - state.target), 1e-3F);
+        std::max(state.surprise_max - state.rate * (details_[row].surprise - state.target),
+                 Sampler::kSurpriseMin);
   }
   return tokens_[row];
 }

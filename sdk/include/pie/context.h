@@ -244,7 +244,8 @@ class Context {
   Result<void> begin_generation(GenerationRequest request, const Matcher* matcher);
   void take_generated(uint32_t token);
   void end_generation();
-  Task<Result<void>> run_in_engine(GenerationRequest request, Answer& answer);
+  Task<Result<void>> run_in_engine(GenerationRequest request, const Sampler& sampler,
+                                   Answer& answer);
   void set_masked(size_t begin, size_t end, bool masked);
 
   std::shared_ptr<Shared> shared_;

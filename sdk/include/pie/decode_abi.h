@@ -9,6 +9,7 @@ struct Penalties {
   uint32_t window;
   float presence;
   float frequency;
+  uint8_t counted;
 };
 struct Dry {
   float multiplier;
@@ -20,6 +21,7 @@ struct Dry {
 struct Mirostat {
   float target;
   float rate;
+  Option<float> surprise_max;
 };
 struct TokenBias {
   uint32_t token;
@@ -102,6 +104,7 @@ struct GenerationPiece {
   U32s tokens;
   Slice<float> log_probabilities;
   Slice<Distribution> ranked;
+  Slice<float> surprise_max;
 };
 struct GenerationEnd {
   uint8_t reason;

@@ -27,6 +27,8 @@ struct GenerationSampling : Sampling {
     uint32_t window = 64;
     float presence = 0.0F;
     float frequency = 0.0F;
+    /// What presence and frequency count: what it has generated, or what the window holds.
+    enum class Counted : uint8_t { kGenerated, kWindow } counted = Counted::kGenerated;
   };
   std::optional<Penalties> penalties;
   struct Dry {
@@ -40,6 +42,7 @@ struct GenerationSampling : Sampling {
   struct Mirostat {
     float target = 5.0F;
     float rate = 0.1F;
+    std::optional<float> surprise_max;  ///< to begin with; none: twice the target
   };
   std::optional<Mirostat> mirostat;
   std::vector<std::pair<uint32_t, float>> bias;
@@ -88,6 +91,7 @@ struct GenerationPiece {
   std::vector<uint32_t> tokens;
   std::vector<float> log_probabilities;
   std::vector<Distribution> ranked;
+  std::vector<float> surprise_max;  ///< with mirostat, by token: of the one behind it
 };
 
 struct GenerationEnd {

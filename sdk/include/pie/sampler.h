@@ -17,7 +17,7 @@ namespace inferlet {
 
 /// What comes before a token that is to be chosen.
 struct TokenHistory {
-  size_t position = 0;               ///< the number of tokens before it
+  size_t position = 0;               ///< of the token that is chosen
   std::span<const uint32_t> tokens;  ///< the last of them, as many as the sampler looks at
 };
 
@@ -92,6 +92,10 @@ class Sampler {
   /// The same in the words of a generation that the engine runs, of a text that will have `length`
   /// tokens; none where it has no word that means exactly this.
   std::optional<GenerationSampling> for_engine(size_t length) const;
+  /// What such a generation says of mirostat behind a token.
+  void set_surprise_max(float surprise_max) const {
+    if (mirostat_) mirostat_->surprise_max = surprise_max;
+  }
 
  private:
   friend class Draws;
@@ -122,6 +126,8 @@ class Sampler {
   std::vector<uint32_t> biased_;
   std::vector<float> biases_;
   std::vector<SetRule> sets_;
+  /// The engine's; above 0, which would mean no bound.
+  static constexpr float kSurpriseMin = 0.01F;
   struct Mirostat {
     float target, rate, surprise_max;
   };

@@ -69,6 +69,7 @@ class Answer:
         self._shown = 0
         self._pieces: list[str] = []
         self._run: host.decode.Generation | None = None
+        self._surprise_max: float | None = None
         self._pollable: Any = None
         self._run_tokens = 0
         self._verdict = Verdict(False, 0)
@@ -145,7 +146,7 @@ class Answer:
         """The next tokens in the words of the engine's loop; none where it has none for what is asked."""
         sequence, decode = self._sequence, host.decode
         computed = sequence.computed
-        sampling = self._sampler.for_engine()
+        sampling = self._sampler.for_engine(self._surprise_max)
         if self._stop.rule is not None or sampling is None or any(sequence.masked[computed:]):
             return None
         room = max(self._context.room, 1)
@@ -188,6 +189,8 @@ class Answer:
         piece = run.read()
         self._take(piece.tokens, piece.log_probabilities)
         self._run_tokens += len(piece.tokens)
+        if piece.surprise_max:
+            self._surprise_max = piece.surprise_max[-1]
         reason = host.decode.Reason
         if self._verdict.stop or (end is not None and end.reason == reason.COMPLETE):
             self._finish()

@@ -154,7 +154,7 @@ class Context:
         sequence = self._sequence
         if matcher is not None:
             host.call(matcher._handle.constrain, sequence.forward_pass, index)
-        sampler.request(sequence.forward_pass, index, sequence.tokens, len(sequence), details=details)
+        sampler.request(sequence.forward_pass, index, sequence.tokens, sequence.next_position, details=details)
 
     def _begin(self, request: Callable[[int], None]) -> host.forward.ForwardPassResult:
         """Writes the turns and submits a pass, of whose last token something is asked."""

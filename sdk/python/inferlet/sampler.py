@@ -205,17 +205,20 @@ class Sampler:
         """With this probability all tokens but the least probable of those that have `threshold` go."""
         return replace(self, filters=replace(self.filters, xtc_probability=probability, xtc_threshold=threshold))
 
-    def for_engine(self) -> host.decode.Sampling | None:
-        """The same in the words of the engine's own loop; none where a function of the program chooses."""
+    def for_engine(self, surprise_max: float | None = None) -> host.decode.Sampling | None:
+        """The same in the words of the engine's own loop; none where a function of the program chooses.
+
+        `surprise_max`: what mirostat came to in an earlier run of the same text.
+        """
         if self.choose or self.choose_by_logits or self.allowed is not None or self.forbidden:
             return None
         penalties = None
         if (by := self.penalties) is not None:
-            # There presence and frequency mean what was generated, here all that is looked at.
-            if by.presence or by.frequency or by.window > _ENGINE_WINDOW_MAX:
+            if by.window > _ENGINE_WINDOW_MAX:
                 return None
-            penalties = host.decode.Penalties(by.repetition, by.window, 0.0, 0.0)
-        mirostat = None if self.surprise is None else host.decode.Mirostat(*self.surprise)
+            counted = host.decode.Counted.WINDOW
+            penalties = host.decode.Penalties(by.repetition, by.window, by.presence, by.frequency, counted)
+        mirostat = None if self.surprise is None else host.decode.Mirostat(*self.surprise, surprise_max)
         how = self.filters
         return host.decode.Sampling(
             how.temperature, how.top_k, how.top_p, how.min_p, how.typical_p, how.xtc_probability,
