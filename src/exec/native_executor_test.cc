@@ -383,12 +383,11 @@ void check_tree(const std::shared_ptr<const model::Model>& model, const Executor
 }
 
 TEST(NativeExecutorTest, a_branch_of_a_tree_has_the_bits_of_the_same_chain) {
+  uint32_t threads = 1;
   for (const KvFormat format : {KvFormat::kF16, KvFormat::kBf16, KvFormat::kQ8}) {
-    for (const uint32_t threads : {1U, 3U}) {
-      check_tree(tiny_model({.heads = 4, .kv_heads = 2, .matrix_type = GGML_TYPE_Q8_0}),
-                 {.page_count = 128, .thread_count = threads, .kv_format = format},
-                 {1, 15, 121, 127, 500});
-    }
+    check_tree(tiny_model({.heads = 4, .kv_heads = 2, .matrix_type = GGML_TYPE_Q8_0}),
+               {.page_count = 128, .thread_count = threads++, .kv_format = format},
+               {1, 121, 127, 500});
   }
   // One query head of a K/V head, so that six rows are a tile; windows that all of it fits into.
   check_tree(tiny_model({.heads = 2, .kv_heads = 2}), {.page_count = 64, .thread_count = 2}, {250});
@@ -425,6 +424,38 @@ TEST(NativeExecutorTest, a_page_that_is_masked_whole_may_be_missing) {
                   std::vector<MaskRuns>(count, MaskRuns{kBegin, kPage, 1000})),
               masked);
   }
+}
+
+/// Forks whose masks have the same hole compute what they share together, up to where they differ.
+TEST(NativeExecutorTest, forks_behind_holes_get_the_same_bits_alone_and_together) {
+  constexpr uint32_t kShared = 40 * kPage, kForks = 24;
+  const auto model = tiny_model({.heads = 4, .kv_heads = 2});
+  const uint32_t vocab = model->info().vocab_size;
+  const ExecutorConfig config{.page_count = 100, .step_tokens_max = kShared, .thread_count = 2};
+  const auto executor = make_native_executor(model, config).value();
+  std::vector<KvPageId> prefix;
+  for (uint32_t p = 0; p < kShared / kPage; ++p) prefix.emplace_back(p);
+  run(*executor, tokens_at(some_ids(kShared, 3, vocab), 0), prefix, 0, {});
+  const MaskRuns holes[] = {{5, 150, 1000}, {5, 150, 300, 7, 1000}, {3, 2, 2, 148, 1000}, {1000}};
+  std::vector<std::vector<KvPageId>> tables(kForks, prefix);
+  std::vector<std::vector<StepToken>> tokens;
+  std::vector<std::vector<MaskRuns>> masks;
+  StepBatch together;
+  std::vector<float> alone;
+  for (uint32_t i = 0; i < kForks; ++i) {
+    tables[i].emplace_back(kShared / kPage + i);
+    tokens.push_back(tokens_at(some_ids(i % 5 == 4 ? 2 : 1, i, vocab), kShared));
+    masks.emplace_back(tokens[i].size(), holes[i % 4]);
+  }
+  for (uint32_t i = 0; i < kForks; ++i) {
+    const auto last = static_cast<uint32_t>(tokens[i].size()) - 1;
+    const auto logits = run(*executor, tokens[i], tables[i], kShared, {last}, masks[i]);
+    alone.insert(alone.end(), logits.begin(), logits.end());
+    together.slices.push_back({tokens[i], tables[i], kShared, masks[i], {last}, {}});
+  }
+  const StepOutput output = executor->execute(together).value();
+  ASSERT_EQ(output.logits.size(), alone.size());
+  EXPECT_EQ(0, std::memcmp(output.logits.data(), alone.data(), alone.size() * sizeof(float)));
 }
 
 TEST(NativeExecutorTest, no_cache_gives_the_bits_of_a_cache) {

@@ -1,6 +1,7 @@
 #include "exec/native/step_plan.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "base/check.h"
 
@@ -17,15 +18,6 @@ constexpr uint32_t kSmallSliceRows = 8;
 constexpr uint32_t kPhasesMax = 4;
 
 uint32_t divide_up(uint32_t a, uint32_t b) { return (a + b - 1) / b; }
-
-bool is_less(std::span<const KvPageId> a, std::span<const KvPageId> b) {
-  return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end(),
-                                      [](KvPageId x, KvPageId y) { return x.value < y.value; });
-}
-
-bool is_same(std::span<const KvPageId> a, std::span<const KvPageId> b) {
-  return a.data() == b.data() || std::equal(a.begin(), a.end(), b.begin(), b.end());
-}
 
 }  // namespace
 
@@ -171,12 +163,30 @@ void StepPlan::add_blocks(const Part& part, AttentionPlan& plan) {
   close();
 }
 
-/// The pages of a chunk when the sequence has all of them and the chunk is all of their slots, else
-/// none.
-std::span<const KvPageId> StepPlan::full_chunk(const Part& part, uint32_t chunk) {
+StepPlan::WholeChunk StepPlan::whole_chunk(const Part& part, uint32_t chunk) const {
   const size_t first = size_t{chunk} * kChunkPages;
-  if (first + kChunkPages > part.pages.size() || chunk >= part.chunks_in_place) return {};
-  return part.pages.subspan(first, kChunkPages);
+  if (chunk < part.chunks_in_place) {
+    if (first + kChunkPages > part.pages.size()) return {};
+    return {part.pages.subspan(first, kChunkPages), {}, {}};
+  }
+  // Rows of one slice have masks of their own.
+  const PlanRow& row = rows_[part.first_row];
+  if (part.row_count > 1 || row.attended < (chunk + 1) * kernels::kChunkTokens) return {};
+  const RowChunks::Slots slots = chunks_.slots(row, chunk);
+  const uint32_t page = slots.begin / kPageTokens;
+  const uint32_t count = (slots.end - 1) / kPageTokens + 1 - page;
+  return {part.pages.subspan(page, count), chunks_.words(row, page, count), slots};
+}
+
+std::strong_ordering StepPlan::compare(const WholeChunk& a, const WholeChunk& b) {
+  const auto by_value = [](KvPageId x, KvPageId y) { return x.value <=> y.value; };
+  const auto pages = std::lexicographical_compare_three_way(
+      a.pages.begin(), a.pages.end(), b.pages.begin(), b.pages.end(), by_value);
+  if (pages != 0) return pages;
+  const auto words = std::lexicographical_compare_three_way(a.words.begin(), a.words.end(),
+                                                            b.words.begin(), b.words.end());
+  if (words != 0) return words;
+  return std::tie(a.slots.begin, a.slots.end) <=> std::tie(b.slots.begin, b.slots.end);
 }
 
 void StepPlan::add_group(std::span<Part*> group, uint32_t chunk, uint32_t phase) {
@@ -193,15 +203,13 @@ void StepPlan::add_group(std::span<Part*> group, uint32_t chunk, uint32_t phase)
     return;
   }
   std::sort(group.begin(), group.end(), [&](const Part* a, const Part* b) {
-    const auto pages_a = full_chunk(*a, chunk);
-    const auto pages_b = full_chunk(*b, chunk);
-    if (is_less(pages_a, pages_b)) return true;
-    return !is_less(pages_b, pages_a) && a->first_row < b->first_row;
+    const auto order = compare(whole_chunk(*a, chunk), whole_chunk(*b, chunk));
+    return order != 0 ? order < 0 : a->first_row < b->first_row;
   });
   for (size_t begin = 0, end = 0; begin < group.size(); begin = end) {
     const auto same_as_first = [&](const Part* part, uint32_t at) {
-      const auto pages = full_chunk(*part, at);
-      return !pages.empty() && is_same(pages, full_chunk(*group[begin], at));
+      const WholeChunk of_part = whole_chunk(*part, at);
+      return !of_part.pages.empty() && compare(of_part, whole_chunk(*group[begin], at)) == 0;
     };
     end = begin + 1;
     while (end < group.size() && same_as_first(group[end], chunk)) ++end;

@@ -1,4 +1,5 @@
 #pragma once
+#include <compare>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -68,7 +69,14 @@ class StepPlan {
   void add_blocks(const Part& part, AttentionPlan& plan);
   void add_group(std::span<Part*> group, uint32_t chunk, uint32_t phase);
   void add_item(AttentionItem item, std::span<Part* const> group, uint32_t phase);
-  static std::span<const KvPageId> full_chunk(const Part& part, uint32_t chunk);
+  /// A chunk that a slice's rows have whole: slices with equal ones compute it together.
+  struct WholeChunk {
+    std::span<const KvPageId> pages;  ///< none: it is not whole, or not the same for all rows
+    std::span<const uint16_t> words;  ///< of the mask, where the chunk is not in place
+    RowChunks::Slots slots;
+  };
+  WholeChunk whole_chunk(const Part& part, uint32_t chunk) const;
+  static std::strong_ordering compare(const WholeChunk& a, const WholeChunk& b);
 
   const uint32_t item_rows_max_;
   const uint32_t first_scratch_page_;
