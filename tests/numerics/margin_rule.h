@@ -31,6 +31,10 @@ inline constexpr float kClearMargin = kDefaultTolerance.clear_margin;
 /// same, so that they and the reference may be twice as far apart.
 inline constexpr float kReferenceToExact = 1.31F;
 
+/// How far the reference's logits under an adapter of F16 may be from those under the same numbers
+/// in F32, which it multiplies with activations that are not rounded (docs/NUMERICS.md).
+inline constexpr float kAdapterTypeTolerance = 2.12F;
+
 /// Where a greedy continuation first leaves the reference's.
 struct Divergence {
   size_t step = 0;

@@ -103,6 +103,18 @@ std::vector<ReferenceStep> Reference::greedy_after(std::span<const float> logits
   return steps;
 }
 
+void Reference::set_adapter(const std::filesystem::path& file) {
+  llama_adapter_lora* adapter = nullptr;
+  float scale = 1.0F;
+  if (!file.empty()) {
+    adapter = llama_adapter_lora_init(model_.get(), file.c_str());  // the model's to free
+    if (adapter == nullptr)
+      throw std::runtime_error("reference: cannot load the adapter " + file.string());
+  }
+  if (llama_set_adapters_lora(context_.get(), &adapter, adapter == nullptr ? 0 : 1, &scale) != 0)
+    throw std::runtime_error("reference: cannot set the adapter " + file.string());
+}
+
 bool Reference::is_turn_end(int32_t token) const {
   return llama_vocab_is_eog(llama_model_get_vocab(model_.get()), token);
 }

@@ -47,6 +47,8 @@ class Reference {
   std::vector<ReferenceStep> greedy(std::span<const int32_t> prompt, uint32_t count);
   /// The same after a prefill(), or decodes, whose last token's logits are given.
   std::vector<ReferenceStep> greedy_after(std::span<const float> logits, uint32_t count);
+  /// What is computed from now on is computed under the adapter of this file; an empty path: none.
+  void set_adapter(const std::filesystem::path& file);
   bool is_turn_end(int32_t token) const;
   uint32_t vocab_size() const;
 

@@ -12,6 +12,7 @@
 #include "exec/ggml_executor.h"
 #include "exec/logits_executor.h"
 #include "exec/native_executor.h"
+#include "model/adapter.h"
 #include "model/model.h"
 #include "numerics/margin_rule.h"
 
@@ -66,6 +67,7 @@ class Subject {
   struct Sequence {
     std::vector<KvPageId> pages;
     uint32_t length = 0;
+    model::AdapterRef adapter = nullptr;  ///< what is appended is computed under it; null: none
   };
 
   const model::Model& model() const { return *model_; }
@@ -106,6 +108,7 @@ class Subject {
       }
       exec::StepSlice slice{tokens[i], sequence.pages, sequence.length, {}, {}, {}};
       for (uint32_t row = count - row_count; row < count; ++row) slice.logit_rows.push_back(row);
+      slice.adapter = sequence.adapter.get();
       batch.slices.push_back(std::move(slice));
       sequence.length += count;
     }
