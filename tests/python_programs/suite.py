@@ -10,7 +10,22 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import inferlet
-from inferlet import Chat, Context, Grammar, InferletError, Message, Model, Sampler, Stop, ToolError, Tools
+from inferlet import (
+    Chat,
+    Context,
+    Draft,
+    Drafter,
+    Grammar,
+    InferletError,
+    Message,
+    Model,
+    PromptLookup,
+    Sampler,
+    Stop,
+    ToolError,
+    Tools,
+    beam_search,
+)
 
 PROMPT = "Write one sentence about the sea."
 
@@ -303,6 +318,84 @@ async def grammars() -> None:
     assert matcher.can_stop and matcher.is_complete
     matcher.rollback(len(tokens))
     assert not matcher.can_stop and not matcher.fork().is_complete
+
+
+class Known(Drafter):
+    """Drafts that are right, wrong, or both, of an answer that is known."""
+
+    def __init__(self, answer: list[int], begin: int) -> None:
+        self.answer, self.begin = [*answer, 7, 7, 7], begin
+        self.rounds = self.accepted = 0
+
+    async def draft(self, tokens) -> Draft:
+        """By turns of four kinds."""
+        done = len(tokens) - self.begin
+        first, second, third = self.answer[done : done + 3]
+        self.rounds += 1
+        return (
+            Draft([first, second, third]),
+            Draft([first, 5, third]),
+            Draft([5, 6, first, second, 9], [-1, 0, -1, 2, 2]),  # the right branch is the second
+            Draft([first, second, 5, third], [-1, 0, 1, 1]),  # the first, which is left late
+        )[self.rounds % 4]
+
+    def learn(self, proposed: int, accepted: int) -> None:
+        """Counts what was right."""
+        self.accepted += accepted
+
+
+async def drafts() -> None:
+    stop = Stop.max_len(30)
+    for sampler in (Sampler.greedy(), Sampler.top_p(0.8, 0.9).with_penalties(repetition=1.2).with_seed(5)):
+        plain, drafted, looked = (filled("Say: red green blue red green blue.") for _ in range(3))
+        plain.open_answer()
+        begin = len(plain)
+        text = await plain.generate(sampler, stop)
+        known = Known(plain.tokens[begin:], begin)
+        pieces = []
+        assert await drafted.generate(sampler, stop, drafter=known, on_text=pieces.append) == text
+        assert "".join(pieces) == text and drafted.tokens == plain.tokens
+        assert known.accepted >= 10, known.accepted
+        assert await looked.generate(sampler, stop, drafter=PromptLookup(4, 1)) == text
+        # And the contexts go on as one another, their conversation included.
+        for one in (plain, drafted):
+            one.fill_user("Thanks.")
+            one.open_answer()
+        assert drafted.tokens == plain.tokens
+        assert await drafted.decode_step() == await plain.decode_step()
+    # A cancelled step leaves nothing of its draft behind.
+    context = filled()
+    context.open_answer()
+    before = context.tokens
+    task = asyncio.create_task(context.decode_draft(Sampler.greedy(), Draft([1, 2, 3])))
+    await asyncio.sleep(0)
+    task.cancel()
+    await refuses(asyncio.CancelledError, lambda: task)
+    assert context.tokens == before
+    chosen = await context.decode_draft(Sampler.custom(lambda d: d.ids[0]), Draft([1, 2, 3]))
+    assert len(chosen) == 1 and chosen[0] == context.tokens[-1]
+    await refuses(ValueError, lambda: Draft([1, 2], [-1, 1]), "[draft] got the parent 1 of token 1")
+    await refuses(TypeError, lambda: context.generate(drafter=lambda tokens: []), "[drafter]")
+    await refuses(InferletError, lambda: context.generate(drafter=PromptLookup(), log_probabilities=True), "[generate]")
+
+
+async def beams() -> None:
+    start = filled("Name a colour.")
+    stop = Stop.max_len(6) | Stop.end_of_turn()
+    start.open_answer()
+    before = start.tokens
+    one = await beam_search(start, 1, stop)
+    greedy = start.fork()
+    assert one.text == await greedy.generate(stop=stop)
+    found = await beam_search(start, 4, stop)
+    assert start.tokens == before
+    assert found.log_probability >= one.log_probability - 1e-4, (found, one)
+    assert found.text == start.model.tokenizer.detokenize(found.tokens)
+    ended = greedy.tokens[len(before) :] if found.tokens == one.tokens else found.tokens
+    told = sum(await start.score(ended))
+    assert found.log_probability <= told + 1e-3, (found, told)
+    await refuses(ValueError, lambda: beam_search(start, 0, stop), "[width] got 0")
+    await refuses(TypeError, lambda: beam_search(start, 2, 5), "[stop] got int")
 
 
 async def messages_and_store() -> None:

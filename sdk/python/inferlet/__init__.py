@@ -14,6 +14,7 @@ from __future__ import annotations
 from inferlet import http, kvs
 from inferlet._host import InferletError
 from inferlet.answer import Answer, Drafting
+from inferlet.beam import BeamAnswer, beam_search
 from inferlet.chat import Chat
 from inferlet.context import (
     Context,
@@ -25,6 +26,7 @@ from inferlet.context import (
     remove_snapshot,
 )
 from inferlet.conversation import AnswerParser, ChatAnswer, Delta, Message, RenderedPrompt, ToolCall, render
+from inferlet.draft import Draft, Drafter, PromptLookup
 from inferlet.grammar import Grammar, Matcher
 from inferlet.message import Subscription, broadcast, receive, receive_blob, send, send_blob, try_receive
 from inferlet.model import Model, ModelInfo, Tokenizer, default_model, models
@@ -36,10 +38,11 @@ from inferlet.text_stream import TextStream
 from inferlet.tools import Tool, ToolError, Tools
 
 __all__ = [
-    "Answer", "AnswerParser", "Chat", "ChatAnswer", "Context", "Delta", "Distribution", "Drafting", "ExportEntry",
-    "Filters", "Grammar", "InferletError", "Matcher", "Message", "Model", "ModelInfo", "RenderedPrompt", "Sampler",
-    "SnapshotEntry", "Stop", "Subscription", "TextStream", "Tokenizer", "Tool", "ToolCall", "ToolError", "Tools",
-    "arguments", "broadcast", "default_model", "http", "instance_id", "kvs", "list_exports", "list_snapshots", "models",
-    "program_file", "receive", "receive_blob", "release_export", "remove_snapshot", "render", "schema_of", "send",
-    "send_blob", "server_version", "set_return", "try_receive",
+    "Answer", "AnswerParser", "BeamAnswer", "Chat", "ChatAnswer", "Context", "Delta", "Distribution", "Draft",
+    "Drafter", "Drafting", "ExportEntry", "Filters", "Grammar", "InferletError", "Matcher", "Message", "Model",
+    "ModelInfo", "PromptLookup", "RenderedPrompt", "Sampler", "SnapshotEntry", "Stop", "Subscription", "TextStream",
+    "Tokenizer", "Tool", "ToolCall", "ToolError", "Tools", "arguments", "beam_search", "broadcast", "default_model",
+    "http", "instance_id", "kvs", "list_exports", "list_snapshots", "models", "program_file", "receive", "receive_blob",
+    "release_export", "remove_snapshot", "render", "schema_of", "send", "send_blob", "server_version", "set_return",
+    "try_receive",
 ]  # fmt: skip

@@ -7,7 +7,17 @@ from contextlib import contextmanager
 
 from inferlet import _host as host
 from inferlet._pages import Page, Pages
+from inferlet.draft import Draft
 from inferlet.model import Model
+
+_NO_DRAFT = Draft()
+
+
+def _extend(runs: list[int], masked: int) -> None:
+    """Appends a slot to run lengths, attend first."""
+    if len(runs) % 2 == masked:
+        runs.append(0)
+    runs[-1] += 1
 
 
 class Sequence:
@@ -108,18 +118,22 @@ class Sequence:
         """What later tokens attend to of the first `end` slots: run lengths, attend first."""
         runs: list[int] = [0]
         for masked in self.masked[:end]:
-            if len(runs) % 2 == masked:
-                runs.append(0)
-            runs[-1] += 1
+            _extend(runs, masked)
         return runs
 
-    def _mask_rows(self) -> list[list[int]]:
+    def _mask_rows(self, draft: Draft) -> list[list[int]]:
+        """By pending token; those of the draft are the last ones, and attend to their own branch of it."""
         rows = []
-        for slot in range(self.computed, len(self.tokens)):
+        drafted = len(self.tokens) - len(draft)
+        for slot in range(self.computed, drafted):
             runs = self.runs(slot)
-            if len(runs) % 2 == 0:  # the last run is masked; a token always attends to itself
-                runs.append(0)
-            runs[-1] += 1
+            _extend(runs, 0)  # a token always attends to itself
+            rows.append(runs)
+        before = self.runs(drafted)
+        for index in range(len(draft)):
+            runs, branch = before[:], set(draft.path(index))
+            for other in range(index + 1):
+                _extend(runs, other not in branch)
             rows.append(runs)
         return rows
 
@@ -132,19 +146,33 @@ class Sequence:
         """Forgets what the next pass was asked for."""
         self._pass = host.forward.create_forward_pass(self.queue)
 
-    def submit(self) -> host.forward.ForwardPassResult | None:
-        """Hands what is pending to the model; a result if anything was asked for."""
+    def submit(self, draft: Draft = _NO_DRAFT) -> host.forward.ForwardPassResult | None:
+        """Hands what is pending to the model, and a draft behind it; a result if anything was asked for.
+
+        Of the draft `keep_draft` keeps what was right.
+        """
+        self.tokens += draft.tokens
+        self.positions += (self.next_position + len(draft.path(index)) - 1 for index in range(len(draft)))
+        self.masked.extend(bytes(len(draft)))
         total = len(self.tokens)
         self.take_pages(total)
         last = total - (len(self.pages) - 1) * self.pool.size
         first = self.computed
         host.forward.kv_cache(self._pass, self.page_numbers(), last)
         host.forward.input_tokens(self._pass, self.tokens[first:], self.positions[first:])
-        if any(self.masked):
-            host.forward.attention_mask(self._pass, self._mask_rows())
+        if any(self.masked) or draft.is_tree:
+            host.forward.attention_mask(self._pass, self._mask_rows(draft))
         result = host.call(host.logits.execute, self._pass)
         self.computed = total
         return result
+
+    def keep_draft(self, draft: Draft, accepted: list[int]) -> int:
+        """Keeps of the draft of the last pass the accepted branch, as far as it lies where the text goes on."""
+        kept = next((i for i, index in enumerate(accepted) if i != index), len(accepted))
+        if len(draft):
+            self.keep(len(self.tokens) - len(draft) + kept)
+            self.next_position = self.positions[-1] + 1
+        return kept
 
     def fork_into(self, child: Sequence) -> None:
         """Lets an empty sequence go on from here: full pages are shared, the rest is pending there."""

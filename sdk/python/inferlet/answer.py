@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from inferlet import _host as host
+from inferlet.draft import Draft, Drafter
 from inferlet.grammar import Matcher
 from inferlet.sampler import Sampler
 from inferlet.stop import Stop, Verdict
@@ -59,8 +61,10 @@ class Answer:
         on_text: Callable[[str], object] | None,
         drafting: Drafting,
         log_probabilities: bool,
+        drafter: Drafter | None = None,
     ) -> None:
         self._context = context
+        self._drafter = drafter
         self._sequence = context._sequence
         self._sampler, self._stop, self._matcher = sampler, stop, matcher
         self._on_text, self._drafting = on_text, drafting.for_engine()
@@ -119,6 +123,9 @@ class Answer:
                 self._finish()
                 return
             self._context._write(opens_answer=True)
+            if self._drafter is not None:
+                await self._advance_by_draft(self._drafter)
+                return
             self._sequence.hold_last()
             request = self._request(wake)
             if request is None:
@@ -138,6 +145,22 @@ class Answer:
         )
         self._take([token], [] if log_probability is None else [log_probability])
         if self._verdict.stop or (self._matcher is not None and self._matcher.is_complete):
+            self._finish()
+        else:
+            self._show()
+
+    async def _advance_by_draft(self, drafter: Drafter) -> None:
+        guess = drafter.draft(self._sequence.tokens[:])
+        draft = await guess if inspect.isawaitable(guess) else guess
+        if not isinstance(draft, Draft):
+            raise TypeError(f"[drafter] got {type(draft).__name__}, expected Draft")
+        drawn, rows = await self._context._draft_step(self._sampler, draft)
+        drafter.see(rows)
+        drafter.learn(len(draft), len(drawn) - 1)
+        before = len(self.tokens)
+        self._take(drawn, [])
+        self._context._take_back(len(drawn) - (len(self.tokens) - before))
+        if self._verdict.stop:
             self._finish()
         else:
             self._show()

@@ -12,6 +12,7 @@ from inferlet._pages import Pages
 from inferlet._sequence import Sequence
 from inferlet._turns import Turns
 from inferlet.answer import Answer, Drafting
+from inferlet.draft import Draft, Drafter
 from inferlet.grammar import Grammar, Matcher
 from inferlet.model import Model, default_model
 from inferlet.sampler import Distribution, Sampler
@@ -150,20 +151,62 @@ class Context:
             self._turns.generated([token])
         return token, log_probability
 
+    async def decode_draft(self, sampler: Sampler, draft: Draft) -> list[int]:
+        """decode_step with a guess of what comes: the tokens of it that were drawn as well, and one more.
+
+        They are drawn as without a draft: exactly for a chain; behind the branches of a tree within what
+        another order of sums does to the probabilities. Where a function of the program's chooses, the
+        draft is left out.
+        """
+        tokens, _ = await self._draft_step(_of_type("sampler", sampler, Sampler), _of_type("draft", draft, Draft))
+        return tokens
+
+    async def _draft_step(self, sampler: Sampler, draft: Draft) -> tuple[list[int], list[int]]:
+        """The tokens that come next, and what was drawn of each row."""
+        sequence = self._sequence
+        if sampler.choose or sampler.choose_by_logits:
+            draft = Draft()
+
+        def request(index: int) -> None:
+            before = sequence.tokens[:]
+            for row in range(len(draft) + 1):
+                text = [*before, *(draft.tokens[i] for i in draft.path(row - 1))]
+                sampler.request(sequence.forward_pass, index + row, text, len(text))
+
+        result = self._begin(request, draft)
+        accepted: list[int] = []
+        with sequence.step(), result:
+            try:
+                await ready(result.pollable())
+                rows = sampler.take_all(result)
+                accepted = draft.accepted(rows)
+            finally:
+                kept = sequence.keep_draft(draft, accepted)
+        tokens = [*(draft.tokens[i] for i in accepted), rows[accepted[-1] + 1 if accepted else 0]]
+        sequence.append(tokens[kept:])
+        self._turns.generated(tokens)
+        return tokens, rows
+
+    def _take_back(self, count: int) -> None:
+        """Forgets the last tokens that were generated."""
+        if count:
+            self._sequence.keep(len(self) - count)
+            del self._turns.reply[-count:]
+
     def _request(self, sampler: Sampler, index: int, matcher: Matcher | None, details: bool) -> None:
         sequence = self._sequence
         if matcher is not None:
             host.call(matcher._handle.constrain, sequence.forward_pass, index)
         sampler.request(sequence.forward_pass, index, sequence.tokens, sequence.next_position, details=details)
 
-    def _begin(self, request: Callable[[int], None]) -> host.forward.ForwardPassResult:
-        """Writes the turns and submits a pass, of whose last token something is asked."""
+    def _begin(self, request: Callable[[int], None], draft: Draft | None = None) -> host.forward.ForwardPassResult:
+        """Writes the turns and submits a pass, of whose last token something is asked, and those of a draft."""
         self._write(opens_answer=True)
         sequence = self._sequence
         sequence.hold_last()
         try:
             request(len(sequence) - sequence.computed - 1)
-            result = sequence.submit()
+            result = sequence.submit(draft or Draft())
         except BaseException:
             sequence.reset_pass()
             raise
@@ -228,6 +271,7 @@ class Context:
         grammar: Grammar | Matcher | None = None,
         on_text: Callable[[str], object] | None = None,
         drafting: Drafting | None = None,
+        drafter: Drafter | None = None,
         log_probabilities: bool = False,
     ) -> Answer:
         """The model's answer. `await` it for the whole text, or take pieces: `async for piece in ...`.
@@ -235,8 +279,9 @@ class Context:
         `sampler`: greedy where none is given; `stop`: the end of the model's turn. Without `stop` and
         `max_tokens` it has at most 256 tokens. With a `grammar` each token is one that it lets come
         next, and the answer ends where nothing may follow. Where sampler and stop ask nothing of the
-        program, the engine goes from token to token by itself, with drafts that change none. With
-        `log_probabilities` the answer has those of its tokens; they cost time.
+        program, the engine goes from token to token by itself, with drafts that change none; with a
+        `drafter` the program guesses in its place, one step after the other. With `log_probabilities`
+        the answer has those of its tokens; they cost time.
         """
         how = _of_type("sampler", sampler or Sampler.greedy(), Sampler)
         end = _of_type("stop", stop or Stop.end_of_turn(self._model), Stop)
@@ -251,7 +296,12 @@ class Context:
         if on_text is not None and not callable(on_text):
             raise TypeError(f"[on_text] got {type(on_text).__name__}, expected a function")
         drafts = _of_type("drafting", drafting or Drafting(), Drafting)
-        return Answer(self, how, end, grammar, on_text, drafts, bool(log_probabilities))
+        if drafter is not None:
+            _of_type("drafter", drafter, Drafter)
+            if grammar is not None or log_probabilities:
+                other = "a grammar" if grammar is not None else "log-probabilities"
+                raise host.InferletError(f"[generate] got a drafter and {other}, expected one of them")
+        return Answer(self, how, end, grammar, on_text, drafts, bool(log_probabilities), drafter)
 
     def fork(self) -> Context:
         """A second context that goes on from here. Full pages are shared; the rest is computed again in it."""

@@ -276,6 +276,15 @@ class Sampler:
             raise host.InferletError("[sampler] the pass gave no token")
         return drawn[0], details[0].log_probability if details else None
 
+    def take_all(self, result: host.forward.ForwardPassResult) -> list[int]:
+        """The tokens of all rows that were asked for, of a result that is ready."""
+        if self.choose or self.choose_by_logits:
+            return [self.take(result)[0]]
+        drawn = result.get_tokens() or []
+        if not drawn:
+            raise host.InferletError("[sampler] the pass gave no token")
+        return list(drawn)
+
 
 def _check_function(what: str, value: object) -> None:
     if not callable(value):
