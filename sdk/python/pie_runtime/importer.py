@@ -12,17 +12,23 @@ import importlib.machinery
 import importlib.util
 import io
 import linecache
+import marshal
 import sys
 import types
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from componentize_py_types import Err
+from wit_world.imports import pie_program_cache_0_1_0 as cache
+
 if TYPE_CHECKING:
     from importlib.metadata import Distribution, DistributionFinder
 
 ENTRY = "__main__.py"
 _WHEELS = "wheels/"
+_KEPT_BYTES_MIN = 2 << 10
+"""Of a file whose code is kept for the program's next instance: a shorter one is compiled as fast."""
 _BINARY_SUFFIXES = (".so", ".pyd", ".dylib")
 
 
@@ -164,7 +170,15 @@ class _Wheels(importlib.abc.MetaPathFinder):
 def compile_file(data: bytes, shown: str, flags: int = 0) -> types.CodeType:
     """Compiles a file; `shown` is its name in tracebacks, which get its lines."""
     linecache.cache[shown] = (functools.partial(importlib.util.decode_source, data),)
-    code: types.CodeType = compile(data, shown, "exec", flags, dont_inherit=True)
+    is_kept = len(data) >= _KEPT_BYTES_MIN
+    key = f"code {flags} {shown}"
+    kept = cache.load(key) if is_kept else None
+    code: types.CodeType = marshal.loads(kept) if kept else compile(data, shown, "exec", flags, dont_inherit=True)
+    if is_kept and not kept:
+        try:
+            cache.store(key, marshal.dumps(code))
+        except Err:
+            pass  # no room for it: the next instance compiles it again
     return code
 
 
