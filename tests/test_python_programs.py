@@ -227,6 +227,15 @@ print(connection.execute("select 6 * 7").fetchone()[0])
     assert len(draws) == 3, "each instance has a seed of its own"
 
 
+def test_no_instance_counts_references_to_what_the_snapshot_holds(server: Server) -> None:
+    things = "asyncio, asyncio.run, []"
+    code = f"import asyncio, sys\ndef main():\n    return [sys.getrefcount(one) for one in ({things})]"
+    outcome = run(server, code)
+    assert outcome.event == COMPLETED, outcome.err
+    module, function, own = json.loads(outcome.message)
+    assert module == function >= 1 << 30 and own < 10
+
+
 def test_asyncio_runs_whole(server: Server) -> None:
     code = """
 import asyncio

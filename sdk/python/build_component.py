@@ -17,6 +17,8 @@ from pathlib import Path
 
 import archive
 
+import immortals
+
 HERE = Path(__file__).resolve().parent
 VERSION = "0.25.0"
 PARTS = ("pie_entry.py", "pie_runtime", "inferlet", "library.bin")
@@ -57,7 +59,7 @@ def build(program: Path, out: Path) -> None:
         if done.returncode != 0:
             said = (done.stdout + done.stderr).partition("Stack backtrace:")[0]
             raise SystemExit(f"[build] componentize-py failed with {done.returncode}:\n{said[-4000:]}")
-        shutil.move(made, out)
+        out.write_bytes(immortals.make_immortal(made.read_bytes()))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from wit_world.imports import pie_program_source_0_1_0 as source
 
 import inferlet
 import pie_runtime.snapshot
-from pie_runtime import event_loop, library, output, program, standard_input
+from pie_runtime import event_loop, immortal, library, output, program, standard_input
 
 assert inferlet is not None and pie_runtime.snapshot is not None
 for module in pkgutil.iter_modules(wit_world.imports.__path__, "wit_world.imports."):
@@ -48,5 +48,6 @@ class InferletCoreRun(exports.InferletCoreRun):
             runtime.set_return(value)
 
 
-gc.collect()
+program.warm_up()
+IMMORTAL = immortal.collect()
 gc.freeze()

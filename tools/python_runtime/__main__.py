@@ -22,12 +22,15 @@ from pathlib import Path
 
 from tools import deps
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "sdk" / "python"))
+from immortals import make_immortal
+
 ROOT = Path(__file__).resolve().parents[2]
 SDK = ROOT / "sdk" / "python"
 WIT = ROOT / "wit"
 HERE = Path(__file__).resolve().parent
 ARCHIVE = ROOT / "python" / "src" / "pie" / "archive.py"
-BUILDER = "build_component.py"
+BUILDER = ("build_component.py", "immortals.py")
 PARTS = ("pie_entry.py", "pie_runtime", "inferlet")
 CACHE = deps.CACHE / "python-runtime"
 MARK = "=====library====="  # as library_table.py has it
@@ -104,7 +107,7 @@ def parts() -> list[Path]:
 
 def component() -> Path:
     """The runtime, from the cache or made now."""
-    files = [*parts(), *WIT.rglob("*.wit"), *HERE.glob("*.py")]
+    files = [*parts(), SDK / "immortals.py", *WIT.rglob("*.wit"), *HERE.glob("*.py")]
     kept = CACHE / f"{key_of(files, deps.folder_of('componentize-py').name)}.wasm"
     if kept.exists():
         return kept
@@ -120,7 +123,7 @@ def component() -> Path:
         done = componentize("pie_entry", folder, out)
         if done.returncode != 0:
             raise failure("python-runtime", done)
-        write(kept, out.read_bytes())
+        write(kept, make_immortal(out.read_bytes()))
     return kept
 
 
@@ -129,8 +132,8 @@ def install_sources(folder: Path) -> None:
     wanted = {
         "library.bin": library(),
         "archive.py": ARCHIVE.read_bytes(),
-        BUILDER: (SDK / BUILDER).read_bytes(),
     }
+    wanted |= {name: (SDK / name).read_bytes() for name in BUILDER}
     for file in parts():
         wanted[str(file.relative_to(SDK))] = file.read_bytes()
     for file in WIT.rglob("*.wit"):
