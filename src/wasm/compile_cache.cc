@@ -82,12 +82,20 @@ Result<void> check_hash(const std::string& hash) {
 }  // namespace
 
 CompileCache::CompileCache(std::shared_ptr<const WasmtimeEngine> engine,
-                           std::filesystem::path folder, uint64_t bytes_max)
-    : engine_(std::move(engine)), folder_(std::move(folder)), bytes_max_(bytes_max) {}
+                           std::filesystem::path folder, uint64_t bytes_max,
+                           std::filesystem::path installed_folder)
+    : engine_(std::move(engine)),
+      folder_(std::move(folder)),
+      installed_folder_(std::move(installed_folder)),
+      bytes_max_(bytes_max) {}
+
+std::string CompileCache::file_name_of(const std::string& hash) const {
+  return fmt::format("{}-{}.cwasm", hash, engine_->fingerprint());
+}
 
 std::filesystem::path CompileCache::file_of(const std::string& hash) const {
   if (folder_.empty()) return {};
-  return folder_ / fmt::format("{}-{}.cwasm", hash, engine_->fingerprint());
+  return folder_ / file_name_of(hash);
 }
 
 Result<CompileCache::Compiled> CompileCache::load_or_compile(std::span<const uint8_t> wasm,
@@ -95,6 +103,9 @@ Result<CompileCache::Compiled> CompileCache::load_or_compile(std::span<const uin
   PIE_TRY(check_hash(hash));
   PIE_TRY(check_preamble(wasm));
   if (RawComponent loaded = load(file_of(hash))) return Compiled{std::move(loaded), false};
+  if (!installed_folder_.empty())
+    if (RawComponent loaded = load(installed_folder_ / file_name_of(hash)))
+      return Compiled{std::move(loaded), false};
   log::info("compiling the program {}", hash);
   wasmtime_component_t* raw = nullptr;
   const WasmError error(wasmtime_component_new(engine_->get(), wasm.data(), wasm.size(), &raw));

@@ -218,6 +218,36 @@ TEST_F(ComponentTest, compiled_form_is_kept_and_found_again) {
   EXPECT_EQ(std::filesystem::last_write_time(cached()[0]), written);
 }
 
+TEST_F(ComponentTest, what_the_installation_has_compiled_is_used_and_never_written) {
+  const auto wasm = from_text(standalone(kReturnsOk));
+  const ScratchFolder installed;
+  const auto file = compile_into(installed.path(), 1, wasm, "abc");
+  ASSERT_TRUE(file.ok()) << file.error().message;
+  const auto compile = [&] {
+    auto runtime = Runtime::create(
+        {.cache_folder = folder_.path(), .installed_folder = installed.path()}, functions_);
+    ASSERT_TRUE(runtime.ok());
+    runtime_ = std::move(*runtime);
+    const auto compiled = runtime_->compile(wasm, "abc");
+    ASSERT_TRUE(compiled.ok()) << compiled.error().message;
+    EXPECT_EQ(run(*compiled).kind, Outcome::Kind::kOk);
+  };
+  compile();
+  EXPECT_EQ(cached().size(), 0U);
+  // Damaged: compiled by whoever needs it, in a folder of its own.
+  ASSERT_TRUE(write_file_atomically(*file, "rubbish").ok());
+  compile();
+  EXPECT_EQ(cached().size(), 1U);
+  EXPECT_EQ(*read_file(*file), "rubbish");
+  // The next installation makes it anew, and what it replaces goes.
+  ASSERT_TRUE(compile_into(installed.path(), 1, wasm, "abc").ok());
+  EXPECT_GT(std::filesystem::file_size(*file), 1000U);
+  const auto other = compile_into(installed.path(), 1, wasm, "other");
+  ASSERT_TRUE(other.ok()) << other.error().message;
+  EXPECT_FALSE(std::filesystem::exists(*file));
+  EXPECT_TRUE(std::filesystem::exists(*other));
+}
+
 TEST_F(ComponentTest, damaged_compiled_form_is_made_anew) {
   const auto wasm = from_text(standalone(kReturnsOk));
   ASSERT_TRUE(runtime_->compile(wasm, "abc").ok());

@@ -52,7 +52,7 @@ class RuntimeImpl final : public Runtime {
         mappings_max_(config.mappings_max > 0 ? config.mappings_max : read_mappings_max()),
         functions_(functions),
         engine_(std::move(engine)),
-        cache_(engine_, config.cache_folder, config.cache_bytes_max),
+        cache_(engine_, config.cache_folder, config.cache_bytes_max, config.installed_folder),
         ticker_(kTickMs, [this] { engine_->raise_epoch(); }, [this] { return busy_workers(); }) {
     scheduler_ = std::make_shared<FiberScheduler>(
         config.worker_count, FiberScheduler::Hooks{[engine = engine_] { engine->raise_epoch(); },
@@ -219,6 +219,18 @@ Result<std::unique_ptr<Runtime>> Runtime::create(const RuntimeConfig& config,
   PIE_TRY_ASSIGN(std::shared_ptr<WasmtimeEngine> engine, WasmtimeEngine::create());
   return std::unique_ptr<Runtime>(
       std::make_unique<RuntimeImpl>(config, functions, std::move(engine)));
+}
+
+Result<std::filesystem::path> compile_into(const std::filesystem::path& folder,
+                                           uint64_t folder_bytes_max, std::span<const uint8_t> wasm,
+                                           const std::string& hash) {
+  PIE_TRY_ASSIGN(std::shared_ptr<const WasmtimeEngine> engine, WasmtimeEngine::create());
+  CompileCache cache(std::move(engine), folder, folder_bytes_max);
+  PIE_TRY_ASSIGN(const CompileCache::Compiled compiled, cache.load_or_compile(wasm, hash));
+  if (compiled.is_new && !cache.keep(*compiled.component, hash))
+    return Error{ErrorCode::kUnavailable, "[compile] got no compiled form in " + folder.string() +
+                                              ", expected a folder that can be written"};
+  return cache.file_of(hash);
 }
 
 }  // namespace pie::wasm

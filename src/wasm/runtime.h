@@ -24,6 +24,7 @@ struct RuntimeConfig {
   /// What all instances may take of the kernel's mappings of this process; 0 = what
   /// vm.max_map_count allows.
   uint64_t mappings_max = 0;
+  std::filesystem::path installed_folder;  ///< such files of the installation; empty = none
 };
 
 /// A compiled component, ready to instantiate; its imports are linked.
@@ -98,5 +99,11 @@ class Runtime {
   /// An event that fires after `ns` nanoseconds of monotonic time.
   virtual ReadinessRef timer(uint64_t ns) = 0;
 };
+
+/// Compiles a component into a folder that is to be another runtime's `installed_folder`, unless it
+/// is there; the file. Files that were used longest ago go where all have more than these bytes.
+Result<std::filesystem::path> compile_into(const std::filesystem::path& folder,
+                                           uint64_t folder_bytes_max, std::span<const uint8_t> wasm,
+                                           const std::string& hash);
 
 }  // namespace pie::wasm
