@@ -1,6 +1,5 @@
 #pragma once
 #include <cstdint>
-#include <span>
 #include <vector>
 
 #include "exec/executor.h"
@@ -60,10 +59,6 @@ class RowChunks {
   struct PageBits {
     uint16_t members = 0, visible = 0;
   };
-  /// Words of the mask of a row with holes, one a page.
-  std::span<const uint16_t> words(const PlanRow& row, uint32_t page, uint32_t count) const {
-    return std::span(words_).subspan(size_t{row.first_word} + page, count);
-  }
   PageBits bits(const PlanRow& row, Slots chunk, uint32_t window, uint32_t page) const;
   /// First chunk of which a row can see something.
   uint32_t first_chunk(const PlanRow& row, uint32_t window) const;

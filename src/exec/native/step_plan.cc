@@ -1,7 +1,6 @@
 #include "exec/native/step_plan.h"
 
 #include <algorithm>
-#include <tuple>
 
 #include "base/check.h"
 
@@ -164,29 +163,24 @@ void StepPlan::add_blocks(const Part& part, AttentionPlan& plan) {
 }
 
 StepPlan::WholeChunk StepPlan::whole_chunk(const Part& part, uint32_t chunk) const {
-  const size_t first = size_t{chunk} * kChunkPages;
   if (chunk < part.chunks_in_place) {
+    const uint32_t first = chunk * kChunkPages;
     if (first + kChunkPages > part.pages.size()) return {};
-    return {part.pages.subspan(first, kChunkPages), {}, {}};
+    return {first, part.pages.subspan(first, kChunkPages)};
   }
   // Rows of one slice have masks of their own.
   const PlanRow& row = rows_[part.first_row];
   if (part.row_count > 1 || row.attended < (chunk + 1) * kernels::kChunkTokens) return {};
   const RowChunks::Slots slots = chunks_.slots(row, chunk);
-  const uint32_t page = slots.begin / kPageTokens;
-  const uint32_t count = (slots.end - 1) / kPageTokens + 1 - page;
-  return {part.pages.subspan(page, count), chunks_.words(row, page, count), slots};
+  const uint32_t first = slots.begin / kPageTokens;
+  return {first, part.pages.subspan(first, (slots.end - 1) / kPageTokens + 1 - first)};
 }
 
 std::strong_ordering StepPlan::compare(const WholeChunk& a, const WholeChunk& b) {
-  const auto by_value = [](KvPageId x, KvPageId y) { return x.value <=> y.value; };
-  const auto pages = std::lexicographical_compare_three_way(
-      a.pages.begin(), a.pages.end(), b.pages.begin(), b.pages.end(), by_value);
-  if (pages != 0) return pages;
-  const auto words = std::lexicographical_compare_three_way(a.words.begin(), a.words.end(),
-                                                            b.words.begin(), b.words.end());
-  if (words != 0) return words;
-  return std::tie(a.slots.begin, a.slots.end) <=> std::tie(b.slots.begin, b.slots.end);
+  if (a.first_page != b.first_page) return a.first_page <=> b.first_page;
+  return std::lexicographical_compare_three_way(
+      a.pages.begin(), a.pages.end(), b.pages.begin(), b.pages.end(),
+      [](KvPageId x, KvPageId y) { return x.value <=> y.value; });
 }
 
 void StepPlan::add_group(std::span<Part*> group, uint32_t chunk, uint32_t phase) {

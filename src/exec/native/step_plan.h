@@ -69,11 +69,11 @@ class StepPlan {
   void add_blocks(const Part& part, AttentionPlan& plan);
   void add_group(std::span<Part*> group, uint32_t chunk, uint32_t phase);
   void add_item(AttentionItem item, std::span<Part* const> group, uint32_t phase);
-  /// A chunk that a slice's rows have whole: slices with equal ones compute it together.
+  /// Where a chunk lies that a slice's rows have whole: slices with the same place compute it
+  /// together, each row with its own mask.
   struct WholeChunk {
-    std::span<const KvPageId> pages;  ///< none: it is not whole, or not the same for all rows
-    std::span<const uint16_t> words;  ///< of the mask, where the chunk is not in place
-    RowChunks::Slots slots;
+    uint32_t first_page = 0;
+    std::span<const KvPageId> pages;  ///< none: it is not whole, or not in one place for all rows
   };
   WholeChunk whole_chunk(const Part& part, uint32_t chunk) const;
   static std::strong_ordering compare(const WholeChunk& a, const WholeChunk& b);
