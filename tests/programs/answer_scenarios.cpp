@@ -72,9 +72,9 @@ Task<void> greedy_and_seeded_texts_of_any_length() {
       {"penalty", Sampler::greedy().with_penalties({.repetition = 1.3F}, 20)},
       {"of all", Sampler::top_k(0.8F, 50).with_penalties({.repetition = 1.1F}).with_seed(3)},
       {"bias", Sampler::greedy().with_bias({{11, -8.0F}, {13, -4.0F}, {11, -4.0F}})},
-      {"presence", Sampler::greedy().with_penalties({.presence = 1.0F})},
-      {"frequency",
-       Sampler::multinomial(0.9F).with_penalties({.frequency = 0.4F}, 60).with_seed(11)},
+      {"counted", Sampler::multinomial(0.9F)
+                      .with_penalties({.presence = 0.5F, .frequency = 0.4F}, 60)
+                      .with_seed(11)},
   };
   const size_t page = filled("x").model().kv_page_size();
   for (const auto& [name, sampler] : samplers) {
