@@ -234,13 +234,32 @@ def test_a_new_project_builds_runs_and_tests_itself(tmp_path: Path) -> None:
     assert done.returncode == 1 and "expected the word Paris" in done.stderr
 
 
+def test_a_new_python_project_runs_and_tests_itself(tmp_path: Path) -> None:
+    home, folder = tmp_path / "home", tmp_path / "my-agent"
+    assert pie("new", "my-agent", "--lang", "python", cwd=tmp_path).returncode == 0
+    files = {"README.md", "__main__.py", "agent.py", "test_agent.py", ".gitignore"}
+    assert {path.name for path in folder.iterdir()} == files
+    commands = re.findall(r"^pie .*$", (folder / "README.md").read_text(), re.M)
+    outputs = []
+    for command in commands:
+        done = pie(*shlex.split(command)[1:], home=home, cwd=folder)
+        assert (done.returncode, done.stderr) == (0, ""), (command, done)
+        outputs.append(done.stdout)
+    assert "Paris" in outputs[0] and "passed" in outputs[1]
+    # The test can fail.
+    agent = folder / "agent.py"
+    agent.write_text(agent.read_text().replace("chat.ask(question,", "chat.ask('Say banana.',"))
+    done = pie(*shlex.split(commands[1])[1:], home=home, cwd=folder)
+    assert done.returncode == 1 and "expected the word Paris" in done.stderr
+
+
 def test_new_refuses_what_is_there_and_what_is_no_name(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     for name, why in (("there", "is there already"), ("A b", "got the name 'A b'"), ("..", "got the name")):
         done = pie("new", name, cwd=tmp_path)
         assert done.returncode == 1 and why in done.stderr, done
     done = pie("new", "other", "--lang", "cobol", cwd=tmp_path)
-    assert done.returncode == 1 and "expected cpp" in done.stderr
+    assert done.returncode == 1 and "expected cpp or python" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
 
 
