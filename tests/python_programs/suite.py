@@ -219,8 +219,9 @@ async def samplers() -> None:
     assert await text(Sampler.over_logits(lambda row: max(range(len(row)), key=row.__getitem__))) == greedy
     seeded = Sampler.top_k(1.0, 40).with_seed(7)
     assert await text(seeded) == await text(seeded)
-    by_steps = await filled().generate(seeded, Stop.end_of_turn() | Stop.max_len(8) | Stop.when(lambda tokens: False))
-    assert by_steps == await text(seeded), "the engine's loop draws what steps draw"
+    stop = Stop.end_of_turn() | Stop.max_len(8) | Stop.when(lambda tokens: False)
+    for one in (seeded, seeded.with_penalties(presence=0.5, frequency=0.3)):
+        assert await filled().generate(one, stop) == await text(one), "the engine's loop draws what steps draw"
     assert await text(Sampler.top_p(0.9, 0.9) & Sampler.min_p(0.9, 0.05)) is not None
     first = filled_tokens()
     forbidden = await filled().fork().decode_step()
