@@ -77,7 +77,8 @@ class WasmProgramHost final : public ProgramHost {
     auto runtime = wasm::Runtime::create({.worker_count = config.worker_count,
                                           .instances_max = config.instances_max,
                                           .cache_folder = config.cache_folder,
-                                          .cache_bytes_max = config.cache_bytes_max},
+                                          .cache_bytes_max = config.cache_bytes_max,
+                                          .installed_folder = config.installed_folder},
                                          functions_);
     if (!runtime.ok()) return std::move(runtime).error();
     runtime_ = std::move(*runtime);
@@ -141,6 +142,13 @@ Result<std::unique_ptr<ProgramHost>> ProgramHost::create(const HostConfig& confi
   auto host = std::make_unique<WasmProgramHost>(config, std::move(engines), kvs, bus, http);
   PIE_TRY(host->start(config));
   return std::unique_ptr<ProgramHost>(std::move(host));
+}
+
+Result<std::filesystem::path> ProgramHost::compile_into(const std::filesystem::path& folder,
+                                                        uint64_t folder_bytes_max,
+                                                        std::span<const uint8_t> wasm,
+                                                        const std::string& hash) {
+  return wasm::compile_into(folder, folder_bytes_max, wasm, hash);
 }
 
 }  // namespace pie::host

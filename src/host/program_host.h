@@ -25,6 +25,7 @@ struct HostConfig {
   uint32_t instances_max = 12'288;
   std::filesystem::path cache_folder;  ///< compiled programs, keyed by hash, engine and CPU
   uint64_t cache_bytes_max = 4ULL << 30;
+  std::filesystem::path installed_folder;            ///< more of them, which are only read
   std::string server_version;                        ///< runtime.get-version
   std::map<std::string, std::string> model_aliases;  ///< further names -> ids, for get-model
 };
@@ -38,6 +39,11 @@ class ProgramHost {
                                                      std::vector<engine::Engine*> engines,
                                                      KeyValues& kvs, Bus& bus,
                                                      OutgoingHttp* http = nullptr);
+  /// See wasm::compile_into.
+  static Result<std::filesystem::path> compile_into(const std::filesystem::path& folder,
+                                                    uint64_t folder_bytes_max,
+                                                    std::span<const uint8_t> wasm,
+                                                    const std::string& hash);
   /// Terminates what runs and waits for it.
   virtual ~ProgramHost() = default;
 
