@@ -20,6 +20,7 @@
 #include "net/ip_address.h"
 #include "net/shares.h"
 #include "server/child_programs.h"
+#include "server/compiled_ahead.h"
 #include "server/home_lock.h"
 #include "server/models.h"
 #include "server/private_folder.h"
@@ -112,6 +113,7 @@ class PieServer final : public Server {
     const host::HostConfig host_config{.worker_count = worker_count(),
                                        .cache_folder = cache_folder(),
                                        .cache_bytes_max = config_.limits.compiled_disk_bytes_max,
+                                       .installed_folder = compiled_folder(config_.share),
                                        .server_version = kVersion,
                                        .model_aliases = models_.ids_of_aliases};
     PIE_TRY(open_http_client());
@@ -122,7 +124,7 @@ class PieServer final : public Server {
         store_->programs(), *host_, config_.limits.user.program_bytes_max,
         CompiledPrograms::Config{.memory_bytes_max = config_.limits.compiled_memory_bytes_max,
                                  .programs_max = choose_ready_programs_max(),
-                                 .python_runtime = python_runtime()});
+                                 .python_runtime = python_runtime_file(config_)});
     child_programs_.emplace(*programs_, compile_);
     instances_.emplace(config_.limits,
                        instance::InstanceServices{ledger_, *host_, store_->instances(),
@@ -159,11 +161,6 @@ class PieServer final : public Server {
   }
   fs::path cache_folder() const {
     return config_.cache.empty() ? config_.home / "cache" : config_.cache;
-  }
-
-  fs::path python_runtime() const {
-    return config_.python_runtime.empty() ? config_.share / "python-runtime.wasm"
-                                          : config_.python_runtime;
   }
 
   /// What programs send requests with; nothing, when no host is allowed.
