@@ -30,8 +30,8 @@ def pie(
 
 def test_help_has_examples_and_version_is_printed() -> None:
     for command in ("", "serve", "run", "submit", "list", "attach", "abort", "ping", "build", "new", "upload",
-                    "logs", "auth", "auth add", "auth remove", "auth list", "config", "config init",
-                    "config show", "config get", "config set"):  # fmt: skip
+                    "precompile", "logs", "auth", "auth add", "auth remove", "auth list", "config",
+                    "config init", "config show", "config get", "config set"):  # fmt: skip
         done = pie(*command.split(), "--help")
         assert done.returncode == 0, command
         assert re.search(rf"Examples?:\n  pie {command}", done.stdout), command

@@ -19,6 +19,7 @@ void add_commands(CLI::App& app, const std::vector<std::string>& program_argumen
   add_upload_command(app, exit_code);
   add_new_command(app, exit_code);
   add_build_command(app, exit_code);
+  add_precompile_command(app, exit_code);
   add_auth_command(app, exit_code);
   add_config_command(app, exit_code);
   add_model_command(app, exit_code);

@@ -39,6 +39,8 @@ void add_ping_command(CLI::App& app, int& exit_code);
 void add_new_command(CLI::App& app, int& exit_code);
 /// `pie build`: C++ files to a component.
 void add_build_command(CLI::App& app, int& exit_code);
+/// `pie precompile`: the Python runtime, into the installation.
+void add_precompile_command(CLI::App& app, int& exit_code);
 /// `pie auth add|remove|list`, which edit PIE_HOME/authorized_users.toml; a running server takes a
 /// change for the next client that signs in.
 void add_auth_command(CLI::App& app, int& exit_code);
