@@ -227,6 +227,13 @@ print(connection.execute("select 6 * 7").fetchone()[0])
     assert len(draws) == 3, "each instance has a seed of its own"
 
 
+def test_no_server_compiles_the_runtime_that_the_installation_has_compiled(server: Server) -> None:
+    runtime = blake3_hex((BUILD / "share" / "pie" / "python-runtime.wasm").read_bytes())
+    assert list((BUILD / "share" / "pie" / "compiled").glob(f"{runtime}-*.cwasm")), "tools/build makes it"
+    assert run(server, "print('hello')").out == "hello\n"
+    assert f"compiling the program {runtime}" not in server.log.read_text()
+
+
 def test_no_instance_counts_references_to_what_the_snapshot_holds(server: Server) -> None:
     things = "asyncio, asyncio.run, []"
     code = f"import asyncio, sys\ndef main():\n    return [sys.getrefcount(one) for one in ({things})]"
