@@ -45,6 +45,11 @@ class Server:
                 return int(line.split()[1]) * 1024
         raise SystemExit("no VmRSS")
 
+    def private_bytes(self) -> int:
+        """Memory that the server alone has: written pages, and those of no file."""
+        text = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text()
+        return int(text.split("Private_Dirty:")[1].split()[0]) * 1024
+
     def stop(self) -> None:
         """SIGTERM and wait."""
         self.process.send_signal(signal.SIGTERM)
@@ -127,6 +132,8 @@ async def cached_tokens(url: str) -> int:
 
 async def upload(client: PieClient, name: str) -> str:
     """The hash of one of the benchmark's programs."""
+    if name.endswith(".py"):
+        return await client.upload_program(ROOT / "bench" / "programs" / name)
     return await client.upload_program((BUILD / "inferlets" / f"{name}.wasm").read_bytes())
 
 
@@ -183,11 +190,13 @@ async def decode(url: str, programs: int, sequences: int, prefix: int, tokens: i
     return Decoded(step, sum(int(pages) for _, pages in figures), engine_step_s)
 
 
-async def generate(url: str, programs: int, arguments: list[str]) -> list[dict[str, int]]:
-    """What bench-generate says, of programs that begin together."""
+async def generate(
+    url: str, programs: int, arguments: list[str], name: str = "bench-generate"
+) -> list[dict[str, int]]:
+    """What bench-generate, or its twin in Python, says, of programs that begin together."""
     async with PieClient(url) as client:
         await client.authenticate("bench")
-        program = await upload(client, "bench-generate")
+        program = await upload(client, name)
         instances = [await client.launch_instance(program, arguments) for _ in range(programs)]
         for instance in instances:
             event, data = await instance.recv()
@@ -217,14 +226,15 @@ async def agents(url: str, count: int, turns: int, pause_ms: tuple[int, int]) ->
     return tokens / took, sum(1 for result in results if not isinstance(result, tuple))
 
 
-async def launches(url: str, repetitions: int) -> float:
-    """Median milliseconds from the launch call to the first output of `hello`."""
+async def launches(url: str, repetitions: int, name: str = "hello") -> float:
+    """Median milliseconds from the launch call to the first output of a program that says something."""
     figures = []
     async with PieClient(url) as client:
         await client.authenticate("bench")
+        program = await upload(client, name)
         for _ in range(repetitions + 3):
             started = time.perf_counter()
-            instance = await client.launch_instance("hello")
+            instance = await client.launch_instance(program)
             async for event, _ in instance:
                 if event == Event.Stdout:
                     figures.append(1000 * (time.perf_counter() - started))
@@ -243,6 +253,24 @@ async def idle_bytes(server: Server, count: int) -> float:
         idle = [await client.launch_instance("echo") for _ in range(count)]
         await client.ping()
         figure = (server.rss_bytes() - before) / count
+        for instance in warm + idle:
+            await instance.terminate()
+    return figure
+
+
+async def idle_private_bytes(server: Server, count: int, name: str) -> float:
+    """Bytes of the process's own that one instance takes, of a program that says when it waits."""
+    async with PieClient(server.url) as client:
+        await client.authenticate("bench")
+        program = await upload(client, name)
+        warm = [await client.launch_instance(program) for _ in range(8)]
+        for instance in warm:
+            await instance.recv()
+        before = server.private_bytes()
+        idle = [await client.launch_instance(program) for _ in range(count)]
+        for instance in idle:
+            await instance.recv()
+        figure = (server.private_bytes() - before) / count
         for instance in warm + idle:
             await instance.terminate()
     return figure

@@ -394,7 +394,36 @@ def lives(run: Run) -> Iterator[tuple[str, Row]]:
     server.stop()
 
 
+def python_programs(run: Run) -> Iterator[tuple[str, Row]]:
+    """Programs in Python beside their twins in C++: the launch, what an idle one takes, and a token of a
+    generation that the engine runs and the program reads token by token; the last ones measured in turns."""
+    tokens = {1: "python_token_1", 32: "python_token_32"}
+    if not run.wants("python_launch", "python_idle_bytes", *tokens.values()):
+        return
+    server = run.server()
+    if run.wants("python_launch"):
+        python, cpp = (asyncio.run(ours.launches(server.url, 10 * run.repetitions, name))
+                       for name in ("says_hello.py", "hello"))  # fmt: skip
+        yield "python_launch", row(python, cpp, "ms", note="peer: the same in C++")
+    if run.wants("python_idle_bytes"):
+        figure = asyncio.run(ours.idle_private_bytes(server, 200, "waits.py"))
+        yield "python_idle_bytes", row(figure, None, "bytes")
+    for n, key in tokens.items():
+        if not run.wants(key):
+            continue
+        arguments = ["--sequences", str(n), "--prefix", str(PROMPT_TOKENS), "--tokens", str(4 * NEW_TOKENS)]
+        took: dict[str, list[float]] = {"bench-generate": [], "bench_generate.py": []}
+        for i in range(run.repetitions + 1):
+            for name, times in took.items():
+                said = asyncio.run(ours.generate(server.url, 1, arguments, name))[0]
+                if i > 0:  # the first is warm-up
+                    times.append(1e6 * said["ns"] / 1e9 / said["tokens"])
+        cpp, python = map(statistics.median, took.values())
+        yield key, row(python, cpp, "us a token", note="peer: the same in C++")
+    server.stop()
+
+
 GROUPS: tuple[Callable[[Run], Iterator[tuple[str, Row]]], ...] = (
     decoding, prefill, shared_prefix, serving, program_tax, fused_tax, speculative, oversubscribed, gemma,
-    lives,
+    lives, python_programs,
 )  # fmt: skip
