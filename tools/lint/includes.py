@@ -2,8 +2,8 @@
 
 - A third-party header is one of pie_layer(... THIRD_PARTY ...) in the layer's CMakeLists.txt, and what is
   named there is used. (System folders are on every compiler's path, so the build alone does not refuse it.)
-- The layers that a layer names (DEPS and INTERFACES), and may name (cmake/Layers.cmake), are those whose headers
-  it sees, directly or through a header.
+- The layers that a layer names (DEPS, INTERFACES), and may name (cmake/Layers.cmake), are those whose
+  headers it sees, directly or through a header.
 - A source includes its own header first, which so proves to need no other before it. Headers without a
   source are compiled alone (cmake/Layers.cmake).
 """
