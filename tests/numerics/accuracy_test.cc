@@ -1,12 +1,11 @@
 // How good the numbers are, rather than how equal: perplexity beside the reference's, and the
 // distance to the same weights multiplied without quantising activations.
-#include <ggml-cpp.h>
-#include <gguf.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 
 #include "numerics/compare.h"
+#include "numerics/gguf_types.h"
 #include "numerics/subject.h"
 #include "numerics/twenty_prompts.h"
 #include "support/temp_file.h"
@@ -58,39 +57,12 @@ TEST(AccuracyOfPagesTest, perplexity_over_bf16_and_q8_is_that_over_f16) {
   }
 }
 
-/// Writes a file's tensors as F32: the same numbers.
-void write_as_f32(const std::filesystem::path& from, const std::filesystem::path& to) {
-  ggml_context* read = nullptr;
-  const gguf_context_ptr source(gguf_init_from_file(from.c_str(), {false, &read}));
-  const ggml_context_ptr tensors(read);
-  const gguf_context_ptr target(gguf_init_empty());
-  gguf_set_kv(target.get(), source.get());
-  size_t bytes = 0;
-  for (ggml_tensor* t = ggml_get_first_tensor(read); t; t = ggml_get_next_tensor(read, t)) {
-    bytes += static_cast<size_t>(ggml_nelements(t)) * sizeof(float) + ggml_tensor_overhead() + 64;
-  }
-  const ggml_context_ptr wide(ggml_init({bytes, nullptr, false}));
-  for (int64_t i = 0; i < gguf_get_n_tensors(source.get()); ++i) {
-    const ggml_tensor* t = ggml_get_tensor(read, gguf_get_tensor_name(source.get(), i));
-    ggml_tensor* out = ggml_new_tensor(wide.get(), GGML_TYPE_F32, ggml_n_dims(t), t->ne);
-    ggml_set_name(out, t->name);
-    auto* values = static_cast<float*>(out->data);
-    if (t->type == GGML_TYPE_F32) {
-      std::copy_n(static_cast<const float*>(t->data), ggml_nelements(t), values);
-    } else {
-      ggml_get_type_traits(t->type)->to_float(t->data, values, ggml_nelements(t));
-    }
-    gguf_add_tensor(target.get(), out);
-  }
-  ASSERT_TRUE(gguf_write_to_file(target.get(), to.c_str(), false));
-}
-
 /// What quantising activations costs: every executor may be as far from the unquantised product as
 /// the reference is, and two may be as far from each other as both distances together. This is what
 /// the tolerance between kernels of different roundings rests on (docs/NUMERICS.md).
 TEST(AccuracyOfKernelsTest, native_is_as_close_to_exact_products_as_the_reference) {
   const TempFile file("f32.gguf");
-  write_as_f32(model_path(), file.path());
+  write_tensors_as(GGML_TYPE_F32, model_path(), file.path());
   const exec::ExecutorConfig config{.page_count = 64, .step_tokens_max = 256, .thread_count = 1};
   const std::string text = twenty_prompts()[17].text.substr(0, 700);
   const auto logits_of = [&](const char* name, std::shared_ptr<const model::Model> model) {

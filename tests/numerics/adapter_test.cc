@@ -1,7 +1,5 @@
 // Low-rank adapters of random weights: our executors, which read the file that llama.cpp reads,
 // against llama.cpp's own application of it.
-#include <ggml-cpp.h>
-#include <gguf.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -12,6 +10,7 @@
 #include "model/adapter_file.h"
 #include "model/architecture.h"
 #include "numerics/compare.h"
+#include "numerics/gguf_types.h"
 #include "numerics/reference.h"
 #include "numerics/subject.h"
 #include "numerics/twenty_prompts.h"
@@ -25,28 +24,6 @@ namespace {
 class AdapterNumericsTest : public ::testing::TestWithParam<ExecutorKind> {};
 INSTANTIATE_TEST_SUITE_P(Executors, AdapterNumericsTest, ::testing::ValuesIn(executor_kinds()),
                          kind_name);
-
-/// Writes a file's tensors as F16.
-void write_as_f16(const std::filesystem::path& from, const std::filesystem::path& to) {
-  ggml_context* read = nullptr;
-  const gguf_context_ptr source(gguf_init_from_file(from.c_str(), {false, &read}));
-  const ggml_context_ptr tensors(read);
-  const gguf_context_ptr target(gguf_init_empty());
-  gguf_set_kv(target.get(), source.get());
-  size_t bytes = 0;
-  for (ggml_tensor* t = ggml_get_first_tensor(read); t; t = ggml_get_next_tensor(read, t))
-    bytes += ggml_nbytes(t) + ggml_tensor_overhead() + 64;
-  const ggml_context_ptr halves(ggml_init({bytes, nullptr, false}));
-  for (int64_t i = 0; i < gguf_get_n_tensors(source.get()); ++i) {
-    const ggml_tensor* t = ggml_get_tensor(read, gguf_get_tensor_name(source.get(), i));
-    ggml_tensor* out = ggml_new_tensor(halves.get(), GGML_TYPE_F16, ggml_n_dims(t), t->ne);
-    ggml_set_name(out, t->name);
-    ggml_fp32_to_fp16_row(static_cast<const float*>(t->data), static_cast<ggml_fp16_t*>(out->data),
-                          ggml_nelements(t));
-    gguf_add_tensor(target.get(), out);
-  }
-  ASSERT_TRUE(gguf_write_to_file(target.get(), to.c_str(), false));
-}
 
 void write(const std::filesystem::path& path, std::span<const uint8_t> bytes) {
   std::ofstream(path, std::ios::binary)
@@ -62,7 +39,7 @@ class AdapterOnDisk {
       : file_("adapter.gguf"), wide_("adapter.gguf") {
     write(file_.path(),
           model::write_adapter(*random_adapter(architecture, shape), architecture, "random"));
-    if (type == GGML_TYPE_F16) write_as_f16(file_.path(), file_.path());
+    if (type == GGML_TYPE_F16) write_tensors_as(type, file_.path(), file_.path());
     std::ifstream in(file_.path(), std::ios::binary);
     const std::vector<char> bytes{std::istreambuf_iterator<char>(in), {}};
     const auto opened =
