@@ -154,9 +154,7 @@ class Context:
     async def decode_draft(self, sampler: Sampler, draft: Draft) -> list[int]:
         """decode_step with a guess of what comes: the tokens of it that were drawn as well, and one more.
 
-        They are drawn as without a draft: exactly for a chain; behind the branches of a tree within what
-        another order of sums does to the probabilities. Where a function of the program's chooses, the
-        draft is left out.
+        They are drawn as without a draft. Where a function of the program's chooses, the draft is left out.
         """
         tokens, _ = await self._draft_step(_of_type("sampler", sampler, Sampler), _of_type("draft", draft, Draft))
         return tokens
@@ -171,7 +169,8 @@ class Context:
             before = sequence.tokens[:]
             for row in range(len(draft) + 1):
                 text = [*before, *(draft.tokens[i] for i in draft.path(row - 1))]
-                sampler.request(sequence.forward_pass, index + row, text, len(text))
+                position = sequence.next_position + len(text) - len(before)
+                sampler.request(sequence.forward_pass, index + row, text, position)
 
         result = self._begin(request, draft)
         accepted: list[int] = []
